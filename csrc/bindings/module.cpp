@@ -1,0 +1,12 @@
+// The compiled part of pyorder: registers one submodule a noun, and nothing else.
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_core, module) {
+    using namespace pyorder::bindings;
+    module.doc() = "The compiled part of pyorder.";
+
+    register_moves(module.def_submodule("moves"));
+    register_permutation(module.def_submodule("permutation"));
+    register_safetensors(module.def_submodule("safetensors"));
+    register_tasks(module.def_submodule("tasks"));
+}

@@ -1,0 +1,2 @@
+#include "bindings.hpp"
+namespace pyorder::bindings { void register_permutation(pybind11::module_) {} }

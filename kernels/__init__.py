@@ -1,0 +1,1 @@
+"""Loss kernels for permuted targets: a readable reference for every operation."""
