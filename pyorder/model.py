@@ -1,0 +1,217 @@
+"""The decoder that learns (X, Y) pairs, its presets, and the contract for a caller's own module.
+
+A GPT-2-style Transformer reads X, a separator, and the steps of Y emitted so far; only Y counts in the loss.
+Two halves make one forward pass: `Decoder.read` runs over X and leaves keys and values, `Decoder.write` runs
+over the emitted steps. X never sees Y, so one reading serves every order that Y is written in.
+
+    B  rows                        V  vocabulary size (the separator is token V)
+    X  input length                W  width
+    L  target length, in steps     H  heads
+    U  positions of Y at once: L in training; when scoring, the nodes of a tree of orders
+
+Source: Radford et al. 2019 (GPT-2); settings as in Sato, Kawamoto, Kera, arXiv 2506.23875.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Build: TypeAlias = Callable[[int, int, int], nn.Module]
+Memory: TypeAlias = list[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An architecture together with the numbers it is trained with; every one can be overridden.
+
+    ``embedding_std`` is the standard deviation of the embeddings at the start, and ``tied`` says whether the
+    output layer shares the token embedding. ``learning_rate`` rises linearly over ``warmup`` steps, then falls
+    linearly to zero at the last step.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> replace(PRESETS["nano"], width=64).width
+    64
+    """
+
+    layers: int
+    heads: int
+    width: int
+    feed_forward: int
+    dropout: float
+    embedding_std: float
+    tied: bool
+    learning_rate: float
+    warmup: int
+    steps: int
+    batch_size: int = 128
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no model."""
+        for name in ("layers", "heads", "width", "feed_forward", "steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} given, at least 1 is needed")
+        if self.width % self.heads:
+            raise ValueError(f"heads: {self.heads} do not divide the width {self.width}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: {self.dropout} is not in [0, 1)")
+        if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
+            raise ValueError(f"learning_rate: {self.learning_rate} is not a positive number")
+        if self.warmup < 0:
+            raise ValueError(f"warmup: {self.warmup} given, at least 0 is needed")
+
+    def __call__(self, vocabulary_size: int, input_length: int, target_length: int) -> nn.Module:
+        """Build the decoder, on the same terms as a caller's own ``build`` function."""
+        return Decoder(self, vocabulary_size, input_length, target_length)
+
+
+# nano and base were chosen for two CPU cores: embeddings of unit size let a run of a few hundred steps tell
+# orders apart that GPT-2's small ones do not. small and large are the published settings.
+PRESETS = {
+    "nano": Preset(
+        layers=1, heads=4, width=128, feed_forward=512, dropout=0.0, embedding_std=1.0, tied=False,
+        learning_rate=1e-3, warmup=50, steps=400,
+    ),
+    "base": Preset(
+        layers=2, heads=4, width=128, feed_forward=512, dropout=0.0, embedding_std=1.0, tied=False,
+        learning_rate=1e-3, warmup=50, steps=1500,
+    ),
+    "small": Preset(
+        layers=1, heads=1, width=512, feed_forward=2048, dropout=0.1, embedding_std=0.02, tied=True,
+        learning_rate=5e-5, warmup=0, steps=800,
+    ),
+    "large": Preset(
+        layers=6, heads=1, width=512, feed_forward=2048, dropout=0.1, embedding_std=0.02, tied=True,
+        learning_rate=5e-5, warmup=0, steps=7810,
+    ),
+}  # fmt: skip
+
+
+class Block(nn.Module):
+    """One layer: attention, then a feed-forward network, each normalised before and added to its input."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        self.heads = preset.heads
+        self.dropout = preset.dropout
+        self.attention_norm = nn.LayerNorm(preset.width)
+        self.query = nn.Linear(preset.width, preset.width)
+        self.key_value = nn.Linear(preset.width, 2 * preset.width)
+        self.attention_out = nn.Linear(preset.width, preset.width)
+        self.feed_forward_norm = nn.LayerNorm(preset.width)
+        self.feed_forward_in = nn.Linear(preset.width, preset.feed_forward)
+        self.feed_forward_out = nn.Linear(preset.feed_forward, preset.width)
+
+    def split(self, x: Tensor) -> Tensor:
+        """(B, U, W) -> (B, H, U, W / H)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def keys_and_values(self, normed: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, U, W) -> keys and values, each (B, H, U, W / H)."""
+        keys, values = self.key_value(normed).chunk(2, dim=-1)
+        return self.split(keys), self.split(values)
+
+    def forward(self, x: Tensor, normed: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
+        """Attend from x (B, U, W) to keys (B, H, S, W / H) where ``visible`` (U, S); None means causal."""
+        drop = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(
+            self.split(self.query(normed)), keys, values, visible, drop, is_causal=visible is None
+        )
+        attended = self.attention_out(attended.transpose(1, 2).flatten(2))
+        x = x + F.dropout(attended, drop)
+        hidden = F.gelu(self.feed_forward_in(self.feed_forward_norm(x)), approximate="tanh")
+        return x + F.dropout(self.feed_forward_out(hidden), drop)
+
+
+class Decoder(nn.Module):
+    """The built-in model: learned positions, and one embedding of the values for X and Y.
+
+    Parameters are drawn from torch's global generator, like those of every torch module.
+
+    Examples
+    --------
+    >>> model = Decoder(PRESETS["nano"], vocabulary_size=19, input_length=5, target_length=4)
+    >>> model(torch.zeros(2, 5, dtype=torch.long), torch.zeros(2, 4, dtype=torch.long)).shape
+    torch.Size([2, 4, 19])
+    """
+
+    visible: Tensor
+    separator: Tensor
+
+    def __init__(self, preset: Preset, vocabulary_size: int, input_length: int, target_length: int) -> None:
+        super().__init__()
+        self.vocabulary_size = vocabulary_size
+        self.input_length = input_length
+        self.dropout = preset.dropout
+        self.token_embedding = nn.Embedding(vocabulary_size + 1, preset.width)
+        self.position_embedding = nn.Embedding(input_length + target_length, preset.width)
+        self.blocks = nn.ModuleList(Block(preset) for _ in range(preset.layers))
+        self.norm = nn.LayerNorm(preset.width)
+        self.head = nn.Linear(preset.width, vocabulary_size + 1, bias=False)
+        causal = torch.ones(target_length, target_length, dtype=torch.bool).tril()
+        self.register_buffer("visible", causal, persistent=False)
+        self.register_buffer("separator", torch.tensor([vocabulary_size]), persistent=False)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif "embedding" in name:
+                nn.init.normal_(parameter, std=preset.embedding_std)
+            elif "norm" not in name:
+                residual = name.endswith("out.weight")  # scaled so that depth does not add up
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * preset.layers) if residual else 0.02)
+        if preset.tied:
+            self.head.weight = self.token_embedding.weight
+
+    def forward(self, inputs: Tensor, emitted: Tensor, order: Tensor | None = None) -> Tensor:
+        """Logits (B, L, V) of the step at each slot; slot j sees inputs (B, X) and ``emitted[:, :j]``."""
+        if order is not None:
+            raise ValueError("order: the built-in decoder is not told the order; pass None")
+        before = torch.cat([self.separator.expand(len(emitted), 1), emitted[:, :-1]], dim=1)
+        slots = torch.arange(emitted.shape[1], device=emitted.device)
+        return self.write(self.read(inputs), before, slots, self.visible)[0]
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Tokens (B, U) at sequence positions (U,) -> (B, U, W)."""
+        x = self.token_embedding(tokens) + self.position_embedding(positions)
+        return F.dropout(x, self.dropout, self.training)
+
+    def read(self, inputs: Tensor) -> Memory:
+        """Inputs (B, X) -> keys and values of every layer, each (B, H, X, W / H)."""
+        x = self.embed(inputs, torch.arange(self.input_length, device=inputs.device))
+        memory: Memory = []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            normed = block.attention_norm(x)
+            memory.append(block.keys_and_values(normed))
+            if len(memory) < len(self.blocks):  # the last layer's outputs at X are never read
+                x = block(x, normed, *memory[-1], visible=None)
+        return memory
+
+    def write(self, memory: Memory, before: Tensor, slots: Tensor, visible: Tensor) -> tuple[Tensor, Memory]:
+        """Logits (B, U, V) at U positions of Y, and the memory with these positions added.
+
+        ``before`` (B, U) is the token emitted just before each position, ``slots`` (U,) the slot that each is
+        about to fill. Every position attends to all of ``memory``; ``visible`` (U, U) says to which of the U
+        it attends, itself included.
+        """
+        x = self.embed(before, slots + self.input_length)
+        remembered = visible.new_ones(len(visible), memory[0][0].shape[2])
+        sees = torch.cat([remembered, visible], dim=1)  # (U, S)
+        extended: Memory = []
+        for block, (old_keys, old_values) in zip(self.blocks, memory, strict=True):
+            assert isinstance(block, Block)
+            normed = block.attention_norm(x)
+            keys, values = block.keys_and_values(normed)
+            extended.append((torch.cat([old_keys, keys], 2), torch.cat([old_values, values], 2)))
+            x = block(x, normed, *extended[-1], sees)
+        logits: Tensor = self.head(self.norm(x))
+        return logits[..., : self.vocabulary_size], extended

@@ -1,0 +1,325 @@
+"""Loss profiling: one small model, a mixture of orders, and the early loss of each.
+
+Every training row is shown in one of the candidate orders, the model is not told which, and after a short run
+the orders are ranked by their mean loss on validation rows.
+
+    T  candidate orders    L  steps    N  training rows    R  validation rows    k  seeds
+
+Source: Sato, Kawamoto, Kera, arXiv 2506.23875, section on loss profiling (P1, P2).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pyorder.contract import build_checked, resolve_model
+from pyorder.dataset import Dataset
+from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
+from pyorder.model import Build, Preset
+from pyorder.permutations import check_orders
+from pyorder.progress import Progress, Report
+from pyorder.scoring import score
+from pyorder.trainer import TrainingSettings, assign_orders, train
+
+Orders = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What profiling has cost: optimiser steps, and rows x orders that were scored."""
+
+    training_steps: int = 0
+    rows_scored: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.training_steps + other.training_steps, self.rows_scored + other.rows_scored)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The result of one profiling run; its losses compare with each other and with nothing else.
+
+    Attributes
+    ----------
+    orders : (T, L) int64, the candidates as given
+    loss : (T,) float64, mean validation loss in nats a step, mean over seeds
+    step_loss : (T, L) float64, the same by canonical step
+    standard_error : (T,) float64, over validation rows, of the paired difference to the best order
+    ranking : (T,) int64, candidates by loss, best first; ties are broken at random, by the seed
+    seed_loss : (k, T) float64, the loss of each seed's run
+    training_loss : (k, steps) float32, nats a step
+    cost : training steps and rows scored
+    seconds : wall time
+    settings : how it was run: model, steps, batch size, learning rate, precision, device, seeds
+    """
+
+    orders: Orders
+    loss: Floats
+    step_loss: Floats
+    standard_error: Floats
+    ranking: npt.NDArray[np.int64]
+    seed_loss: Floats
+    training_loss: npt.NDArray[np.float32]
+    cost: Cost
+    seconds: float
+    settings: dict[str, Any]
+
+    @property
+    def best(self) -> Orders:
+        """The order of lowest loss, (L,)."""
+        best: Orders = self.orders[self.ranking[0]]
+        return best
+
+    @property
+    def seed_spread(self) -> Floats | None:
+        """(T,) standard deviation over seeds of a candidate's distance to its run's mean; None for one seed."""
+        if len(self.seed_loss) == 1:
+            return None
+        centred = self.seed_loss - self.seed_loss.mean(1, keepdims=True)
+        spread: Floats = centred.std(0, ddof=1)
+        return spread
+
+    @property
+    def rank_correlation(self) -> float | None:
+        """Mean Spearman correlation of the ranking between pairs of seeds; None for one seed or one order."""
+        if len(self.seed_loss) == 1 or len(self.orders) == 1:
+            return None
+        ranks = self.seed_loss.argsort(1, kind="stable").argsort(1)
+        pairs = np.corrcoef(ranks)[np.triu_indices(len(ranks), 1)]
+        return float(pairs.mean())
+
+    @property
+    def best_agreement(self) -> float | None:
+        """Share of seeds in which the overall best order is also the best; None for one seed."""
+        if len(self.seed_loss) == 1:
+            return None
+        return float((self.seed_loss.argmin(1) == self.ranking[0]).mean())
+
+
+class Profiler:
+    """Data, model and settings of loss profiling, made ready once and used for any number of pools.
+
+    `profile` is the plain way in; a search profiles many pools on the same terms.
+    """
+
+    def __init__(
+        self,
+        train: Dataset,
+        validation: Dataset,
+        *,
+        model: str | Preset | Build | None = None,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        precision: Precision = "auto",
+        device: str | torch.device = "auto",
+    ) -> None:
+        self.device = resolve_device(device)
+        name, self.build, preset = resolve_model(model, "small" if self.device.type == "cuda" else "nano")
+        self.training = TrainingSettings.of(
+            preset,
+            resolve_precision(precision, self.device),
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+        )
+        vocabulary = train.vocabulary
+        self.vocabulary_size = len(vocabulary)
+        self.length = train.target_length
+        check_same_shape(train, validation, "validation")
+        self.inputs, self.targets = tokens(train, vocabulary, "train", self.device)
+        self.held_inputs, self.held_targets = tokens(validation, vocabulary, "validation", self.device)
+        with seeded(0, self.device):  # a module that cannot serve is refused before any work is done
+            build_checked(self.build, self.vocabulary_size, train.input_length, self.length)
+        self.settings = {
+            "model": name,
+            **self.training.record(),
+            "device": str(self.device),
+            "training_rows": len(self.inputs),
+            "validation_rows": len(self.held_inputs),
+        }
+
+    def cost(self, candidates: int, seeds: int = 1) -> Cost:
+        """What profiling ``candidates`` orders will cost."""
+        return Cost(self.training.steps * seeds, len(self.held_inputs) * candidates * seeds)
+
+    def profile(
+        self, orders: Orders, *, seeds: Sequence[int], on_share: Callable[[str, float], None] | None = None
+    ) -> Profile:
+        """Profile the pool ``orders`` (T, L) once for each of ``seeds``."""
+        started = time.perf_counter()
+        row_loss = np.zeros((len(self.held_inputs), len(orders)), np.float32)
+        step_loss = np.zeros(orders.shape)
+        seed_loss, training_loss = [], []
+        for number, seed in enumerate(seeds):
+
+            def tell(stage: str, share: float, number: int = number) -> None:
+                if on_share is not None:
+                    on_share(stage, (number + share) / len(seeds))
+
+            rows, steps, curve = self._run(orders, seed, tell)
+            row_loss += rows / len(seeds)
+            step_loss += steps / len(seeds)
+            seed_loss.append(rows.mean(0, dtype=np.float64))
+            training_loss.append(curve)
+        loss = np.mean(seed_loss, axis=0)
+        ties = np.random.default_rng([seeds[0], 1]).permutation(len(orders))
+        ranking = np.lexsort((ties, loss))
+        paired = row_loss - row_loss[:, ranking[:1]]
+        return Profile(
+            orders=orders,
+            loss=loss,
+            step_loss=step_loss,
+            standard_error=standard_error(paired),
+            ranking=ranking,
+            seed_loss=np.array(seed_loss),
+            training_loss=np.array(training_loss),
+            cost=self.cost(len(orders), len(seeds)),
+            seconds=time.perf_counter() - started,
+            settings={**self.settings, "seeds": list(seeds)},
+        )
+
+    def _run(
+        self, orders: Orders, seed: int, tell: Callable[[str, float], None]
+    ) -> tuple[npt.NDArray[np.float32], Floats, npt.NDArray[np.float32]]:
+        rng = np.random.default_rng([seed, 0])
+        used = min(len(self.inputs), self.training.steps * self.training.batch_size)
+        rows = torch.from_numpy(rng.permutation(len(self.inputs))[:used]).to(self.device)
+        assigned = torch.from_numpy(assign_orders(used, len(orders), rng)).to(self.device)
+        # Training a row costs about three scorings of it: forward, and twice that backward.
+        trained = 3.0 * self.training.steps * self.training.batch_size
+        weight = trained / (trained + len(self.held_inputs) * len(orders))
+        with seeded(seed, self.device):
+            module = self.build(self.vocabulary_size, self.inputs.shape[1], self.length).to(self.device)
+            curve = train(
+                module,
+                self.inputs[rows],
+                self.targets[rows],
+                torch.from_numpy(orders).to(self.device),
+                assigned,
+                self.training,
+                rng,
+                lambda step, _: tell("training", weight * (step + 1) / self.training.steps),
+            )
+        row_loss, step_loss = score(
+            module,
+            self.held_inputs,
+            self.held_targets,
+            orders,
+            self.training.precision,
+            lambda share: tell("scoring", weight + (1 - weight) * share),
+        )
+        return row_loss, step_loss, curve.numpy()
+
+
+def profile(
+    train: Dataset,
+    orders: npt.ArrayLike,
+    *,
+    validation: Dataset,
+    model: str | Preset | Build | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    precision: Precision = "auto",
+    seed: int = 0,
+    seeds: int = 1,
+    device: str | torch.device = "auto",
+    progress: Report | None = None,
+) -> Profile:
+    """Rank candidate orders by the early loss of one model that is trained on their mixture.
+
+    Parameters
+    ----------
+    train, validation : Datasets; the model trains on the first, orders are scored on the second
+    orders : (T, L) integers, each row an order
+    model : preset name, `Preset`, or the caller's own build function; by default "nano" on a CPU, "small" on a GPU
+    steps, batch_size, learning_rate : override the preset's
+    precision : "auto", "float32" or "bfloat16" matrix products
+    seed, seeds : the run is repeated with seeds ``seed``, ``seed + 1``, ... and the losses averaged
+    device : "auto", "cpu", "cuda", "cuda:1", ...
+    progress : called with a `Progress` from time to time
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described; nothing has been computed then.
+
+    Source: Sato, Kawamoto, Kera, arXiv 2506.23875, loss profiling.
+
+    Examples
+    --------
+    >>> splits = make_task("square", length=4).splits(train=500, validation=50, test=50)
+    >>> result = profile(splits.train, [[0, 1, 2, 3], [3, 2, 1, 0]], validation=splits.validation, steps=5)
+    >>> result.loss.shape, result.step_loss.shape
+    ((2,), (2, 4))
+    """
+    pool = check_orders(orders, train.target_length)
+    check_count(seeds, "seeds")
+    profiler = Profiler(
+        train,
+        validation,
+        model=model,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        precision=precision,
+        device=device,
+    )
+    started = time.perf_counter()
+
+    def on_share(stage: str, share: float) -> None:
+        if progress is not None:
+            progress(Progress(stage, share, time.perf_counter() - started, int(share * len(pool))))
+
+    return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share)
+
+
+def tokens(
+    data: Dataset, vocabulary: npt.NDArray[np.int64], name: str, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets as token ids on ``device``."""
+    inputs, targets = data.encode(vocabulary, name=name)
+    return torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+
+
+def standard_error(values: npt.NDArray[np.floating[Any]]) -> Floats:
+    """Standard error of the mean over axis 0.
+
+    Examples
+    --------
+    >>> standard_error(np.array([[1.0], [3.0]])).tolist()
+    [1.0]
+    """
+    if len(values) == 1:
+        return np.full(values.shape[1:], np.nan)
+    error: Floats = values.std(0, ddof=1, dtype=np.float64) / np.sqrt(len(values))
+    return error
+
+
+def check_same_shape(train: Dataset, other: Dataset, name: str) -> None:
+    """Refuse a split whose rows are not as long as the training rows."""
+    wanted = (train.input_length, train.target_length)
+    given = (other.input_length, other.target_length)
+    if given != wanted:
+        raise ValueError(f"{name}: rows of {given} inputs and steps given, training has {wanted}")
+
+
+def check_count(value: int, name: str) -> None:
+    """Refuse what is not an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: an integer is needed, {value!r} given")
+    if value < 1:
+        raise ValueError(f"{name}: {value} given, at least 1 is needed")

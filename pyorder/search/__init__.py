@@ -1,0 +1,161 @@
+"""Search strategies, and the one function that runs them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pyorder.profiling import Cost, Profiler, check_count
+from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
+from pyorder.search.exhaustive import LONGEST, Exhaustive
+from pyorder.search.hierarchical import Hierarchical
+from pyorder.search.random import Random
+
+if TYPE_CHECKING:
+    import torch
+
+    from pyorder.dataset import Dataset
+    from pyorder.execution import Precision
+    from pyorder.model import Build, Preset
+    from pyorder.progress import Report
+
+__all__ = [
+    "Budget",
+    "Discovery",
+    "Exhaustive",
+    "Hierarchical",
+    "Random",
+    "Stage",
+    "Strategy",
+    "discover",
+    "make_strategy",
+    "strategy_names",
+]
+
+_FAMILY: dict[str, type[Strategy]] = {kind.name: kind for kind in (Exhaustive, Random, Hierarchical)}
+
+
+def strategy_names() -> tuple[str, ...]:
+    """Names that `discover` takes as ``strategy``, beside "auto".
+
+    Examples
+    --------
+    >>> strategy_names()
+    ('exhaustive', 'random', 'hierarchical')
+    """
+    return tuple(_FAMILY)
+
+
+def make_strategy(name: str, length: int, **options: Any) -> Strategy:
+    """Make a strategy from its name and options; "auto" is exhaustive up to L = 7, hierarchical beyond.
+
+    Raises
+    ------
+    ValueError
+        If the name, an option or an option's value is not one of the strategy's.
+
+    Examples
+    --------
+    >>> make_strategy("auto", length=9, depth=5).name
+    'hierarchical'
+    """
+    if name == "auto":
+        name = "exhaustive" if length <= LONGEST else "hierarchical"
+    if name not in _FAMILY:
+        raise ValueError(f"strategy: {name!r} is none of 'auto', {', '.join(map(repr, _FAMILY))}")
+    known = [field.name for field in fields(_FAMILY[name])]  # type: ignore[arg-type]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"options: {name} has no {option!r}, it has {', '.join(map(repr, known))}")
+    return _FAMILY[name](**options)
+
+
+def discover(
+    train: Dataset,
+    *,
+    validation: Dataset,
+    strategy: str | Strategy = "auto",
+    model: str | Preset | Build | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    precision: Precision = "auto",
+    budget: Budget | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    device: str | torch.device = "auto",
+    progress: Report | None = None,
+) -> Discovery:
+    """Find a learning-friendly order of the target's steps from the data alone.
+
+    Parameters
+    ----------
+    train, validation : Datasets; models train on the first, orders are ranked on the second. Report success on
+        rows that are in neither.
+    strategy : a name from `strategy_names`, "auto", or a `Strategy` with options of your own
+    model, steps, batch_size, learning_rate, precision, device : of each profiling run, as in `profile`
+    budget : the most to spend; the search then ends with the best order so far, ``converged`` False
+    seed : of the search and of every run in it
+    seeds : how often each profiling run is repeated
+    progress : called with a `Progress` from time to time
+
+    Returns
+    -------
+    Discovery
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described, or the budget does not pay for one profiling run.
+
+    Examples
+    --------
+    >>> splits = make_task("square", length=4).splits(train=500, validation=50, test=50)
+    >>> found = discover(splits.train, validation=splits.validation, steps=5)
+    >>> found.strategy, sorted(found.order.tolist()), found.runs
+    ('exhaustive', [0, 1, 2, 3], 2)
+    """
+    if isinstance(strategy, str):
+        strategy = make_strategy(strategy, train.target_length)
+    elif not isinstance(strategy, Strategy):
+        raise TypeError(f"strategy: a name or a Strategy is needed, {type(strategy).__name__} given")
+    pools = strategy.pools(train.target_length)
+    check_count(seeds, "seeds")
+    profiler = Profiler(
+        train,
+        validation,
+        model=model,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        precision=precision,
+        device=device,
+    )
+    laboratory = Laboratory(
+        profiler,
+        seed=seed,
+        seeds=seeds,
+        budget=budget or Budget(),
+        planned=sum((profiler.cost(pool, seeds) for pool in pools), Cost()),
+        progress=progress,
+    )
+    try:
+        order = strategy.search(laboratory)
+    except BudgetSpentError:
+        if not laboratory.history:
+            raise ValueError(
+                f"budget: {budget} does not pay for one run of {pools[0]} candidates, "
+                f"{profiler.cost(pools[0], seeds)}"
+            ) from None
+        order = laboratory.history[-1].profile.best
+    return Discovery(
+        order=order,
+        converged=not laboratory.curtailed,
+        strategy=strategy.name,
+        options={field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
+        uses_data_order=strategy.uses_data_order,
+        history=tuple(laboratory.history),
+        cost=laboratory.cost,
+        seconds=laboratory.seconds,
+        seed=seed,
+    )

@@ -1,0 +1,213 @@
+"""The family of search strategies, and what each of them works with.
+
+A strategy proposes pools of orders to a `Laboratory`, which profiles each pool in one run, keeps the record
+and watches the budget. Losses of two runs do not compare, so a strategy that wants to compare winners of
+different runs proposes them together once more.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder.profiling import Cost, Orders, Profile, Profiler
+from pyorder.progress import Progress, Report
+
+
+class BudgetSpentError(Exception):
+    """The next profiling run would go past the budget; the search ends with the best order so far."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that a search may spend; None is no limit.
+
+    ``training_steps`` and ``rows_scored`` (rows x orders) are checked before a run, so they are never passed;
+    ``seconds`` ends the search before the first run that starts after it. Strategies compare at equal cost
+    when they are given equal steps and rows.
+
+    Examples
+    --------
+    >>> Budget(training_steps=4000).allows(Cost(training_steps=4400), seconds=0.0)
+    False
+    """
+
+    training_steps: int | None = None
+    rows_scored: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that are not positive."""
+        for name in ("training_steps", "rows_scored", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"budget: {name}={value} given, a positive number or None is needed")
+
+    def allows(self, cost: Cost, seconds: float) -> bool:
+        """Whether a total ``cost`` reached by a run that starts after ``seconds`` is within the budget."""
+        return (
+            (self.training_steps is None or cost.training_steps <= self.training_steps)
+            and (self.rows_scored is None or cost.rows_scored <= self.rows_scored)
+            and (self.seconds is None or seconds < self.seconds)
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One profiling run of a search: its name, the profile, and its place on the clock.
+
+    Attributes
+    ----------
+    name : what the strategy was doing
+    profile : the run's `Profile`
+    seconds : wall time since the search began, at the end of the run
+    """
+
+    name: str
+    profile: Profile
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """The result of a search.
+
+    Attributes
+    ----------
+    order : (L,) int64, the order found
+    converged : whether the strategy came to its own end, within the budget
+    strategy, options : what searched, and how
+    uses_data_order : whether the search was told the order that the data came in
+    history : the profiling runs, in sequence
+    cost : training steps and rows scored, of all runs
+    seconds : wall time
+    seed : of the search
+    """
+
+    order: Orders
+    converged: bool
+    strategy: str
+    options: dict[str, Any]
+    uses_data_order: bool
+    history: tuple[Stage, ...]
+    cost: Cost
+    seconds: float
+    seed: int
+
+    @property
+    def runs(self) -> int:
+        """Number of profiling runs."""
+        return len(self.history)
+
+    @property
+    def candidates_profiled(self) -> int:
+        """Number of candidates over all runs; one that was in two runs counts twice."""
+        return sum(len(stage.profile.orders) for stage in self.history)
+
+
+class Laboratory:
+    """Profiles the pools that a strategy proposes, and keeps record, clock and budget.
+
+    Attributes
+    ----------
+    length : number of steps of an order
+    seed : of the search; strategies draw from ``rng``, never from a global generator
+    history : the runs so far
+    curtailed : whether the budget has kept the strategy from a run
+    """
+
+    def __init__(
+        self,
+        profiler: Profiler,
+        *,
+        seed: int,
+        seeds: int,
+        budget: Budget,
+        planned: Cost,
+        progress: Report | None,
+    ) -> None:
+        self.length = profiler.length
+        self.seed = seed
+        self.rng = np.random.default_rng([seed, 2])
+        self.history: list[Stage] = []
+        self.cost = Cost()
+        self.curtailed = False
+        self.started = time.perf_counter()
+        self._profiler = profiler
+        self._seeds = seeds
+        self._budget = budget
+        self._planned = planned
+        self._progress = progress
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the search began."""
+        return time.perf_counter() - self.started
+
+    def affords(self, *pools: int) -> bool:
+        """Whether runs of these many candidates are within the budget."""
+        cost = sum((self._profiler.cost(candidates, self._seeds) for candidates in pools), self.cost)
+        allowed = self._budget.allows(cost, self.seconds)
+        self.curtailed |= not allowed
+        return allowed
+
+    def profile(self, orders: Orders, stage: str) -> Profile:
+        """Profile a pool in one run, each run with seeds of its own.
+
+        Raises
+        ------
+        BudgetSpentError
+            If the run would go past the budget; nothing has been spent then.
+        """
+        cost = self._profiler.cost(len(orders), self._seeds)
+        if not self.affords(len(orders)):
+            raise BudgetSpentError(stage)
+        spent, before = self._effort(self.cost), sum(len(done.profile.orders) for done in self.history)
+        best = self.history[-1].profile.loss.min() if self.history else None
+
+        def on_share(activity: str, share: float) -> None:
+            if self._progress is not None:
+                whole = max(self._effort(self._planned), spent + self._effort(cost))
+                done = (spent + share * self._effort(cost)) / whole
+                candidates = before + int(share * len(orders))
+                self._progress(Progress(f"{stage}: {activity}", done, self.seconds, candidates, best))
+
+        first = int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
+        profile = self._profiler.profile(orders, seeds=range(first, first + self._seeds), on_share=on_share)
+        self.cost += profile.cost
+        self.history.append(Stage(stage, profile, self.seconds))
+        return profile
+
+    def _effort(self, cost: Cost) -> float:
+        """Cost in scorings of one row; training a row costs about three."""
+        return 3.0 * cost.training_steps * self._profiler.training.batch_size + cost.rows_scored
+
+
+class Strategy(ABC):
+    """A way to search. Subclasses are frozen dataclasses whose fields are their options."""
+
+    name: ClassVar[str]
+
+    @property
+    def uses_data_order(self) -> bool:
+        """Whether the strategy is told the order that the data came in."""
+        return False
+
+    @abstractmethod
+    def pools(self, length: int) -> list[int]:
+        """Number of candidates in each profiling run to come, at most; for estimates of the time left.
+
+        Raises
+        ------
+        ValueError
+            If the strategy cannot search orders of this length.
+        """
+
+    @abstractmethod
+    def search(self, laboratory: Laboratory) -> npt.NDArray[np.int64]:
+        """Find an order (L,); a `BudgetSpentError` from the laboratory may pass through."""

@@ -1,0 +1,190 @@
+"""The published search: from coarse rearrangements of blocks to fine ones, then refinement around one order.
+
+    L  steps    K  depth    T  initial candidates, (K + 1)!    l  block size of the local stage
+
+Global stage, k = 1 ... K: every candidate's slots are cut into k near-equal blocks and put together again in
+all k! ways; the best T / (k + 1)! of these at most T candidates go on. One is left after k = K.
+Local stage, l = 2 ... L // 2: (a) all arrangements inside one block of l slots, for every block; (b) the
+rotations of the sequence of blocks; each time the best of one joint run goes on.
+
+Source: Sato, Kawamoto, Kera, arXiv 2506.23875. Where the paper is silent: the order so far takes part in every
+local run; a remainder of L modulo l slots is a block of its own; (b) are cyclic rotations, which fits the
+published count L // l; and past ``limit`` candidates the arrangements of (a) are drawn at random.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder import moves
+from pyorder.permutations import check_orders, sample
+from pyorder.search._base import Laboratory, Strategy
+
+Orders = npt.NDArray[np.int64]
+INITIALISATIONS = ("Pr", "Pg", "Pf", "Pb")
+
+
+@dataclass(frozen=True)
+class Hierarchical(Strategy):
+    """The published global and local stages.
+
+    Attributes
+    ----------
+    initialisation : "Pr", uniformly random; or one of three that know the order of the data: "Pg", the identity
+        and random orders; "Pf", forward and reverse with blocks swapped; "Pb", forward and reverse in blocks of
+        ``block`` rearranged. Or the initial candidates themselves, (T, L) integers.
+    depth : K; by default 4 at L = 8, 5 at 9, 6 from 10 on as published, less for shorter targets
+    block : block length of "Pb"
+    limit : most candidates in one local run
+    local : whether to run the local stage
+
+    Examples
+    --------
+    >>> Hierarchical().pools(8)[:4], sum(Hierarchical(local=False).pools(8))
+    ([120, 120, 120, 120], 480)
+    """
+
+    name: ClassVar[str] = "hierarchical"
+    initialisation: str | npt.ArrayLike = "Pr"
+    depth: int | None = None
+    block: int = 5
+    limit: int = 5040
+    local: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse options out of range."""
+        if isinstance(self.initialisation, str) and self.initialisation not in INITIALISATIONS:
+            known = ", ".join(map(repr, INITIALISATIONS))
+            raise ValueError(f"initialisation: {self.initialisation!r} is none of {known}")
+        if self.depth is not None and not 1 <= self.depth <= 8:
+            raise ValueError(f"depth: {self.depth} given, 1 to 8 are possible ((depth + 1)! candidates)")
+        for option in ("block", "limit"):
+            if getattr(self, option) < 1:
+                raise ValueError(f"{option}: {getattr(self, option)} given, at least 1 is needed")
+
+    @property
+    def uses_data_order(self) -> bool:
+        """Pg, Pf and Pb start from the order that the data came in."""
+        return isinstance(self.initialisation, str) and self.initialisation != "Pr"
+
+    def resolved_depth(self, length: int) -> int:
+        """K for orders of this length."""
+        depth = self.depth if self.depth is not None else min(6, max(1, length - 4))
+        if depth > length:
+            raise ValueError(f"depth: {depth} given, orders of {length} steps have at most {length} blocks")
+        return depth
+
+    def pools(self, length: int) -> list[int]:
+        """K runs of (K + 1)! candidates, then two for every block size."""
+        depth = self.resolved_depth(length)
+        sizes = [min(math.factorial(depth + 1), math.factorial(min(length, 20)))] * depth
+        for size in range(2, length // 2 + 1) if self.local else ():
+            whole, rest = divmod(length, size)
+            arranged = whole * math.factorial(min(size, 20)) + math.factorial(rest)
+            sizes += [min(self.limit, arranged), whole + (rest > 0)]
+        return sizes
+
+    def search(self, laboratory: Laboratory) -> Orders:
+        """Run both stages."""
+        depth = self.resolved_depth(laboratory.length)
+        total = math.factorial(depth + 1)
+        candidates = self.initial_candidates(laboratory, total)
+        for blocks in range(1, depth + 1):
+            pool = moves.block_rearrangements(candidates, blocks)
+            result = laboratory.profile(pool, f"global {blocks} of {depth}")
+            candidates = result.orders[result.ranking[: total // math.factorial(blocks + 1)]]
+        order: Orders = candidates[0]
+        return self.refine(order, laboratory) if self.local else order
+
+    def refine(self, order: Orders, laboratory: Laboratory) -> Orders:
+        """Run the local stage from ``order`` (L,)."""
+        for size in range(2, laboratory.length // 2 + 1):
+            seed = int(laboratory.rng.integers(2**32))
+            inside = moves.within_blocks(order, size, limit=self.limit, seed=seed)
+            order = laboratory.profile(inside, f"local, inside blocks of {size}").best
+            between = moves.between_blocks(order, size)
+            order = laboratory.profile(between, f"local, between blocks of {size}").best
+        return order
+
+    def initial_candidates(self, laboratory: Laboratory, count: int) -> Orders:
+        """Draw up to ``count`` distinct initial candidates."""
+        length, rng = laboratory.length, laboratory.rng
+        if not isinstance(self.initialisation, str):
+            return check_orders(self.initialisation, length, name="initialisation")
+        if self.initialisation == "Pf":
+            return swapped_blocks(length, count, rng)
+        if self.initialisation == "Pb":
+            return rearranged_blocks(length, count, self.block, rng)
+        count = min(count, math.factorial(length)) if length <= 20 else count
+        orders = sample(length, count, seed=laboratory.seed, distinct=True)
+        if self.initialisation == "Pg":
+            orders = distinct(np.concatenate([np.arange(length)[None], orders]))[:count]
+            orders = rng.permutation(orders)
+        return orders
+
+
+def swapped_blocks(length: int, count: int, rng: np.random.Generator) -> Orders:
+    """Pf: forward and reverse, cut into near-equal blocks of which two are swapped; more swaps where too few.
+
+    Examples
+    --------
+    >>> swapped_blocks(4, 6, np.random.default_rng(0)).shape
+    (6, 4)
+    """
+    forward = np.arange(length)
+    found = np.empty((0, length), np.int64)
+    latest = np.stack([forward, forward[::-1]])
+    while len(found) < count:
+        swapped = []
+        for blocks in range(2, length + 1):
+            bounds = moves.block_bounds(length, blocks)
+            for first in range(blocks):
+                for second in range(first + 1, blocks):
+                    slots = np.split(forward, bounds[1:-1])
+                    slots[first], slots[second] = slots[second], slots[first]
+                    swapped.append(latest[:, np.concatenate(slots)])
+        latest = distinct(np.concatenate(swapped))
+        grown = distinct(np.concatenate([found, rng.permutation(latest)[:count]]))
+        if len(grown) == len(found):
+            break
+        found = grown
+        latest = rng.permutation(latest)[: max(2, count // length)]
+    return rng.permutation(found[:count])
+
+
+def rearranged_blocks(length: int, count: int, block: int, rng: np.random.Generator) -> Orders:
+    """Pb: forward and reverse in blocks of ``block`` slots (the last may be shorter), rearranged at random.
+
+    There are fewer than ``count`` where all rearrangements are fewer.
+
+    Examples
+    --------
+    >>> rearranged_blocks(10, 100, 5, np.random.default_rng(0)).tolist()[0][:5]
+    [5, 6, 7, 8, 9]
+    """
+    forward = np.arange(length)
+    found = np.empty((0, length), np.int64)
+    blocks = -(-length // block)
+    most = count if blocks > 12 else min(count, 2 * math.factorial(blocks))
+    barren = 0
+    while len(found) < most and barren < 100:
+        drawn = []
+        for _ in range(count):
+            start = forward if rng.integers(2) else forward[::-1]
+            cut = np.split(start, range(block, length, block))
+            drawn.append(np.concatenate([cut[i] for i in rng.permutation(len(cut))]))
+        grown = distinct(np.concatenate([found, np.array(drawn)]))
+        barren = barren + 1 if len(grown) == len(found) else 0
+        found = grown
+    return found[:count]
+
+
+def distinct(orders: Orders) -> Orders:
+    """Drop repeated rows, keeping the first of each and their sequence."""
+    _, first = np.unique(orders, axis=0, return_index=True)
+    return orders[np.sort(first)]

@@ -1,0 +1,65 @@
+"""Orders drawn uniformly at random."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder.permutations import sample
+from pyorder.search._base import Laboratory, Strategy
+
+
+@dataclass(frozen=True)
+class Random(Strategy):
+    """Profile distinct random orders, pool by pool; the best of every pool meet in one last run.
+
+    Attributes
+    ----------
+    candidates : how many orders to draw, at most L!; fewer are profiled when the budget ends first
+    pool : how many of them share a profiling run
+    finalists : how many of the best of each pool go to the last run
+
+    Examples
+    --------
+    >>> Random(candidates=300, pool=128, finalists=8).pools(10)
+    [128, 128, 44, 24]
+    """
+
+    name: ClassVar[str] = "random"
+    candidates: int = 1024
+    pool: int = 256
+    finalists: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse options out of range."""
+        for option in ("candidates", "pool", "finalists"):
+            if getattr(self, option) < 1:
+                raise ValueError(f"{option}: {getattr(self, option)} given, at least 1 is needed")
+
+    def pools(self, length: int) -> list[int]:
+        """The pools, and the last run of their best."""
+        count = self.candidates if length > 20 else min(self.candidates, math.factorial(length))
+        sizes = [min(self.pool, count - start) for start in range(0, count, self.pool)]
+        last = [sum(min(self.finalists, size) for size in sizes)] if len(sizes) > 1 else []
+        return sizes + last
+
+    def search(self, laboratory: Laboratory) -> npt.NDArray[np.int64]:
+        """Find the best of the drawn orders."""
+        sizes = self.pools(laboratory.length)
+        last = sizes.pop() if len(sizes) > 1 else 0
+        orders = sample(laboratory.length, sum(sizes), seed=laboratory.seed, distinct=True)
+        best: list[npt.NDArray[np.int64]] = []
+        for number, pool in enumerate(np.split(orders, np.cumsum(sizes)[:-1])):
+            # The last run is kept in reserve: without it the winners of two pools could not be compared.
+            reserve = [min(last, self.finalists * (number + 1))] if number else []
+            if number and not laboratory.affords(len(pool), *reserve):
+                break
+            result = laboratory.profile(pool, f"pool {number + 1} of {len(sizes)}")
+            best.append(result.orders[result.ranking[: self.finalists]])
+        if len(best) > 1:
+            result = laboratory.profile(np.concatenate(best), "best of every pool")
+        return result.best

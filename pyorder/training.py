@@ -1,0 +1,227 @@
+"""Final training on one order, and its success rate on rows that nothing else has seen.
+
+    L  steps    N  training rows    R  test rows
+
+Source: Sato, Kawamoto, Kera, arXiv 2506.23875, section on final training; success rate as in table 1.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from pyorder.contract import build_checked, resolve_model
+from pyorder.dataset import Dataset
+from pyorder.execution import Precision, multiply_in, resolve_device, resolve_precision, seeded
+from pyorder.model import Build, Decoder, Preset
+from pyorder.permutations import check_orders
+from pyorder.profiling import Floats, Orders, check_same_shape, tokens
+from pyorder.progress import Progress, Report
+from pyorder.scoring import row_slices
+from pyorder.trainer import TrainingSettings
+from pyorder.trainer import train as train_module
+
+GENERATED_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model trained on one order, and what it reaches on the test rows.
+
+    Attributes
+    ----------
+    order : (L,) int64, the order it was trained on
+    success : (R,) bool, test rows whose whole target was generated exactly, greedily
+    step_accuracy : (L,) float64, share of test rows with the right value, by canonical step; greedy generation
+    loss_curve : (steps,) float32, training loss in nats a step
+    model : the trained module, in evaluation mode, on the device it was trained on
+    vocabulary : (V,) int64, the value of every token id
+    seconds : wall time of training and testing
+    settings : how it was run
+    """
+
+    order: Orders
+    success: npt.NDArray[np.bool_]
+    step_accuracy: Floats
+    loss_curve: npt.NDArray[np.float32]
+    model: nn.Module
+    vocabulary: npt.NDArray[np.int64]
+    seconds: float
+    settings: dict[str, Any]
+
+    @property
+    def success_rate(self) -> float:
+        """Share of test rows whose whole target is right."""
+        return float(self.success.mean())
+
+    @property
+    def success_interval(self) -> tuple[float, float]:
+        """95 % interval of the success rate over test rows (Wilson's score interval)."""
+        return wilson_interval(int(self.success.sum()), len(self.success))
+
+    def predict(self, inputs: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Generate the targets (R, L) of inputs (R, X), as values by canonical step.
+
+        Raises
+        ------
+        ValueError
+            If an input holds a value that training has not, or is not as long as the training inputs.
+        """
+        rows = np.asarray(inputs)
+        blank = np.full((len(rows), len(self.order)), self.vocabulary[0])
+        device = next(self.model.parameters()).device
+        encoded, _ = tokens(Dataset(rows, blank), self.vocabulary, "inputs", device)
+        precision = resolve_precision(self.settings["precision"], device)
+        emitted = generate(self.model, encoded, len(self.order), precision)
+        targets = np.empty(emitted.shape, np.int64)
+        targets[:, self.order] = self.vocabulary[emitted.cpu().numpy()]
+        return targets
+
+
+def fit(
+    train: Dataset,
+    order: npt.ArrayLike,
+    *,
+    test: Dataset,
+    model: str | Preset | Build | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    precision: Precision = "auto",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    progress: Report | None = None,
+) -> Fitted:
+    """Train a model to write the target in one order, and test it.
+
+    Parameters
+    ----------
+    train, test : Datasets; ``test`` should be neither trained on nor used to choose the order
+    order : (L,) integers
+    model : as in `profile`; by default "base" on a CPU, "large" on a GPU
+    steps, batch_size, learning_rate, precision, seed, device, progress : as in `profile`
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described; nothing has been trained then.
+
+    Source: Sato, Kawamoto, Kera, arXiv 2506.23875, final training.
+
+    Examples
+    --------
+    >>> splits = make_task("square", length=4).splits(train=500, validation=50, test=50)
+    >>> fitted = fit(splits.train, [0, 1, 2, 3], test=splits.test, steps=5)
+    >>> fitted.step_accuracy.shape, fitted.predict(splits.test.inputs[:2]).shape
+    ((4,), (2, 4))
+    """
+    started = time.perf_counter()
+    chosen = check_orders(np.atleast_1d(np.asarray(order)), train.target_length, name="order")
+    if len(chosen) != 1:
+        raise ValueError(f"order: one order is needed, {len(chosen)} given")
+    on = resolve_device(device)
+    name, build, preset = resolve_model(model, "large" if on.type == "cuda" else "base")
+    settings = TrainingSettings.of(
+        preset,
+        resolve_precision(precision, on),
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+    )
+    vocabulary = train.vocabulary
+    check_same_shape(train, test, "test")
+    inputs, targets = tokens(train, vocabulary, "train", on)
+    test_inputs, test_targets = tokens(test, vocabulary, "test", on)
+
+    def after_step(step: int, _: Tensor) -> None:
+        if progress is not None:
+            share = 0.95 * (step + 1) / settings.steps
+            progress(Progress("final training", share, time.perf_counter() - started))
+
+    with seeded(seed, on):
+        module = build_checked(build, len(vocabulary), train.input_length, train.target_length).to(on)
+        curve = train_module(
+            module,
+            inputs,
+            targets,
+            torch.from_numpy(chosen).to(on),
+            torch.zeros(len(inputs), dtype=torch.long, device=on),
+            settings,
+            np.random.default_rng([seed, 3]),
+            after_step,
+        )
+    emitted = generate(module, test_inputs, train.target_length, settings.precision)
+    right = (emitted == test_targets[:, torch.from_numpy(chosen[0]).to(on)]).cpu().numpy()
+    accuracy = np.empty(train.target_length)
+    accuracy[chosen[0]] = right.mean(0)
+    return Fitted(
+        order=chosen[0],
+        success=right.all(1),
+        step_accuracy=accuracy,
+        loss_curve=curve.numpy(),
+        model=module,
+        vocabulary=vocabulary,
+        seconds=time.perf_counter() - started,
+        settings={
+            "model": name,
+            **settings.record(),
+            "device": str(on),
+            "seed": seed,
+            "training_rows": len(inputs),
+            "test_rows": len(test_inputs),
+        },
+    )
+
+
+@torch.inference_mode()
+def generate(module: nn.Module, inputs: Tensor, length: int, precision: torch.dtype) -> Tensor:
+    """Write ``length`` steps greedily after inputs (R, X): token ids (R, L) by slot."""
+    emitted = torch.zeros(len(inputs), length, dtype=torch.long, device=inputs.device)
+    write = _generate_decoder if isinstance(module, Decoder) else _generate_module
+    for rows in row_slices(len(inputs), 1, GENERATED_AT_ONCE):
+        with multiply_in(precision, inputs.device):
+            write(module, inputs[rows], emitted[rows])
+    return emitted
+
+
+def _generate_decoder(module: Decoder, inputs: Tensor, emitted: Tensor) -> None:
+    """Fill ``emitted`` slot by slot; keys and values of everything before are remembered."""
+    memory = module.read(inputs)
+    before = module.separator.expand(len(inputs), 1)
+    itself = torch.ones(1, 1, dtype=torch.bool, device=inputs.device)
+    for slot in range(emitted.shape[1]):
+        place = torch.tensor([slot], device=inputs.device)
+        logits, memory = module.write(memory, before, place, itself)
+        before = logits.argmax(-1)
+        emitted[:, slot] = before[:, 0]
+
+
+def _generate_module(module: nn.Module, inputs: Tensor, emitted: Tensor) -> None:
+    for slot in range(emitted.shape[1]):
+        emitted[:, slot] = module(inputs, emitted)[:, slot].argmax(-1)
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """95 % score interval of a share (Wilson 1927).
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(95, 100)
+    >>> round(low, 3), round(high, 3)
+    (0.888, 0.978)
+    """
+    z = 1.959963984540054
+    centre = (successes + z * z / 2) / (trials + z * z)
+    half = z * math.sqrt(successes * (trials - successes) / trials + z * z / 4) / (trials + z * z)
+    return max(0.0, centre - half), min(1.0, centre + half)
