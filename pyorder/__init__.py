@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 try:
-    from pyorder import _core  # noqa: F401
+    import pyorder._core.permutation  # noqa: F401
 except ImportError as error:
     raise ImportError(
         "pyorder's compiled part (pyorder._core) cannot be loaded. Install the package with `pip install .`; "

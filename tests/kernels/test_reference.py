@@ -1,6 +1,5 @@
 import numpy as np
 import torch
-
 from pyorder.kernels import reference
 
 
