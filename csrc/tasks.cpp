@@ -284,9 +284,8 @@ void generate_unseen(const Task& task, std::size_t rows, std::uint64_t seed, std
     }
     const std::uint64_t count = input_count(task);
     if (taken.size() > count || count - taken.size() < rows) {
-        refuse("cannot draw " + std::to_string(rows) + " unseen inputs: " + task.name + " of length " +
-               std::to_string(task.length) + " has " + std::to_string(count) + " distinct inputs and " +
-               std::to_string(taken.size()) + " of them are taken");
+        refuse("cannot draw " + std::to_string(rows) + " unseen inputs: " + std::to_string(taken.size()) +
+               " of " + std::to_string(count) + " are taken");
     }
 
     std::vector<std::int16_t> candidates;
