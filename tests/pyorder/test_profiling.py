@@ -134,7 +134,7 @@ def test_a_callers_own_model(square5):
         ({"orders": [[0, 1, 2, 3, 3]]}, "^orders: "),
         ({"orders": [[0, 1, 2, 3]]}, "^orders: "),
         ({"orders": np.empty((0, 5), int)}, "^orders: "),
-        ({"seeds": 0}, "^seeds: 0 given"),
+        ({"seeds": 0}, "^seeds: expected an integer of at least 1, got 0"),
         ({"steps": 0}, "^steps: 0 given"),
         ({"batch_size": -1}, "^batch_size: -1 given"),
         ({"learning_rate": -1.0}, "^learning_rate: "),
