@@ -42,9 +42,9 @@ def tokens(values: NDArray[np.integer[Any]], vocabulary: NDArray[np.int64], name
     """Return the places of values, (N, M), in a vocabulary; ValueError, after name, for a missing one."""
     low, high = vocabulary[0], vocabulary[-1]
     if _is_range(vocabulary) and low <= values.min() and values.max() <= high:
-        return np.subtract(
-            values, low, dtype=np.int64
-        )  # the common case; a search takes several times as long
+        # The common case, and many times as fast as a search.
+        places: NDArray[np.int64] = np.subtract(values, low, dtype=np.int64)
+        return places
     numbers = values.astype(np.int64, copy=False)
     places = np.minimum(np.searchsorted(vocabulary, numbers), len(vocabulary) - 1)
     missing = vocabulary[places] != numbers

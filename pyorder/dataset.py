@@ -25,6 +25,7 @@ import numpy as np
 
 from pyorder import _vocabulary as vocabularies
 from pyorder._checks import MAX_SEED, check_integer, integer_array
+from pyorder.permutations import check_order
 from pyorder.safetensors import read_safetensors, write_safetensors
 
 if TYPE_CHECKING:
@@ -359,16 +360,6 @@ class Dataset:
         for array in (inputs, targets):
             array.flags.writeable = False
         return Dataset(inputs, targets, vocabulary=self._declared, metadata=self._metadata | news)
-
-
-def check_order(order: ArrayLike, length: int) -> NDArray[np.int64]:
-    """Return an order as int64 (L,), or say what is wrong with it."""
-    steps = integer_array(order, "order")
-    if steps.shape != (length,):
-        raise ValueError(f"order: expected shape ({length},), got {steps.shape}")
-    if not np.array_equal(np.sort(steps), np.arange(length)):
-        raise ValueError(f"order: expected a permutation of 0..{length - 1}, got {steps.tolist()}")
-    return steps.astype(np.int64)
 
 
 def _rows(values: ArrayLike, name: str, columns: int) -> NDArray[np.integer[Any]]:
