@@ -225,7 +225,7 @@ def task_names() -> tuple[str, ...]:
 def make_task(name: str, length: SupportsIndex, **parameters: SupportsIndex) -> Task:
     """Return a task of L = ``length`` steps.
 
-    ``index`` takes ``d`` (2 unless given; 1 to L - 1), the number of earlier steps that are added up;
+    ``index`` takes ``d`` (2 unless given; 1 to L), the number of earlier steps that are added up;
     ``prod`` takes ``base`` (10 unless given).
 
     Raises

@@ -89,7 +89,7 @@ def test_chains_apply_their_step_from_left_to_right(name, length):
         assert ys == expected
 
 
-@pytest.mark.parametrize(("length", "d"), [(2, 1), (13, 2), (13, 4), (13, 8), (31, 30)])
+@pytest.mark.parametrize(("length", "d"), [(2, 1), (2, 2), (13, 2), (13, 4), (13, 8), (31, 30)])
 def test_index_points_into_the_input(length, d):
     data = make_task("index", length=length, d=d).generate(50, seed=3)
     assert set(np.unique(data.inputs)) <= set(range(length))
@@ -315,7 +315,7 @@ def test_bad_orders_and_dependencies_are_refused(order, dependencies, error, mes
         ({"length": True}, TypeError, "length: expected an integer, got True"),
         ({"d": 2}, ValueError, "unknown parameter 'd': relu takes no parameters"),
         ({"name": "index", "base": 2}, ValueError, "unknown parameter 'base': index takes d"),
-        ({"name": "index", "d": 13}, ValueError, r"d of index at length 13 must be in \[1, 12\], got 13"),
+        ({"name": "index", "d": 14}, ValueError, r"d of index at length 13 must be in \[1, 13\], got 14"),
         ({"name": "index", "d": 0}, ValueError, "d: expected an integer from 1"),
         ({"name": "index", "d": 2.0}, TypeError, "d: expected an integer, got 2.0"),
         ({"name": "prod", "base": 1}, ValueError, r"base of prod must be in \[2, 32767\], got 1"),
