@@ -1,35 +1,22 @@
 """Claims about data: generation is fast and scales, and files cost no more than their bytes.
 
-Run as ``python benchmarks/data.py``. Answers are checked first. What is compared is timed alternately in one
-run, because the machine's speed drifts; each row is a ratio or a time with its 20, 50 and 80 % quantiles.
+`python benchmarks/data.py`. Answers are checked first. What is compared is timed in turn in one run, because a
+machine's speed drifts; times and ratios as [20 %, 50 %, 80 %] quantiles; a ratio above 1 means that pyorder is
+faster.
 """
 
-import datetime
 import os
-import platform
 import tempfile
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy as official
+from timing import alone, alternate, machine, show
 
 from pyorder.dataset import Dataset
 from pyorder.tasks import make_task
 
 ROWS, LENGTH, REPEATS = 100_000, 100, 15
-
-
-def seconds(call):
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def row(name, values, unit):
-    low, middle, high = np.quantile(values, [0.2, 0.5, 0.8])
-    print(f"{name:<58} {low:8.3f} {middle:8.3f} {high:8.3f}  {unit}")
 
 
 def check_answers(task, data, folder):
@@ -59,40 +46,25 @@ def main():
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
         check_answers(task, data, folder)
-        print(
-            f"{datetime.date.today()}  {os.cpu_count()} x {processor()}, pyorder {version('pyorder')}, "
-            f"numpy {np.__version__}, Python {platform.python_version()}"
-        )
-        print(f"{'quantiles of ' + str(REPEATS) + ' repeats':<58} {'20 %':>8} {'50 %':>8} {'80 %':>8}")
+        show("100,000 rows of relu, L = 100, one thread", {**alone(generate(task, 1), REPEATS), **machine()})
+        show("100,000 rows of relu, L = 100, two threads", {**alone(generate(task, 2), REPEATS), **machine()})
+        scaling = alternate(generate(task, 2), generate(task, 1), REPEATS)
+        show("two threads against one", {**scaling, **machine()})
 
         stored = Dataset.open(folder / "check")  # in the smallest type, as on disk
         chunks = [stored.inputs.copy(), stored.targets.copy()]
-        mebibytes = sum(chunk.nbytes for chunk in chunks) / 2**20
-        times = {key: [] for key in ("one", "two", "save", "plain", "open", "read")}
-        for _ in range(REPEATS):
-            times["one"].append(seconds(lambda: task.generate(ROWS, seed=1, threads=1)))
-            times["two"].append(seconds(lambda: task.generate(ROWS, seed=1, threads=2)))
-            times["plain"].append(seconds(lambda: write_plainly(folder / "plain", chunks)))
-            times["save"].append(seconds(lambda: data.save(folder / "saved")))
-            times["open"].append(seconds(lambda: Dataset.open(folder / "saved")))
-            times["read"].append(seconds(lambda: (folder / "plain").read_bytes()))
-    times = {key: np.array(values) for key, values in times.items()}
-    row(
-        f"generate {ROWS:,} rows of relu, L = {LENGTH}, 1 thread",
-        times["one"],
-        "s (claim: < 0.1 on two cores)",
-    )
-    row("the same, 2 threads", times["two"], "s (claim: < 0.1 on two cores)")
-    row("1 thread / 2 threads", times["one"] / times["two"], "x")
-    row(f"save them, {mebibytes:.0f} MiB on disk", times["save"], "s")
-    row("save / plain write and fsync of as many bytes", times["save"] / times["plain"], "x (claim: < 2)")
-    row("open, memory-mapped", times["open"] * 1000, "ms")
-    row("open / plain read of as many bytes", times["open"] / times["read"], "x")
+
+        def save_and_map():
+            data.save(folder / "saved")
+            Dataset.open(folder / "saved")
+
+        saved = alternate(save_and_map, lambda: write_plainly(folder / "plain", chunks), REPEATS)
+        size = {"mebibytes": round(sum(chunk.nbytes for chunk in chunks) / 2**20, 1)}
+        show("saving and mapping against a plain write and fsync", {**size, **saved, **machine()})
 
 
-def processor():
-    with open("/proc/cpuinfo") as file:
-        return next((line.split(": ")[1].strip() for line in file if line.startswith("model name")), "CPU")
+def generate(task, threads):
+    return lambda: task.generate(ROWS, seed=1, threads=threads)
 
 
 if __name__ == "__main__":
