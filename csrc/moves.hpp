@@ -1,0 +1,47 @@
+// Neighbourhoods of orders. A move rearranges slots, whatever steps stand there, so it is given as
+// arrangements: rows of slots, to be composed with an order: result[j] = order[arrangement[j]]. No row occurs
+// twice.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "permutation.hpp"
+
+namespace pyorder {
+
+// The first slots of `blocks` near-equal blocks, the larger ones first, and `length` at the end.
+std::vector<std::size_t> block_bounds(std::size_t length, std::size_t blocks);
+
+// All blocks! rearrangements of the near-equal blocks of every order; what came before is left out.
+// These rows are orders, not arrangements, since different orders can meet. At most 20 blocks.
+template <class Step>
+std::vector<Step> block_rearrangements(Orders<Step> orders, std::size_t blocks);
+
+// Below, blocks have `block_size` slots and a shorter last one takes the remainder.
+
+// The unmoved slots, then all other arrangements inside one block, block by block, in lexicographic sequence.
+template <class Step>
+std::vector<Step> within_blocks(std::size_t length, std::size_t block_size);
+
+// The unmoved slots and limit - 1 others out of within_blocks, all choices equally likely; all of them when
+// there are no more than `limit`.
+template <class Step>
+std::vector<Step> sample_within_blocks(std::size_t length, std::size_t block_size, std::size_t limit,
+                                       std::uint64_t seed);
+
+// The rotations of the sequence of blocks: row r begins with block r.
+template <class Step>
+std::vector<Step> between_blocks(std::size_t length, std::size_t block_size);
+
+// All exchanges of slots i < j, in lexicographic sequence of (i, j).
+template <class Step>
+std::vector<Step> swaps(std::size_t length);
+
+// All exchanges of two neighbouring runs [a, b) and [b, c), one of which has at most `max_size` slots, in
+// lexicographic sequence of (a, b, c).
+template <class Step>
+std::vector<Step> block_moves(std::size_t length, std::size_t max_size);
+
+}  // namespace pyorder
