@@ -4,8 +4,11 @@ An order is an integer array of length L: ``order[j]`` is the canonical step tha
 so the reordered target is ``targets[:, order]``.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 try:
-    from pyorder import _core  # noqa: F401
+    import pyorder._core.permutation  # noqa: F401
 except ImportError as error:
     raise ImportError(
         "pyorder's compiled part (pyorder._core) cannot be loaded. Install the package with `pip install .`; "
@@ -13,4 +16,66 @@ except ImportError as error:
         f"run from another directory, or run scripts by path. The cause: {error}"
     ) from error
 
+from pyorder import moves, permutations
+from pyorder.dataset import Dataset, Splits
+from pyorder.tasks import Task, make_task, satisfied_dependencies, task_names
+
+if TYPE_CHECKING:
+    from pyorder import search
+    from pyorder.model import PRESETS, Preset
+    from pyorder.profiling import Profile, profile
+    from pyorder.progress import Progress
+    from pyorder.search import Budget, Discovery, discover, strategy_names
+    from pyorder.training import Fitted, fit
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "PRESETS",
+    "Budget",
+    "Dataset",
+    "Discovery",
+    "Fitted",
+    "Preset",
+    "Profile",
+    "Progress",
+    "Splits",
+    "Task",
+    "discover",
+    "fit",
+    "make_task",
+    "moves",
+    "permutations",
+    "profile",
+    "satisfied_dependencies",
+    "search",
+    "strategy_names",
+    "task_names",
+]
+
+# What needs torch is imported when it is first asked for: making data and asking for help take no second.
+_FROM = {
+    "PRESETS": "pyorder.model",
+    "Budget": "pyorder.search",
+    "Discovery": "pyorder.search",
+    "Fitted": "pyorder.training",
+    "Preset": "pyorder.model",
+    "Profile": "pyorder.profiling",
+    "Progress": "pyorder.progress",
+    "discover": "pyorder.search",
+    "fit": "pyorder.training",
+    "profile": "pyorder.profiling",
+    "strategy_names": "pyorder.search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "search":
+        return import_module("pyorder.search")
+    if name in _FROM:
+        return getattr(import_module(_FROM[name]), name)
+    raise AttributeError(f"module 'pyorder' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

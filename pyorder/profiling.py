@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pyorder._checks import MAX_SEED, check_integer
 from pyorder.contract import build_checked, resolve_model
 from pyorder.dataset import Dataset
 from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
@@ -267,7 +268,8 @@ def profile(
     ((2,), (2, 4))
     """
     pool = check_orders(orders, train.target_length)
-    check_count(seeds, "seeds")
+    check_integer(seeds, "seeds", 1)
+    check_integer(seed, "seed", 0, MAX_SEED)
     profiler = Profiler(
         train,
         validation,
@@ -315,11 +317,3 @@ def check_same_shape(train: Dataset, other: Dataset, name: str) -> None:
     given = (other.input_length, other.target_length)
     if given != wanted:
         raise ValueError(f"{name}: rows of {given} inputs and steps given, training has {wanted}")
-
-
-def check_count(value: int, name: str) -> None:
-    """Refuse what is not an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: an integer is needed, {value!r} given")
-    if value < 1:
-        raise ValueError(f"{name}: {value} given, at least 1 is needed")

@@ -1,2 +1,92 @@
+#include "safetensors.hpp"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <system_error>
+
 #include "bindings.hpp"
-namespace pyorder::bindings { void register_safetensors(pybind11::module_) {} }
+
+namespace py = pybind11;
+
+namespace pyorder::bindings {
+namespace {
+
+using namespace py::literals;
+
+namespace st = pyorder::safetensors;
+
+// Runs a call without the GIL; its errors become OSError with errno and path, or ValueError that names the
+// path.
+template <typename Call>
+auto with_path(const std::filesystem::path& path, const char* verb, const Call& call) {
+    try {
+        const py::gil_scoped_release release;
+        return call();
+    } catch (const std::system_error& error) {
+        const py::str name(py::cast(path));
+        errno = error.code().value();  // after the conversion, which may set it too
+        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, name.ptr());
+        throw py::error_already_set();
+    } catch (const std::invalid_argument& error) {
+        const std::string name = py::cast<std::string>(py::repr(py::str(py::cast(path))));
+        throw py::value_error(std::string("cannot ") + verb + " " + name + ": " + error.what());
+    }
+}
+
+py::array make_array(const st::Tensor& tensor, const py::capsule& owner) {
+    const std::vector<py::ssize_t> shape(tensor.shape.begin(), tensor.shape.end());
+    py::array array(py::dtype(std::string(tensor.dtype->numpy)), shape, tensor.data.data(), owner);
+    // Files of other writers may place elements anywhere; those are copied, as few users expect them.
+    if (reinterpret_cast<std::uintptr_t>(tensor.data.data()) % tensor.dtype->size != 0)
+        array = array.attr("copy")();
+    array.attr("setflags")("write"_a = false);
+    return array;
+}
+
+std::pair<py::dict, py::dict> read(const std::filesystem::path& path) {
+    const st::File file = with_path(path, "read", [&] { return st::read(path); });
+    // One owner for all arrays: the file stays mapped until the last of them is gone.
+    using Owner = std::shared_ptr<const void>;
+    const py::capsule owner(new Owner(file.mapping),
+                            [](void* pointer) { delete static_cast<Owner*>(pointer); });
+    py::dict arrays;
+    for (const st::Tensor& tensor : file.tensors) arrays[py::str(tensor.name)] = make_array(tensor, owner);
+    py::dict metadata;
+    for (const auto& [key, text] : file.metadata) metadata[py::str(key)] = py::str(text);
+    return {arrays, metadata};
+}
+
+const st::Dtype* find_dtype(const std::string& name, const py::array& array) {
+    for (const st::Dtype& dtype : st::dtypes()) {
+        if (array.dtype().equal(py::dtype(std::string(dtype.numpy)))) return &dtype;
+    }
+    throw py::type_error("array '" + name + "' has dtype " + py::cast<std::string>(py::str(array.dtype())) +
+                         ", which safetensors files do not hold");
+}
+
+void write(const std::filesystem::path& path, const std::map<std::string, py::array>& arrays,
+           const std::map<std::string, std::string>& metadata) {
+    std::vector<st::Tensor> tensors;
+    for (const auto& [name, array] : arrays) {
+        if ((array.flags() & py::array::c_style) == 0) {
+            throw std::invalid_argument("array '" + name + "' is not contiguous in C order");
+        }
+        const std::vector<std::uint64_t> shape(array.shape(), array.shape() + array.ndim());
+        const std::span data(static_cast<const std::byte*>(array.data()),
+                             static_cast<std::size_t>(array.nbytes()));
+        tensors.push_back({name, find_dtype(name, array), shape, data});
+    }
+    const st::Metadata texts(metadata.begin(), metadata.end());
+    with_path(path, "write", [&] { st::write(path, std::move(tensors), texts); });
+}
+
+}  // namespace
+
+void register_safetensors(py::module_ module) {
+    module.def("read", &read, "path"_a);
+    module.def("write", &write, "path"_a, "arrays"_a, "metadata"_a);
+}
+
+}  // namespace pyorder::bindings

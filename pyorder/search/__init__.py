@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from pyorder.profiling import Cost, Profiler, check_count
+from pyorder._checks import MAX_SEED, check_integer
+from pyorder.profiling import Cost, Profiler
 from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
 from pyorder.search.exhaustive import LONGEST, Exhaustive
 from pyorder.search.hierarchical import Hierarchical
@@ -120,7 +121,8 @@ def discover(
     elif not isinstance(strategy, Strategy):
         raise TypeError(f"strategy: a name or a Strategy is needed, {type(strategy).__name__} given")
     pools = strategy.pools(train.target_length)
-    check_count(seeds, "seeds")
+    check_integer(seeds, "seeds", 1)
+    check_integer(seed, "seed", 0, MAX_SEED)
     profiler = Profiler(
         train,
         validation,

@@ -1,0 +1,85 @@
+"""Safetensors files of NumPy arrays: read without a copy, written all or nothing.
+
+The format is that of https://github.com/huggingface/safetensors, and files go both ways between it and this
+module. The element types are those that NumPy has too: bool, int8 to int64, uint8 to uint64, float16 to
+float64 and complex64.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyorder import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["read_safetensors", "write_safetensors"]
+
+
+def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Map a file into memory and return its arrays, read-only, and its metadata.
+
+    The file stays mapped until the last array is gone, and must not be cut short before. Replacing it, as
+    write_safetensors does, is safe: the arrays keep the old contents.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be opened; FileNotFoundError when there is none.
+    ValueError
+        When the file breaks the format in any way, or holds a type that NumPy lacks, such as BF16.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "result.safetensors")
+    ...     write_safetensors(path, {"losses": [0.5, 0.25]}, {"task": "relu"})
+    ...     read_safetensors(path)
+    ({'losses': array([0.5 , 0.25])}, {'task': 'relu'})
+    """
+    return _core.safetensors.read(path)
+
+
+def write_safetensors(
+    path: str | PathLike[str], arrays: Mapping[str, ArrayLike], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays and metadata to a file, which holds the whole of them or what it held before.
+
+    The contents go to a temporary file in the same directory, are forced to the disk and renamed.
+
+    Raises
+    ------
+    OSError
+        When the directory or the disk refuses; nothing is left behind.
+    TypeError
+        For an array of a type that the format or NumPy lacks, or metadata that is not text.
+    ValueError
+        For a name that is reserved (``__metadata__``) or not valid Unicode.
+
+    Examples
+    --------
+    >>> write_safetensors("result.safetensors", {"names": ["relu", "square"]})
+    Traceback (most recent call last):
+    TypeError: array 'names' has dtype <U6, which safetensors files do not hold
+    """
+    texts = dict(metadata or {})
+    for text in [*arrays, *texts, *texts.values()]:
+        if not isinstance(text, str):
+            raise TypeError(f"names and metadata: expected text, got {text!r}")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"names and metadata: expected valid Unicode, got {text!r}") from None
+    _core.safetensors.write(path, {name: _storable(array) for name, array in arrays.items()}, texts)
+
+
+def _storable(value: ArrayLike) -> NDArray[Any]:
+    array = np.asarray(value, order="C")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,287 @@
+"""Tasks with a known recurrence: step y_i of a target follows from the input and earlier steps.
+
+=========  ====================================================================================  =========
+name       recurrence                                                                            ambiguous
+=========  ====================================================================================  =========
+relu       y_i = max(x_i + y_{i-1}, 0)                                                                16 %
+square     y_i = (x_i² + y_{i-1}²) mod 19, as the residue in [-9, 9]                                 100 %
+cubic      y_i = (x_i³ + y_{i-1}³) mod 19, as the residue in [-9, 9]                                  86 %
+sine       y_i = round(9 sin(2π (x_i + y_{i-1}) / 9))                                                 77 %
+triangle   y_i = round(9 (1 - abs((x_i + y_{i-1} + 5) mod 20 - 10) / 5)), a triangle wave             47 %
+mlp        y_i = a fixed two-layer tanh network of (x_i, y_{i-1}), scaled and rounded to [-9, 9]      63 %
+index      y_i = x_p, p = (y_{i-1} + … + y_{i-d}) mod L, terms before y_1 left out
+prod       y = the digits of a·b, the least significant first
+=========  ====================================================================================  =========
+
+y_1 = x_1, except in prod. The x are uniform in [-9, 9]; for index in [0, L), with positions counted from 0;
+for prod they are the digits of a and then of b, floor(L/2) each, the most significant first, in a given base.
+*Ambiguous* is the share of (x_i, y_i), at the last step of L = 13, that leave y_{i-1} open: going backwards,
+such a step cannot be told from what was emitted before. relu, square, index and prod are those of Sato,
+Kawamoto and Kera (arXiv 2506.23875); the constants of the others are this project's own.
+
+Row i of a stream depends on (task, seed, stream, i) only, whatever the number of rows and threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, SupportsIndex
+
+import numpy as np
+
+from pyorder import _core
+from pyorder._checks import MAX_SEED, check_integer, integer_array
+from pyorder.dataset import Dataset, Splits, check_order
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Task", "make_task", "satisfied_dependencies", "task_names"]
+
+_RECURRENCES = {
+    "relu": "y_i = max(x_i + y_{i-1}, 0)",
+    "square": "y_i = (x_i² + y_{i-1}²) mod 19 in [-9, 9]",
+    "cubic": "y_i = (x_i³ + y_{i-1}³) mod 19 in [-9, 9]",
+    "sine": "y_i = round(9 sin(2π (x_i + y_{i-1}) / 9))",
+    "triangle": "y_i = triangle wave of x_i + y_{i-1}, amplitude 9, period 20",
+    "mlp": "y_i = fixed tanh network of (x_i, y_{i-1}), in [-9, 9]",
+    "index": "y_i = x_p, p = (y_{i-1} + … + y_{i-d}) mod L",
+    "prod": "y = digits of a·b, least significant first",
+}
+_MAX_VALUE = 2**15 - 1  # data is int16
+
+
+class Task:
+    """A task at one length; see make_task.
+
+    Attributes
+    ----------
+    name : str
+    length : int
+        Steps of a target, L.
+    input_length : int
+        Values of an input, X.
+    parameters : dict of str to int
+        ``d`` of index, ``base`` of prod; empty for the others.
+    recurrence : str
+        The recurrence in one line; the documentation of this module has it in full.
+    vocabulary : (V,) int64
+        Every value that inputs and targets can have, sorted.
+    space_size : int
+        The number of distinct inputs.
+    dependencies : tuple of (int, int), or None
+        The pairs (p, i) of steps, counted from 0, where y_i is computed from y_p. Step 0 is left out as p: it
+        is a copy of x_1, which the input tells already. None for prod, whose steps are sums of products.
+    """
+
+    def __init__(self, core: _core.tasks.Task) -> None:
+        self._core = core
+        self.name = core.name
+        self.length = core.length
+        self.input_length = core.input_length
+        self.parameters = core.parameters
+        self.recurrence = _RECURRENCES[core.name]
+        low, high = core.input_range
+        self.space_size = (high - low + 1) ** core.input_length
+        ends = (*core.input_range, *core.target_range)
+        self.vocabulary: NDArray[np.int64] = np.arange(min(ends), max(ends) + 1, dtype=np.int64)
+        self.vocabulary.flags.writeable = False
+        self.dependencies: tuple[tuple[int, int], ...] | None = None
+        if self.name != "prod":
+            d = self.parameters.get("d", 1)
+            self.dependencies = tuple((p, i) for i in range(2, self.length) for p in range(max(1, i - d), i))
+
+    def __repr__(self) -> str:
+        parameters = "".join(f", {name}={value}" for name, value in self.parameters.items())
+        return f"make_task({self.name!r}, length={self.length}{parameters})"
+
+    def compute(self, inputs: ArrayLike) -> NDArray[np.int16]:
+        """Return the targets (N, L) of the given inputs, (N, X) integers.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For inputs that are no integers, have another shape, or leave the range of the task.
+
+        Examples
+        --------
+        >>> make_task("square", length=5).compute([[7, -2, 4, 1, 3]])
+        array([[ 7, -4, -6, -1, -9]], dtype=int16)
+        """
+        values = integer_array(inputs, "inputs")
+        if values.ndim != 2 or values.shape[1] != self.input_length:
+            raise ValueError(f"inputs: expected shape (N, {self.input_length}), got {values.shape}")
+        low, high = self._core.input_range
+        wrong = np.argwhere((values < low) | (values > high))
+        if wrong.size:
+            row, column = wrong[0]
+            place = f"row {row}, column {column}"
+            raise ValueError(
+                f"inputs: expected values from {low} to {high}, got {values[row, column]} ({place})"
+            )
+        return self._core.compute(values.astype(np.int16), 0)
+
+    def generate(
+        self,
+        rows: SupportsIndex,
+        *,
+        seed: SupportsIndex,
+        stream: SupportsIndex = 0,
+        threads: SupportsIndex = 0,
+    ) -> Dataset:
+        """Return a dataset of ``rows`` rows, with inputs that are uniform and independent.
+
+        Seed and stream go from 0 to 2**64 - 1; ``threads`` 0 uses all cores, and no number of them changes
+        the rows. The metadata tells the task, its length and parameters, the seed and the stream.
+
+        Examples
+        --------
+        >>> data = make_task("relu", length=4).generate(2, seed=0)
+        >>> data.inputs
+        array([[-9, -9,  2, -5],
+               [ 9, -5, -5, -5]], dtype=int16)
+        >>> data.targets
+        array([[-9,  0,  2,  0],
+               [ 9,  4,  0,  0]], dtype=int16)
+        """
+        rows = check_integer(rows, "rows", 1)
+        seed = check_integer(seed, "seed", 0, MAX_SEED)
+        stream = check_integer(stream, "stream", 0, MAX_SEED)
+        arrays = self._core.generate(rows, seed, stream, _threads(threads))
+        return self._dataset(*arrays, {"seed": str(seed), "stream": str(stream)})
+
+    def splits(
+        self,
+        train: SupportsIndex = 100_000,
+        validation: SupportsIndex = 1_000,
+        test: SupportsIndex = 10_000,
+        seed: SupportsIndex = 42,
+        *,
+        threads: SupportsIndex = 0,
+    ) -> Splits:
+        """Return training, validation and test splits of so many rows; no input occurs in two of them.
+
+        They come from the streams 0, 1 and 2 of the seed. Training rows may repeat an input; validation and
+        test leave out the rows whose input was seen before, in an earlier split or in themselves.
+
+        Raises
+        ------
+        ValueError
+            When too few distinct inputs are left for a split.
+
+        Examples
+        --------
+        >>> make_task("relu", length=13).splits(train=1_000, validation=100, test=100).test
+        Dataset(rows=100, input_length=13, target_length=13)
+        >>> make_task("relu", length=2).splits(train=300, validation=300)
+        Traceback (most recent call last):
+        ValueError: validation: cannot draw 300 unseen inputs: 197 of 361 are taken
+        """
+        seed = check_integer(seed, "seed", 0, MAX_SEED)
+        threads = _threads(threads)
+        sizes = {"train": train, "validation": validation, "test": test}
+        numbers = {name: check_integer(size, name, 1) for name, size in sizes.items()}
+        parts: list[Dataset] = []
+        seen: list[NDArray[np.int16]] = []
+        for stream, (name, rows) in enumerate(numbers.items()):
+            if name == "train":
+                inputs, targets = self._core.generate(rows, seed, stream, threads)
+            else:
+                try:
+                    inputs, targets = self._core.generate_unseen(rows, seed, stream, seen, threads)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+            seen.append(inputs)
+            origin = {"seed": str(seed), "stream": str(stream), "split": name}
+            parts.append(self._dataset(inputs, targets, origin))
+        return Splits(*parts)
+
+    def _dataset(
+        self, inputs: NDArray[np.int16], targets: NDArray[np.int16], origin: dict[str, str]
+    ) -> Dataset:
+        for array in (inputs, targets):
+            array.flags.writeable = False
+        description = {
+            "task": self.name,
+            "length": str(self.length),
+            "parameters": json.dumps(self.parameters),
+        }
+        return Dataset(inputs, targets, vocabulary=self.vocabulary, metadata=description | origin)
+
+
+def task_names() -> tuple[str, ...]:
+    """Return the names that make_task knows.
+
+    Examples
+    --------
+    >>> task_names()
+    ('relu', 'square', 'cubic', 'sine', 'triangle', 'mlp', 'index', 'prod')
+    """
+    return tuple(_core.tasks.task_names())
+
+
+def make_task(name: str, length: SupportsIndex, **parameters: SupportsIndex) -> Task:
+    """Return a task of L = ``length`` steps.
+
+    ``index`` takes ``d`` (2 unless given; 1 to L - 1), the number of earlier steps that are added up;
+    ``prod`` takes ``base`` (10 unless given).
+
+    Raises
+    ------
+    TypeError
+        For a length or parameter that is no integer.
+    ValueError
+        For an unknown name or parameter, or a length or parameter out of range. Data is int16, which limits
+        lengths: 3,640 for relu, whose values can grow by 9 a step, 32,767 for the others.
+
+    Examples
+    --------
+    >>> make_task("index", length=13, d=4)
+    make_task('index', length=13, d=4)
+    >>> make_task("index", length=13, depth=4)
+    Traceback (most recent call last):
+    ValueError: unknown parameter 'depth': index takes d
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected text, got {name!r}")
+    steps = check_integer(length, "length", 2, _MAX_VALUE)
+    given = {key: check_integer(value, key, 1, _MAX_VALUE) for key, value in parameters.items()}
+    return Task(_core.tasks.Task(name, steps, given))
+
+
+def satisfied_dependencies(order: ArrayLike, dependencies: ArrayLike) -> float:
+    """Return the share of dependencies (p, i), (E, 2) integers, whose p an order (L,) emits before i.
+
+    An empty graph is satisfied: 1.0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an order that is not a permutation, or dependencies that are not pairs of steps from 0 to L - 1.
+
+    Examples
+    --------
+    >>> dependencies = make_task("relu", length=5).dependencies
+    >>> dependencies
+    ((1, 2), (2, 3), (3, 4))
+    >>> satisfied_dependencies([1, 2, 0, 4, 3], dependencies)
+    0.6666666666666666
+    """
+    slots = np.argsort(check_order(order, np.size(order)))
+    if dependencies is None:
+        raise TypeError("dependencies: expected pairs of steps, got None; this task has no dependency graph")
+    if np.size(dependencies) == 0:
+        return 1.0
+    pairs = integer_array(dependencies, "dependencies")
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"dependencies: expected shape (E, 2), got {pairs.shape}")
+    if pairs.min() < 0 or pairs.max() >= len(slots):
+        raise ValueError(
+            f"dependencies: expected steps from 0 to {len(slots) - 1}, got {pairs.min()} to {pairs.max()}"
+        )
+    return float(np.mean(slots[pairs[:, 0]] < slots[pairs[:, 1]]))
+
+
+def _threads(threads: SupportsIndex) -> int:
+    return min(check_integer(threads, "threads", 0), os.cpu_count() or 1)

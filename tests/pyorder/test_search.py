@@ -1,0 +1,201 @@
+"""What every strategy must keep to, and what each does of its own."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+import pyorder
+from pyorder import search
+from pyorder.model import PRESETS
+from pyorder.search import Budget, Exhaustive, Hierarchical, Random, exhaustive, hierarchical, random
+from pyorder.search import _base as base
+
+TINY = replace(PRESETS["nano"], width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
+STRATEGIES = [
+    Exhaustive(),
+    Random(candidates=30, pool=12, finalists=4),
+    Hierarchical(depth=2),
+    Hierarchical(depth=2, initialisation="Pg"),
+    Hierarchical(depth=2, initialisation="Pf"),
+    Hierarchical(depth=2, initialisation="Pb", block=2),
+]
+
+
+def find(data, strategy, **arguments):
+    arguments = {"model": TINY, **arguments}
+    return pyorder.discover(data.train, validation=data.validation, strategy=strategy, **arguments)
+
+
+@pytest.mark.parametrize("module", [search, base, exhaustive, random, hierarchical])
+def test_docstring_examples(module, doctests):
+    doctests(module)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+class TestEveryStrategy:
+    def test_its_result_adds_up(self, strategy, square5):
+        found = find(square5, strategy)
+        assert sorted(found.order.tolist()) == list(range(5))
+        assert found.order.dtype == np.int64
+        assert found.converged
+        assert found.runs == len(found.history)
+        profiles = [stage.profile for stage in found.history]
+        assert found.candidates_profiled == sum(len(profile.orders) for profile in profiles)
+        assert found.cost.training_steps == 8 * found.runs
+        assert found.cost.rows_scored == 200 * found.candidates_profiled
+        assert any((profiles[-1].orders == found.order).all(1))
+        assert found.strategy == strategy.name
+
+    def test_every_run_holds_distinct_orders(self, strategy, square5):
+        for stage in find(square5, strategy).history:
+            assert len(np.unique(stage.profile.orders, axis=0)) == len(stage.profile.orders)
+
+    def test_the_planned_pools_bound_the_runs(self, strategy, square5):
+        sizes = [len(stage.profile.orders) for stage in find(square5, strategy).history]
+        planned = strategy.pools(5)
+        assert len(planned) == len(sizes)
+        assert all(size <= most for size, most in zip(sizes, planned, strict=True))
+
+    def test_a_seed_fixes_everything(self, strategy, square5):
+        one, again, other = (find(square5, strategy, seed=seed) for seed in (4, 4, 5))
+        assert np.array_equal(one.order, again.order)
+        assert np.array_equal(one.history[-1].profile.loss, again.history[-1].profile.loss)
+        assert not np.array_equal(one.history[0].profile.loss, other.history[0].profile.loss)
+
+    def test_a_budget_is_kept(self, strategy, square5):
+        whole = find(square5, strategy)
+        limit = replace(whole.cost, training_steps=whole.cost.training_steps - 1)
+        found = find(square5, strategy, budget=Budget(training_steps=limit.training_steps))
+        assert not found.converged
+        assert found.cost.training_steps <= limit.training_steps
+        assert sorted(found.order.tolist()) == list(range(5))
+        rows = find(square5, strategy, budget=Budget(rows_scored=whole.cost.rows_scored))
+        assert rows.converged
+        assert np.array_equal(rows.order, whole.order)
+
+    def test_a_budget_for_nothing_is_refused(self, strategy, square5):
+        with pytest.raises(ValueError, match="^budget: "):
+            find(square5, strategy, budget=Budget(training_steps=1))
+
+    def test_progress_rises_to_one(self, strategy, square5):
+        reports = []
+        find(square5, strategy, progress=reports.append)
+        shares = [report.share for report in reports]
+        assert shares == sorted(shares)
+        assert shares[-1] > 0.8
+        assert reports[-1].best_loss is not None
+        assert reports[-1].candidates > 10
+
+    def test_knowledge_of_the_data_order_is_declared(self, strategy, square5):
+        knows = getattr(strategy, "initialisation", "Pr") != "Pr"
+        assert find(square5, strategy).uses_data_order is knows
+
+
+def test_hierarchical_is_blind_to_labels(square5):
+    """Shuffled target columns and initial candidates relabelled to match: same losses, same answer."""
+    initial = np.random.default_rng(0).permuted(np.tile(np.arange(5), (6, 1)), axis=1)
+    shuffle = np.random.default_rng(1).permutation(5)
+    shuffled = square5._replace(
+        train=square5.train.reorder(shuffle), validation=square5.validation.reorder(shuffle)
+    )
+    one = find(square5, Hierarchical(initialisation=initial, depth=2))
+    other = find(shuffled, Hierarchical(initialisation=np.argsort(shuffle)[initial], depth=2))
+    assert np.array_equal(shuffle[other.order], one.order)
+    for mine, theirs in zip(one.history, other.history, strict=True):
+        assert np.array_equal(mine.profile.loss, theirs.profile.loss)
+
+
+@pytest.mark.parametrize(
+    "strategy", [Exhaustive(finalists=1), Exhaustive(finalists=4), Random(24, 24), Hierarchical(depth=2)]
+)
+def test_the_identity_is_no_favourite(strategy):
+    """On data without any order, over 50 seeds, the rank of the identity is uniform."""
+    rng = np.random.default_rng(0)
+    length, orders = 4, math.factorial(4)
+    small = replace(TINY, steps=2, warmup=0, width=8, heads=1, feed_forward=8)
+    places = []
+    for seed in range(50):
+        inputs, targets = rng.integers(5, size=(264, 3)), rng.integers(5, size=(264, length))
+        train, validation = (
+            pyorder.Dataset(inputs[:200], targets[:200]),
+            pyorder.Dataset(inputs[200:], targets[200:]),
+        )
+        found = pyorder.discover(train, validation=validation, strategy=strategy, model=small, seed=seed)
+        # The rank of the found order in the alphabet: the identity's is 0.
+        places.append(list(itertools.permutations(range(length))).index(tuple(found.order)))
+    assert kstest((np.array(places) + rng.random(50)) / orders, "uniform").pvalue > 0.01
+
+
+def test_exhaustive_finds_the_forward_order(square5):
+    found = find(square5, Exhaustive(), model="nano", steps=200)
+    assert pyorder.satisfied_dependencies(found.order, pyorder.make_task("square", length=5).dependencies) == 1.0
+    assert len(found.history[0].profile.orders) == 120
+
+
+def test_hierarchical_follows_the_published_schedule():
+    for length, depth in ((8, 4), (9, 5), (10, 6), (13, 6)):
+        assert Hierarchical().resolved_depth(length) == depth
+        # K global runs of (K + 1)! candidates, 2 (L // 2 - 1) local ones
+        pools = Hierarchical().pools(length)
+        assert pools[:depth] == [math.factorial(depth + 1)] * depth
+        assert len(pools) == depth + 2 * (length // 2 - 1)
+
+
+def test_every_global_run_keeps_the_published_share(square5):
+    found = find(square5, Hierarchical(depth=3, local=False))
+    sizes = [len(stage.profile.orders) for stage in found.history]
+    assert sizes[0] == 24
+    for blocks, stage in enumerate(found.history[:-1], start=1):
+        kept = stage.profile.orders[stage.profile.ranking[: 24 // math.factorial(blocks + 1)]]
+        following = {tuple(order) for order in found.history[blocks].profile.orders}
+        assert {tuple(order) for order in kept} <= following
+        assert sizes[blocks] <= len(kept) * math.factorial(blocks + 1)
+
+
+def test_initial_candidates_that_know_the_order():
+    rng = np.random.default_rng(0)
+    swapped = hierarchical.swapped_blocks(13, 5040, rng)
+    assert len(np.unique(swapped, axis=0)) == 5040
+    once = hierarchical.swapped_blocks(13, 300, rng)
+    ends = np.arange(13), np.arange(12, -1, -1)
+    # two swapped blocks leave at most five runs of consecutive steps
+    assert all(min((np.diff(end[order]) != 1).sum() for end in ends) <= 4 for order in once)
+    blocks = hierarchical.rearranged_blocks(13, 5040, 5, rng)
+    assert len(blocks) == 12  # forward and reverse, three blocks each
+    pairs = [(np.abs(np.diff(order)) == 1).sum() for order in blocks]
+    assert min(pairs) >= 10
+
+
+def test_pg_holds_the_identity(square5):
+    found = find(square5, Hierarchical(depth=2, initialisation="Pg", local=False))
+    assert (found.history[0].profile.orders == np.arange(5)).all(1).any()
+
+
+def test_auto_is_exhaustive_for_short_targets_only():
+    assert search.make_strategy("auto", length=7).name == "exhaustive"
+    assert search.make_strategy("auto", length=8).name == "hierarchical"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: search.make_strategy("greedy", 8), "^strategy: 'greedy' is none of 'auto', 'exhaustive'"),
+        (
+            lambda: search.make_strategy("random", 8, depth=3),
+            "^options: random has no 'depth', it has 'candidates'",
+        ),
+        (lambda: Exhaustive().pools(8), "^strategy: 'exhaustive' searches at most 7 steps, the data has 8"),
+        (lambda: Hierarchical(initialisation="Px"), "^initialisation: 'Px' is none of 'Pr', 'Pg'"),
+        (lambda: Hierarchical(depth=9), "^depth: 9 given"),
+        (lambda: Hierarchical(depth=6).pools(5), "^depth: 6 given, orders of 5 steps"),
+        (lambda: Random(pool=0), "^pool: 0 given"),
+        (lambda: Budget(seconds=0), "^budget: seconds=0 given"),
+    ],
+)
+def test_bad_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
