@@ -23,7 +23,11 @@ def measure(task: str, seed: int) -> dict[str, object]:
     others = pyorder.permutations.sample(LENGTH, RANDOM, seed=seed, distinct=True)
     orders = rng.permutation(np.concatenate([forward[None], others]))
     profile = pyorder.profile(
-        splits.train.reorder(shuffle), orders, validation=splits.validation.reorder(shuffle), model="nano", seed=seed
+        splits.train.reorder(shuffle),
+        orders,
+        validation=splits.validation.reorder(shuffle),
+        model="nano",
+        seed=seed,
     )
     place = int(np.flatnonzero((orders == forward).all(1))[0])
     runner_up = np.delete(profile.loss, place).argmin()

@@ -16,7 +16,17 @@ from study import run_cells
 
 
 def measure(task: str, length: int, seed: int) -> dict[str, object]:
-    command = ["discover", task, "--length", str(length), "--strategy", "hierarchical", "--seed", str(seed), "--json"]
+    command = [
+        "discover",
+        task,
+        "--length",
+        str(length),
+        "--strategy",
+        "hierarchical",
+        "--seed",
+        str(seed),
+        "--json",
+    ]
     done = subprocess.run([sys.executable, "-m", "pyorder", *command], capture_output=True, text=True, cwd="/")
     if done.returncode:
         raise RuntimeError(done.stderr)

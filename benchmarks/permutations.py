@@ -144,9 +144,7 @@ def main():
     np.testing.assert_array_equal(permutations.rank(orders), ranks)
     report("unrank: 1,000,000 ranks at L = 13", lambda: permutations.unrank(ranks, 13), rounds=15)
     report("rank: 1,000,000 orders at L = 13", lambda: permutations.rank(orders), rounds=15)
-    report(
-        "sample: 1,000,000 orders at L = 13", lambda: permutations.sample(13, 1_000_000, seed=0), rounds=15
-    )
+    report("sample: 1,000,000 orders at L = 13", lambda: permutations.sample(13, 1_000_000, seed=0), rounds=15)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,9 @@ def gpt2_score(model, inputs, targets, orders, precision):
         for start in range(0, len(orders), BATCH):
             chosen = torch.from_numpy(orders[start : start + BATCH])
             repeated = inputs[row].expand(len(chosen), -1)
-            losses[row, start : start + BATCH] = sequence_losses(model, repeated, targets[row][chosen], precision).mean(1)
+            losses[row, start : start + BATCH] = sequence_losses(
+                model, repeated, targets[row][chosen], precision
+            ).mean(1)
     return losses.numpy()
 
 
@@ -79,7 +81,9 @@ def gpt2_train(model, inputs, targets, orders, assigned, settings):
 
 
 def main() -> None:
-    splits = pyorder.make_task("square", length=LENGTH).splits(train=STEPS * BATCH, validation=ROWS, test=1, seed=0)
+    splits = pyorder.make_task("square", length=LENGTH).splits(
+        train=STEPS * BATCH, validation=ROWS, test=1, seed=0
+    )
     vocabulary = splits.train.vocabulary
     inputs, targets = (torch.from_numpy(ids) for ids in splits.train.encode(vocabulary))
     held = [torch.from_numpy(ids) for ids in splits.validation.encode(vocabulary)]

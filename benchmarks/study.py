@@ -12,7 +12,9 @@ from timing import machine
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 
-def run_cells(name: str, cells: list[dict[str, Any]], measure: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
+def run_cells(
+    name: str, cells: list[dict[str, Any]], measure: Callable[..., dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Measure the cells that docs/results/NAME.jsonl lacks; return the rows of all, in the cells' sequence."""
     path = RESULTS / f"{name}.jsonl"
     RESULTS.mkdir(parents=True, exist_ok=True)

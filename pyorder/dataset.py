@@ -100,9 +100,7 @@ class Dataset:
             if not isinstance(key, str) or not isinstance(text, str):
                 raise TypeError(f"metadata: expected text for text, got {text!r} for {key!r}")
         if "vocabulary" in self._metadata:
-            raise ValueError(
-                "metadata: the key 'vocabulary' is reserved; give the argument vocabulary instead"
-            )
+            raise ValueError("metadata: the key 'vocabulary' is reserved; give the argument vocabulary instead")
 
     @property
     def inputs(self) -> NDArray[np.integer[Any]]:
@@ -170,9 +168,7 @@ class Dataset:
         ValueError: test: targets hold the value 8 (row 0, column 1), which is not in the training vocabulary
         """
         values = self.vocabulary if vocabulary is None else _vocabulary(vocabulary)
-        return _tokens(self._inputs, values, f"{name}: inputs"), _tokens(
-            self._targets, values, f"{name}: targets"
-        )
+        return _tokens(self._inputs, values, f"{name}: inputs"), _tokens(self._targets, values, f"{name}: targets")
 
     def select(self, rows: ArrayLike) -> Dataset:
         """Return the dataset of the given rows, (M,) integers from 0 to N - 1, in that sequence.
@@ -220,9 +216,7 @@ class Dataset:
             text = f"{self._metadata['order']} then {text}"
         return self._like(self._inputs, self._targets[:, steps], {"order": text})
 
-    def split(
-        self, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, seed: SupportsIndex
-    ) -> Splits:
+    def split(self, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, seed: SupportsIndex) -> Splits:
         """Return training, validation and test splits, by distinct input: equal inputs stay together.
 
         Rows keep their sequence; where they go depends on the data, the fractions and the seed (0 to
@@ -288,9 +282,7 @@ class Dataset:
         metadata = self._metadata | {"pyorder_version": importlib.metadata.version("pyorder")}
         if self._declared is not None:
             metadata["vocabulary"] = _vocabulary_text(self._declared)
-        write_safetensors(
-            path, {"inputs": _smallest(self._inputs), "targets": _smallest(self._targets)}, metadata
-        )
+        write_safetensors(path, {"inputs": _smallest(self._inputs), "targets": _smallest(self._targets)}, metadata)
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Dataset:

@@ -94,7 +94,10 @@ class Profile:
         """Mean Spearman correlation of the ranking between pairs of seeds; None for one seed or one order."""
         if len(self.seed_loss) == 1 or len(self.orders) == 1:
             return None
-        ranks = self.seed_loss.argsort(1, kind="stable").argsort(1)
+        ranks = [  # equal losses share their mean rank
+            np.searchsorted(np.sort(loss), loss, "left") + np.searchsorted(np.sort(loss), loss, "right")
+            for loss in self.seed_loss
+        ]
         pairs = np.corrcoef(ranks)[np.triu_indices(len(ranks), 1)]
         return float(pairs.mean())
 
@@ -297,6 +300,8 @@ def profile(
     ((2,), (2, 4))
     """
     pool = check_orders(orders, train.target_length)
+    if not len(pool):
+        raise ValueError("orders: at least one order is needed, none given")
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
     profiler = Profiler(

@@ -102,9 +102,12 @@ def score(
     """
     row_loss = np.empty((len(inputs), len(orders)), np.float32)
     step_loss = np.zeros(orders.shape)
-    score_rows = _score_tree if isinstance(module, Decoder) else _score_each
+    if isinstance(module, Decoder):
+        scored = _score_tree(module, inputs, targets, orders, precision)
+    else:
+        scored = _score_each(module, inputs, targets, orders, precision)
     rows_done = 0
-    for rows, candidates, losses in score_rows(module, inputs, targets, orders, precision):
+    for rows, candidates, losses in scored:
         row_loss[rows, candidates] = losses.mean(2).cpu().numpy()
         step_loss[candidates[:, None], orders[candidates]] += losses.sum(0, dtype=torch.float64).cpu().numpy()
         rows_done += losses.shape[0] * losses.shape[1]

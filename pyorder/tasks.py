@@ -117,9 +117,7 @@ class Task:
         if wrong.size:
             row, column = wrong[0]
             place = f"row {row}, column {column}"
-            raise ValueError(
-                f"inputs: expected values from {low} to {high}, got {values[row, column]} ({place})"
-            )
+            raise ValueError(f"inputs: expected values from {low} to {high}, got {values[row, column]} ({place})")
         return self._core.compute(values.astype(np.int16), 0)
 
     def generate(
@@ -197,9 +195,7 @@ class Task:
             parts.append(self._dataset(inputs, targets, origin))
         return Splits(*parts)
 
-    def _dataset(
-        self, inputs: NDArray[np.int16], targets: NDArray[np.int16], origin: dict[str, str]
-    ) -> Dataset:
+    def _dataset(self, inputs: NDArray[np.int16], targets: NDArray[np.int16], origin: dict[str, str]) -> Dataset:
         for array in (inputs, targets):
             array.flags.writeable = False
         description = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class TrainingSettings:
         learning_rate: float | None,
     ) -> TrainingSettings:
         """Take a preset's numbers, but for those that are given; the warm-up is at most a quarter of the steps."""
-        overrides = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+        overrides: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
         preset = replace(preset, **{key: value for key, value in overrides.items() if value is not None})
         return cls(
             steps=preset.steps,
@@ -127,7 +128,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = settings.rate_at(step)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         losses[step] = loss.detach()
         if after_step is not None:

@@ -17,11 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from pyorder._checks import MAX_SEED, check_integer
 from pyorder.contract import build_checked, resolve_model
 from pyorder.dataset import Dataset
 from pyorder.execution import Precision, multiply_in, resolve_device, resolve_precision, seeded
 from pyorder.model import Build, Decoder, Preset
-from pyorder.permutations import check_orders
+from pyorder.permutations import check_order
 from pyorder.profiling import Floats, Orders, check_same_shape, tokens
 from pyorder.progress import Progress, Report
 from pyorder.runs import RunDir, check_run_dir, make_run_dir, write_fit, write_run
@@ -148,9 +149,8 @@ def fit(
     ((4,), (2, 4))
     """
     started = time.perf_counter()
-    chosen = check_orders(np.atleast_1d(np.asarray(order)), train.target_length, name="order")
-    if len(chosen) != 1:
-        raise ValueError(f"order: one order is needed, {len(chosen)} given")
+    chosen = check_order(order, train.target_length)
+    check_integer(seed, "seed", 0, MAX_SEED)
     on = resolve_device(device)
     name, build, preset = resolve_model(model, "large" if on.type == "cuda" else "base")
     settings = TrainingSettings.of(
@@ -177,19 +177,19 @@ def fit(
             module,
             inputs,
             targets,
-            torch.from_numpy(chosen).to(on),
+            torch.from_numpy(chosen[None]).to(on),
             torch.zeros(len(inputs), dtype=torch.long, device=on),
             settings,
             np.random.default_rng([seed, 3]),
             after_step,
         )
     emitted = generate(module, test_inputs, train.target_length, settings.precision)
-    right = (emitted == test_targets[:, torch.from_numpy(chosen[0]).to(on)]).cpu().numpy()
+    right: npt.NDArray[np.bool_] = (emitted == test_targets[:, torch.from_numpy(chosen).to(on)]).cpu().numpy()
     accuracy = np.empty(train.target_length)
-    accuracy[chosen[0]] = right.mean(0)
+    accuracy[chosen] = right.mean(0)
     fitted = Fitted(
-        order=chosen[0],
-        success=right.all(1),
+        order=chosen,
+        success=np.asarray(right.all(1)),
         step_accuracy=accuracy,
         loss_curve=curve.numpy(),
         model=module,
@@ -214,10 +214,12 @@ def fit(
 def generate(module: nn.Module, inputs: Tensor, length: int, precision: torch.dtype) -> Tensor:
     """Write ``length`` steps greedily after inputs (R, X): token ids (R, L) by slot."""
     emitted = torch.zeros(len(inputs), length, dtype=torch.long, device=inputs.device)
-    write = _generate_decoder if isinstance(module, Decoder) else _generate_module
     for rows in row_slices(len(inputs), 1, GENERATED_AT_ONCE):
         with multiply_in(precision, inputs.device):
-            write(module, inputs[rows], emitted[rows])
+            if isinstance(module, Decoder):
+                _generate_decoder(module, inputs[rows], emitted[rows])
+            else:
+                _generate_module(module, inputs[rows], emitted[rows])
     return emitted
 
 

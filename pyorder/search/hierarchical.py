@@ -164,8 +164,8 @@ def rearranged_blocks(length: int, count: int, block: int, rng: np.random.Genera
 
     Examples
     --------
-    >>> rearranged_blocks(10, 100, 5, np.random.default_rng(0)).tolist()[0][:5]
-    [5, 6, 7, 8, 9]
+    >>> sorted(rearranged_blocks(4, 100, 2, np.random.default_rng(0)).tolist())
+    [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]
     """
     forward = np.arange(length)
     found = np.empty((0, length), np.int64)

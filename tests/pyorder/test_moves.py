@@ -118,9 +118,7 @@ def within_blocks(order, block_size):
     return rows
 
 
-@pytest.mark.parametrize(
-    ("length", "block_size"), [(n, size) for n in range(2, 8) for size in range(2, n + 1)]
-)
+@pytest.mark.parametrize(("length", "block_size"), [(n, size) for n in range(2, 8) for size in range(2, n + 1)])
 def test_within_and_between_blocks(length, block_size):
     order = random_order(length).tolist()
     expected = within_blocks(order, block_size)
@@ -163,9 +161,7 @@ def test_limited_rows_of_huge_blocks(length, block_size):
     np.testing.assert_array_equal(rows[0], order)
     changed = (rows != order)[1:]
     blocks = -(-length // block_size)
-    touched = [
-        changed[:, block * block_size : (block + 1) * block_size].any(axis=1) for block in range(blocks)
-    ]
+    touched = [changed[:, block * block_size : (block + 1) * block_size].any(axis=1) for block in range(blocks)]
     np.testing.assert_array_equal(np.sum(touched, axis=0), 1)
     if length == 2 * block_size:
         assert 200 < touched[0].sum() < 300

@@ -102,9 +102,7 @@ def test_ranks_of_long_orders(length, data):
 
 @pytest.mark.parametrize("dtype", INTEGER_TYPES)
 def test_ranks_of_any_integer_type(dtype):
-    np.testing.assert_array_equal(
-        permutations.unrank(np.array([5, 0], dtype=dtype), 3), [[2, 1, 0], [0, 1, 2]]
-    )
+    np.testing.assert_array_equal(permutations.unrank(np.array([5, 0], dtype=dtype), 3), [[2, 1, 0], [0, 1, 2]])
 
 
 def test_rank_limits():
@@ -196,9 +194,7 @@ def test_sample_refuses():
         permutations.sample(3, 7, seed=0, distinct=True)
     with pytest.raises(ValueError, match=r"^count: expected an integer of at least 0, got -1$"):
         permutations.sample(3, -1, seed=0)
-    with pytest.raises(
-        ValueError, match=r"^seed: expected an integer from 0 to 18446744073709551615, got -1$"
-    ):
+    with pytest.raises(ValueError, match=r"^seed: expected an integer from 0 to 18446744073709551615, got -1$"):
         permutations.sample(3, 1, seed=-1)
     with pytest.raises(ValueError, match=r"^length: expected an integer from 1 to 65535, got 65536$"):
         permutations.sample(65_536, 1, seed=0)

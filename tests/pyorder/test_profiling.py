@@ -8,7 +8,7 @@ import pyorder
 from pyorder import profiling
 from pyorder.model import PRESETS
 
-ORDERS = np.random.default_rng(0).permuted(np.tile(np.arange(5), (12, 1)), axis=1)
+ORDERS = pyorder.permutations.sample(5, 12, seed=0, distinct=True)
 TINY = replace(PRESETS["nano"], width=32, feed_forward=64, steps=30, warmup=5)
 
 
@@ -21,12 +21,13 @@ def result(square5):
     return pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=TINY, seeds=3)
 
 
-def test_the_easy_order_has_the_lowest_loss(square5):
+def test_the_easy_order_has_the_lowest_loss():
+    splits = pyorder.make_task("square", length=5).splits(train=20_000, validation=500, test=1, seed=0)
     orders = [[4, 3, 2, 1, 0], [2, 4, 0, 3, 1], [0, 1, 2, 3, 4], [3, 1, 4, 2, 0]]
-    result = pyorder.profile(square5.train, orders, validation=square5.validation, steps=300)
+    result = pyorder.profile(splits.train, orders, validation=splits.validation, steps=600)
     assert result.best.tolist() == [0, 1, 2, 3, 4]
     assert result.loss[2] + 4 * result.standard_error.max() < np.delete(result.loss, 2).min()
-    assert result.step_loss[2, 1] < result.step_loss[0, 1] - 0.5  # step 1 after step 0, and before it
+    assert result.step_loss[2, 1] < result.step_loss[0, 1] - 1  # step 1 after step 0, and before it
 
 
 def test_the_numbers_fit_together(result, square5):

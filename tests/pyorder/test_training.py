@@ -81,7 +81,7 @@ def test_the_loss_curve_falls_and_the_seed_fixes_it(square5):
     [
         ([0, 1, 2, 3], "^order: "),
         ([0, 0, 1, 2, 3], "^order: "),
-        (np.tile(np.arange(5), (2, 1)), "^order: one order"),
+        (np.tile(np.arange(5), (2, 1)), "^order: expected shape"),
     ],
 )
 def test_what_is_no_order_is_refused(square5, order, message):
