@@ -125,8 +125,10 @@ def draw_ranked_losses(shown: RankedLosses, axes: Axes | None = None) -> Figure:
         axes.plot(np.arange(1, len(losses) + 1), losses, color=shade, marker=marker, markersize=3, label=name)
     if max((len(losses) for losses in shown.losses), default=0) > 100:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set(xlabel="rank (1 is best)", ylabel="validation loss (nats a step)", title="Candidates by loss")
     if len(shown.names) > 1:
+        axes.set_title("losses compare inside a profiling run only", loc="left", fontsize=8)
         axes.legend(title="profiling run", fontsize=7, title_fontsize=8, ncols=1 + len(shown.names) // 12)
     return _finished(axes)
 
@@ -141,7 +143,7 @@ def draw_order_grid(shown: OrderGrid, axes: Axes | None = None) -> Figure:
         axes.set_yticks(np.arange(length + 1) - 0.5, minor=True)
         axes.grid(which="minor", color="#cccccc", linewidth=0.5)
     axes.tick_params(which="minor", length=0)
-    axes.locator_params(integer=True)
+    axes.locator_params(integer=True, nbins=max(1, length) if length <= 20 else 10)
     axes.set(xlabel="slot (when)", ylabel="canonical step (what)", title="Order")
     return _finished(axes)
 
