@@ -26,6 +26,7 @@ from pyorder.execution import Precision, resolve_device, resolve_precision, seed
 from pyorder.model import Build, Preset
 from pyorder.permutations import check_orders
 from pyorder.progress import Progress, Report
+from pyorder.runs import RunDir, StageRecord, make_run_dir, write_history, write_run
 from pyorder.scoring import score
 from pyorder.trainer import TrainingSettings, assign_orders, train
 
@@ -107,6 +108,33 @@ class Profile:
             return None
         return float((self.seed_loss.argmin(1) == self.ranking[0]).mean())
 
+    def summary(self) -> dict[str, Any]:
+        """What the profile says, in values of JSON; candidates best first."""
+        spread = self.seed_spread
+        return {
+            "candidates": [
+                {
+                    "order": self.orders[i].tolist(),
+                    "loss": float(self.loss[i]),
+                    "standard_error": float(self.standard_error[i]),
+                    "seed_spread": None if spread is None else float(spread[i]),
+                }
+                for i in self.ranking
+            ],
+            "rank_correlation": self.rank_correlation,
+            "best_agreement": self.best_agreement,
+            "training_steps": self.cost.training_steps,
+            "rows_scored": self.cost.rows_scored,
+            "seconds": self.seconds,
+        }
+
+    def save(self, run_dir: RunDir) -> None:
+        """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
+        folder = make_run_dir(run_dir)
+        stage = StageRecord("profile", self.orders, self.loss, self.standard_error, self.seconds)
+        write_history(folder, [stage])
+        write_run(folder, "profile", self.settings, self.summary())
+
 
 class Profiler:
     """Data, model and settings of loss profiling, made ready once and used for any number of pools.
@@ -149,6 +177,7 @@ class Profiler:
             "device": str(self.device),
             "training_rows": len(self.inputs),
             "validation_rows": len(self.held_inputs),
+            "data": train.metadata,
         }
 
     def cost(self, candidates: int, seeds: int = 1) -> Cost:

@@ -25,6 +25,7 @@ from pyorder.model import Build, Decoder, Preset
 from pyorder.permutations import check_order
 from pyorder.profiling import Floats, Orders, check_same_shape, tokens
 from pyorder.progress import Progress, Report
+from pyorder.runs import RunDir, check_run_dir, make_run_dir, write_fit, write_run
 from pyorder.scoring import row_slices
 from pyorder.trainer import TrainingSettings
 from pyorder.trainer import train as train_module
@@ -85,6 +86,24 @@ class Fitted:
         targets[:, self.order] = self.vocabulary[emitted.cpu().numpy()]
         return targets
 
+    def summary(self) -> dict[str, Any]:
+        """What the model reaches, in values of JSON."""
+        return {
+            "order": self.order.tolist(),
+            "success_rate": self.success_rate,
+            "success_interval": list(self.success_interval),
+            "test_rows": len(self.success),
+            "step_accuracy": self.step_accuracy.tolist(),
+            "training_steps": len(self.loss_curve),
+            "seconds": self.seconds,
+        }
+
+    def save(self, run_dir: RunDir) -> None:
+        """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
+        folder = make_run_dir(run_dir)
+        write_fit(folder, self.loss_curve, self.step_accuracy, self.success, self.model)
+        write_run(folder, "fit", {**self.settings, "vocabulary": self.vocabulary}, self.summary())
+
 
 def fit(
     train: Dataset,
@@ -99,6 +118,7 @@ def fit(
     seed: int = 0,
     device: str | torch.device = "auto",
     progress: Report | None = None,
+    run_dir: RunDir | None = None,
 ) -> Fitted:
     """Train a model to write the target in one order, and test it.
 
@@ -108,6 +128,7 @@ def fit(
     order : (L,) integers
     model : as in `profile`; by default "base" on a CPU, "large" on a GPU
     steps, batch_size, learning_rate, precision, seed, device, progress : as in `profile`
+    run_dir : a new or empty folder for the result and the weights, as `Fitted.save` writes them
 
     Returns
     -------
@@ -143,6 +164,7 @@ def fit(
     check_same_shape(train, test, "test")
     inputs, targets = tokens(train, vocabulary, "train", on)
     test_inputs, test_targets = tokens(test, vocabulary, "test", on)
+    check_run_dir(run_dir)
 
     def after_step(step: int, _: Tensor) -> None:
         if progress is not None:
@@ -165,7 +187,7 @@ def fit(
     right: npt.NDArray[np.bool_] = (emitted == test_targets[:, torch.from_numpy(chosen).to(on)]).cpu().numpy()
     accuracy = np.empty(train.target_length)
     accuracy[chosen] = right.mean(0)
-    return Fitted(
+    fitted = Fitted(
         order=chosen,
         success=np.asarray(right.all(1)),
         step_accuracy=accuracy,
@@ -180,8 +202,12 @@ def fit(
             "seed": seed,
             "training_rows": len(inputs),
             "test_rows": len(test_inputs),
+            "data": train.metadata,
         },
     )
+    if run_dir is not None:
+        fitted.save(run_dir)
+    return fitted
 
 
 @torch.inference_mode()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.profiling import Cost, Profiler
+from pyorder.runs import RunDir, check_run_dir
 from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
 from pyorder.search.exhaustive import LONGEST, Exhaustive
 from pyorder.search.hierarchical import Hierarchical
@@ -86,6 +87,7 @@ def discover(
     seeds: int = 1,
     device: str | torch.device = "auto",
     progress: Report | None = None,
+    run_dir: RunDir | None = None,
 ) -> Discovery:
     """Find a learning-friendly order of the target's steps from the data alone.
 
@@ -99,6 +101,7 @@ def discover(
     seed : of the search and of every run in it
     seeds : how often each profiling run is repeated
     progress : called with a `Progress` from time to time
+    run_dir : a new or empty folder for the result, as `Discovery.save` writes it
 
     Returns
     -------
@@ -107,7 +110,8 @@ def discover(
     Raises
     ------
     ValueError, TypeError
-        If an argument is not as described, or the budget does not pay for one profiling run.
+        If an argument is not as described, the budget does not pay for one profiling run, or ``run_dir`` holds
+        something or takes no files; nothing has been computed then.
 
     Examples
     --------
@@ -141,6 +145,7 @@ def discover(
         planned=sum((profiler.cost(pool, seeds) for pool in pools), Cost()),
         progress=progress,
     )
+    check_run_dir(run_dir)
     try:
         order = strategy.search(laboratory)
     except BudgetSpentError:
@@ -150,7 +155,7 @@ def discover(
                 f"{profiler.cost(pools[0], seeds)}"
             ) from None
         order = laboratory.history[-1].profile.best
-    return Discovery(
+    found = Discovery(
         order=order,
         converged=not laboratory.curtailed,
         strategy=strategy.name,
@@ -160,4 +165,8 @@ def discover(
         cost=laboratory.cost,
         seconds=laboratory.seconds,
         seed=seed,
+        settings={**profiler.settings, "seeds": seeds, "budget": None if budget is None else asdict(budget)},
     )
+    if run_dir is not None:
+        found.save(run_dir)
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pyorder.profiling import Cost, Orders, Profile, Profiler
 from pyorder.progress import Progress, Report
+from pyorder.runs import RunDir, StageRecord, make_run_dir, plain, write_history, write_run
 
 
 class BudgetSpentError(Exception):
@@ -87,6 +88,7 @@ class Discovery:
     cost : training steps and rows scored, of all runs
     seconds : wall time
     seed : of the search
+    settings : how each profiling run was run, and the budget
     """
 
     order: Orders
@@ -98,6 +100,7 @@ class Discovery:
     cost: Cost
     seconds: float
     seed: int
+    settings: dict[str, Any]
 
     @property
     def runs(self) -> int:
@@ -108,6 +111,68 @@ class Discovery:
     def candidates_profiled(self) -> int:
         """Number of candidates over all runs; one that was in two runs counts twice."""
         return sum(len(stage.profile.orders) for stage in self.history)
+
+    def renamed(self, steps: npt.NDArray[np.int64]) -> Discovery:
+        """The same result with step s called ``steps[s]``, for a search whose target columns were shuffled.
+
+        A search on ``data.reorder(steps)`` finds an order of the reordered columns; renamed by ``steps`` it is
+        the order of the data's own.
+        """
+        history = tuple(
+            replace(
+                stage,
+                profile=replace(
+                    stage.profile,
+                    orders=steps[stage.profile.orders],
+                    step_loss=stage.profile.step_loss[:, np.argsort(steps)],
+                ),
+            )
+            for stage in self.history
+        )
+        return replace(self, order=steps[self.order], history=history)
+
+    def summary(self) -> dict[str, Any]:
+        """What the search found and what it cost, in values of JSON."""
+        return {
+            "order": self.order.tolist(),
+            "strategy": self.strategy,
+            "options": plain(self.options),
+            "converged": self.converged,
+            "uses_data_order": self.uses_data_order,
+            "runs": self.runs,
+            "candidates_profiled": self.candidates_profiled,
+            "training_steps": self.cost.training_steps,
+            "rows_scored": self.cost.rows_scored,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "stages": [
+                {
+                    "name": stage.name,
+                    "candidates": len(stage.profile.orders),
+                    "best_order": stage.profile.best.tolist(),
+                    "best_loss": float(stage.profile.loss.min()),
+                    "rank_correlation": stage.profile.rank_correlation,
+                    "best_agreement": stage.profile.best_agreement,
+                    "seconds": stage.seconds,
+                }
+                for stage in self.history
+            ],
+        }
+
+    def save(self, run_dir: RunDir) -> None:
+        """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
+        stages = [
+            StageRecord(stage.name, profile.orders, profile.loss, profile.standard_error, stage.seconds)
+            for stage in self.history
+            for profile in [stage.profile]
+        ]
+        try:
+            folder = make_run_dir(run_dir)
+            write_history(folder, stages)
+            write_run(folder, "search", self.settings, self.summary())
+        except (OSError, ValueError) as error:  # hours of work should not be lost to a full disk
+            error.add_note(f"the order that was found: {self.order.tolist()}")
+            raise
 
 
 class Laboratory:

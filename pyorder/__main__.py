@@ -1,0 +1,7 @@
+"""`python -m pyorder` is the command `pyorder`."""
+
+import sys
+
+from pyorder.cli import main
+
+sys.exit(main())

@@ -1,0 +1,83 @@
+"""The command ``pyorder``; each of its own commands has a file here.
+
+Results go to standard output, everything else to standard error. Exit codes: 0 done; 1 failed while running;
+2 bad arguments or bad input; 130 interrupted. What needs torch is imported inside the commands, so that help
+comes at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from pyorder.cli import discover, generate, profile, report, tasks, train
+
+# typer has no public name for the parent of all its errors about arguments.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find the order in which an autoregressive model learns to write its steps, from the data alone.",
+)
+for _module in (tasks, generate, profile, discover, train, report):
+    app.command(_module.__name__.rpartition(".")[2])(_module.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from pyorder import __version__
+
+        print(f"pyorder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors; stands anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments``, by default those of the process, and return the exit code.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    pyorder 0.1.0
+    0
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        code: int | None = typer.main.get_command(app)(words, prog_name="pyorder", standalone_mode=False)
+        if code == 130:  # typer's answer to Ctrl-C; older versions abort
+            raise KeyboardInterrupt
+        return code or 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("pyorder: interrupted", file=sys.stderr)
+        return 130
+    except _UsageError as error:
+        message = error.format_message()  # type: ignore[attr-defined]
+        return _refuse(error, message, 2, debug)
+    except (ValueError, TypeError, OverflowError) as error:
+        return _refuse(error, str(error), 2, debug)
+    except Exception as error:
+        return _refuse(error, f"{type(error).__name__}: {error}", 1, debug)
+
+
+def _refuse(error: Exception, message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    line = " ".join(" ".join([message, *getattr(error, "__notes__", [])]).split())
+    print(f"pyorder: error: {line}", file=sys.stderr)
+    return code

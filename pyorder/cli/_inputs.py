@@ -1,0 +1,220 @@
+"""From words on the command line to data, orders and models."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder.dataset import Dataset
+from pyorder.permutations import check_order, check_orders
+from pyorder.runs import load_run
+from pyorder.safetensors import read_safetensors
+from pyorder.tasks import Task, make_task, satisfied_dependencies
+
+if TYPE_CHECKING:
+    from pyorder.model import Build
+
+Orders = npt.NDArray[np.int64]
+ROWS = {"train": 100_000, "validation": 1_000, "test": 10_000}
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Turn errors of a block, those of the system too, into errors about an option."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{str(error.filename)!r}: " if error.filename else ""
+        raise ValueError(f"{option}: {where}{error.strerror or error}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{option}: {error}") from error
+
+
+def load_data(
+    task: str | None,
+    data: Path | None,
+    *,
+    length: int | None,
+    parameters: Sequence[str] | None,
+    rows: Mapping[str, int | None],
+    files: Mapping[str, Path | None],
+    seed: int,
+) -> tuple[Dataset, ...]:
+    """Make a task's data or read files: the training split and the splits that ``files`` names, in sequence.
+
+    ``rows`` are the numbers of rows of a task's splits, None for the usual ones; a split that is not named has
+    one row. ``files`` are the caller's own validation or test rows; without any, ``data`` is split.
+    """
+    if (task is None) == (data is None):
+        raise ValueError("TASK or --data: give one of the two")
+    if task is not None:
+        if length is None:
+            raise ValueError(f"--length: needed to make the task {task!r}")
+        _refuse_given({f"--{name}-data": file for name, file in files.items()}, "goes with --data")
+        made = make_task(task, length, **parse_pairs(parameters, "--parameter"))
+        sizes = {name: usual if rows.get(name, 1) is None else rows.get(name, 1) for name, usual in ROWS.items()}
+        splits = made.splits(**sizes, seed=seed)  # type: ignore[arg-type]
+        return splits.train, *(getattr(splits, name) for name in files)
+    assert data is not None
+    given = {"--length": length, "--parameter": parameters or None}
+    _refuse_given({**given, **{f"--{name}-rows": count for name, count in rows.items()}}, "goes with a task")
+    whole = read_dataset(data, "--data")
+    missing = [f"--{name}-data" for name, file in files.items() if file is None]
+    if len(missing) == len(files):
+        with naming("--data"):
+            splits = whole.split(seed=seed)
+        return splits.train, *(getattr(splits, name) for name in files)
+    if missing:
+        raise ValueError(f"{missing[0]}: give {' and '.join(f'--{name}-data' for name in files)}, or neither")
+    return whole, *(read_dataset(file, f"--{name}-data") for name, file in files.items() if file is not None)
+
+
+def _refuse_given(options: Mapping[str, object], reason: str) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise ValueError(f"{option}: {reason}")
+
+
+def read_dataset(path: Path, option: str) -> Dataset:
+    """Read an .npz file, or else a safetensors file."""
+    with naming(option):
+        return Dataset.load_npz(path) if path.suffix == ".npz" else Dataset.open(path)
+
+
+def find_task(data: Dataset) -> Task | None:
+    """Find the task that made data, by its metadata; None for data of another origin or with moved columns.
+
+    Examples
+    --------
+    >>> find_task(make_task("relu", length=4).generate(1, seed=0))
+    make_task('relu', length=4)
+    """
+    about = data.metadata
+    if "task" not in about or "order" in about or about.get("length") != str(data.target_length):
+        return None
+    try:
+        return make_task(about["task"], data.target_length, **json.loads(about["parameters"]))
+    except (KeyError, ValueError, TypeError):  # another program's words for something else
+        return None
+
+
+def describe_data(task: Task | None, **splits: Dataset) -> dict[str, Any]:
+    """Say what the data is: the task that made it if one did, its lengths, and the rows of each split."""
+    return {
+        "task": None if task is None else task.name,
+        "parameters": {} if task is None else task.parameters,
+        "input_length": splits["train"].input_length,
+        "target_length": splits["train"].target_length,
+        "rows": {name: split.rows for name, split in splits.items()},
+    }
+
+
+def satisfied(order: Orders, task: Task | None) -> float | None:
+    """Share of a task's dependencies that an order satisfies; None where there are none known."""
+    if task is None or task.dependencies is None:
+        return None
+    return satisfied_dependencies(order, task.dependencies)
+
+
+def parse_pairs(pairs: Sequence[str] | None, option: str) -> dict[str, Any]:
+    """Read KEY=VALUE words; a value is an integer, a float, true, false, none, or else text.
+
+    Examples
+    --------
+    >>> parse_pairs(["depth=5", "local=false", "initialisation=Pf"], "--option")
+    {'depth': 5, 'local': False, 'initialisation': 'Pf'}
+    """
+    read = {}
+    for pair in pairs or ():
+        key, sign, value = pair.partition("=")
+        if not sign or not key.isidentifier():
+            raise ValueError(f"{option}: {pair!r} is not KEY=VALUE")
+        if key in read:
+            raise ValueError(f"{option}: {key} is given twice")
+        read[key] = _parse_value(value)
+    return read
+
+
+def _parse_value(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def parse_order(text: str, length: int, seed: int) -> Orders:
+    """Read the order that --order asks for.
+
+    Examples
+    --------
+    >>> parse_order("reverse", 4, seed=0), parse_order("2,0,1", 3, seed=0)
+    (array([3, 2, 1, 0]), array([2, 0, 1]))
+    """
+    if text == "forward":
+        return np.arange(length)
+    if text == "reverse":
+        return np.arange(length)[::-1].copy()
+    if text == "random":
+        return random_order(length, seed)
+    if text.startswith("@"):
+        order = load_run(text[1:], name="--order").result.get("order")
+        if order is None:
+            raise ValueError(f"--order: the run in {text[1:]!r} tells no order")
+    else:
+        try:
+            order = [int(step) for step in text.replace(",", " ").split()]
+        except ValueError:
+            raise ValueError(
+                f"--order: {text!r} is none of steps like 0,2,1, forward, reverse, random, @RUN_FOLDER"
+            ) from None
+    return check_order(np.array(order, np.int64), length, name="--order")
+
+
+def random_order(length: int, seed: int) -> Orders:
+    """Draw the uniformly random order that others are compared with."""
+    return np.random.default_rng([seed, 5]).permutation(length)
+
+
+def read_orders(path: Path, length: int) -> Orders:
+    """Read orders (T, L) from .npy, .npz or safetensors (array ``orders``, or the only one), or a JSON list."""
+    with naming("--orders"):
+        if path.suffix == ".json":
+            return check_orders(json.loads(path.read_text("utf-8")), length)
+        if path.suffix == ".npy":
+            return check_orders(np.load(path, allow_pickle=False), length)
+        arrays = np.load(path, allow_pickle=False) if path.suffix == ".npz" else read_safetensors(path)[0]
+        name = "orders" if "orders" in arrays or len(arrays) != 1 else next(iter(arrays))
+        if name not in arrays:
+            raise ValueError(f"{str(path)!r} has no array 'orders', it has {', '.join(arrays) or 'none'}")
+        return check_orders(arrays[name], length)
+
+
+def parse_model(text: str | None, option: str = "--model") -> str | Build | None:
+    """Import the function of a name like package.module:build; names without a colon are presets."""
+    if text is None or ":" not in text:
+        return text
+    module, _, name = text.partition(":")
+    sys.path.append(os.getcwd())  # as `python -m` has it; an installed command does not
+    try:
+        build: Build = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever the caller's module raises
+        raise ValueError(f"{option}: cannot import {text!r}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop()
+    if not callable(build):
+        raise ValueError(f"{option}: {text!r} is no function")
+    return build

@@ -1,0 +1,69 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_data = partial(typer.Option, rich_help_panel="Data")
+_search = partial(typer.Option, rich_help_panel="Search")
+_fit = partial(typer.Option, rich_help_panel="Final training")
+_output = partial(typer.Option, rich_help_panel="Output")
+
+Task = Annotated[
+    str | None,
+    typer.Argument(metavar="TASK", help="Name of a task (see `pyorder tasks`), or --data.", show_default=False),
+]
+Length = Annotated[int | None, _data(metavar="L", help="Steps of the task's target, at least 2.")]
+Parameter = Annotated[
+    list[str] | None, _data(metavar="KEY=VALUE", help="Parameter of the task, such as d=4; can be repeated.")
+]
+TrainRows = Annotated[
+    int | None, _data(min=1, metavar="N", help="Training rows of the task.", show_default="100,000")
+]
+ValidationRows = Annotated[
+    int | None, _data(min=1, metavar="N", help="Rows that orders are ranked on.", show_default="1,000")
+]
+TestRows = Annotated[
+    int | None, _data(min=1, metavar="N", help="Rows that success is measured on.", show_default="10,000")
+]
+Data = Annotated[
+    Path | None,
+    _data(
+        help="Your own data: .npz or .safetensors with the integer arrays inputs (N, X) and targets (N, L). "
+        "Without the other files it is split 80/10/10, by distinct input and seed."
+    ),
+]
+ValidationData = Annotated[Path | None, _data(help="Validation rows for --data, in a file like it.")]
+TestData = Annotated[Path | None, _data(help="Test rows for --data, in a file like it.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of data, search and training.")]
+
+_MODEL = (
+    "nano, base, small, large, or package.module:build, your own function build(vocabulary_size, input_length, "
+    "target_length) that returns a torch module."
+)
+_THE_MODELS = "the model's"
+Model = Annotated[str | None, _search(help=_MODEL, show_default="nano on a CPU, small on a GPU")]
+Steps = Annotated[
+    int | None, _search(min=1, metavar="N", help="Training steps of a profiling run.", show_default=_THE_MODELS)
+]
+BatchSize = Annotated[
+    int | None, _search(min=1, metavar="N", help="Rows a training step.", show_default=_THE_MODELS)
+]
+LearningRate = Annotated[float | None, _search(help="Highest learning rate.", show_default=_THE_MODELS)]
+Seeds = Annotated[int, _search(min=1, metavar="N", help="Repetitions of every profiling run.")]
+
+FitModel = Annotated[str | None, _fit(help=_MODEL, show_default="base on a CPU, large on a GPU")]
+FitSteps = Annotated[int | None, _fit(min=1, metavar="N", help="Training steps.", show_default=_THE_MODELS)]
+FitBatchSize = Annotated[
+    int | None, _fit(min=1, metavar="N", help="Rows a training step.", show_default=_THE_MODELS)
+]
+FitLearningRate = Annotated[float | None, _fit(help="Highest learning rate.", show_default=_THE_MODELS)]
+
+Precision = Annotated[str, typer.Option(help="Matrix products: auto, float32 or bfloat16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Out = Annotated[Path | None, _output(help="A new folder for settings, results and weights.")]
+Json = Annotated[bool, _output("--json", help="Print one JSON object and nothing else.")]

@@ -1,0 +1,86 @@
+"""How searches and final trainings are printed; the input is what result.json holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyorder.cli._terminal import duration, order_text, percent, print_facts, print_table
+
+
+def data_text(data: Mapping[str, Any]) -> str:
+    """Say in a line what the data was.
+
+    Examples
+    --------
+    >>> data_text({"task": "index", "parameters": {"d": 4}, "target_length": 13, "rows": {"train": 1000}})
+    'index d=4, 13 steps; rows: train 1,000'
+    """
+    name = " ".join([data["task"] or "own data", *(f"{key}={value}" for key, value in data["parameters"].items())])
+    rows = ", ".join(f"{split} {count:,}" for split, count in data["rows"].items())
+    return f"{name}, {data['target_length']} steps; rows: {rows}"
+
+
+def print_search(search: Mapping[str, Any]) -> None:
+    """Print what a search found and what it cost."""
+    options = " ".join(f"{key}={value}" for key, value in search["options"].items() if value is not None)
+    print_facts(
+        {
+            "order": order_text(search["order"]),
+            "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
+            "converged": "yes" if search["converged"] else "no, the budget was spent",
+            "knew the data's order": "yes" if search["uses_data_order"] else "no",
+            "profiling runs": f"{search['runs']}, with {search['candidates_profiled']:,} candidates",
+            "training steps": f"{search['training_steps']:,}",
+            "rows scored": f"{search['rows_scored']:,}",
+            "time": duration(search["seconds"]),
+        }
+    )
+
+
+def print_stages(search: Mapping[str, Any]) -> None:
+    """Print the profiling runs of a search."""
+    rows = [
+        [
+            stage["name"],
+            f"{stage['candidates']:,}",
+            f"{stage['best_loss']:.4f}",
+            duration(stage["seconds"]),
+            order_text(stage["best_order"]),
+        ]
+        for stage in search["stages"]
+    ]
+    print_table(["profiling run", ">candidates", ">best loss", ">ended at", "best order"], rows)
+
+
+def print_candidates(candidates: Sequence[Mapping[str, Any]], top: int) -> None:
+    """Print the best of profiled orders, and the data's own order wherever it came."""
+    columns = [">rank", ">loss (nats a step)", ">± to the best", ">over seeds", "origin", "order"]
+    rows = []
+    for rank, candidate in enumerate(candidates, start=1):
+        origin = candidate.get("origin", "-")
+        if rank <= top or origin == "forward":
+            error, spread = (candidate[key] for key in ("standard_error", "seed_spread"))
+            numbers = ["-" if number is None else f"{number:.4f}" for number in (candidate["loss"], error, spread)]
+            rows.append([str(rank), *numbers, origin, order_text(candidate["order"])])
+    print_table(columns, rows)
+
+
+def print_fits(fits: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what final trainings reached."""
+    rows = []
+    for name, fitted in fits.items():
+        low, high = fitted["success_interval"]
+        rows.append(
+            [
+                name,
+                percent(fitted["success_rate"]),
+                f"{100 * low:.2f} to {100 * high:.2f} %",
+                percent(fitted.get("dependencies_satisfied")),
+                duration(fitted["seconds"]),
+                order_text(fitted["order"]),
+            ]
+        )
+    print_table(["trained on", ">success", ">95 % interval", ">dependencies", ">time", "order"], rows)
+    tested = next(iter(fits.values()))["test_rows"]
+    print(f"success: share of {tested:,} test rows whose whole target was generated exactly")

@@ -1,0 +1,180 @@
+"""`pyorder discover`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pyorder.cli import _options as options
+
+if TYPE_CHECKING:
+    from pyorder.dataset import Dataset
+    from pyorder.model import Build
+    from pyorder.search import Strategy
+
+
+def command(
+    context: typer.Context,
+    task: options.Task = None,
+    length: options.Length = None,
+    parameter: options.Parameter = None,
+    train_rows: options.TrainRows = None,
+    validation_rows: options.ValidationRows = None,
+    test_rows: options.TestRows = None,
+    data: options.Data = None,
+    validation_data: options.ValidationData = None,
+    test_data: options.TestData = None,
+    seed: options.Seed = 0,
+    strategy: Annotated[
+        str, typer.Option(help="auto, or a strategy's name, such as hierarchical.", rich_help_panel="Search")
+    ] = "auto",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Option of the strategy, such as depth=5; can be repeated.",
+            metavar="KEY=VALUE",
+            rich_help_panel="Search",
+        ),
+    ] = None,
+    model: options.Model = None,
+    steps: options.Steps = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    seeds: options.Seeds = 1,
+    budget_steps: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most training steps of the search.", rich_help_panel="Search"),
+    ] = None,
+    budget_rows: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most rows scored (rows x orders).", rich_help_panel="Search"),
+    ] = None,
+    budget_seconds: Annotated[
+        float | None, typer.Option(help="Time after which no profiling run starts.", rich_help_panel="Search")
+    ] = None,
+    fit_model: options.FitModel = None,
+    fit_steps: options.FitSteps = None,
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    out: options.Out = None,
+    as_json: options.Json = False,
+) -> None:
+    """Find a learning-friendly order, train on it, and compare it with its reverse and a random order."""
+    import numpy as np
+
+    from pyorder.cli._inputs import (
+        describe_data,
+        find_task,
+        load_data,
+        parse_model,
+        parse_pairs,
+        random_order,
+        satisfied,
+    )
+    from pyorder.cli._results import data_text, print_fits, print_search
+    from pyorder.cli._terminal import print_json, show_progress
+    from pyorder.runs import check_run_dir, write_json, write_run
+    from pyorder.search import Budget, discover
+    from pyorder.training import fit
+
+    train, validation, test = load_data(
+        task,
+        data,
+        length=length,
+        parameters=parameter,
+        rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
+        files={"validation": validation_data, "test": test_data},
+        seed=seed,
+    )
+    searching = _make_strategy(strategy, train.target_length, parse_pairs(option, "--option"))
+    budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
+    final = parse_model(fit_model, "--fit-model")
+    _check_final_training(train, test, final)
+    check_run_dir(out, name="--out")
+
+    # The columns are shuffled in secret, so that nothing in the search can favour the order they came in.
+    shuffle = np.arange(train.target_length)
+    if not searching.uses_data_order:
+        shuffle = np.random.default_rng([seed, 4]).permutation(train.target_length)
+    with show_progress("search") as progress:
+        found = discover(
+            train.reorder(shuffle),
+            validation=validation.reorder(shuffle),
+            strategy=searching,
+            model=parse_model(model),
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            precision=precision,  # type: ignore[arg-type]
+            budget=budget,
+            seed=seed,
+            seeds=seeds,
+            device=device,
+            progress=progress,
+        ).renamed(shuffle)
+    made_by = find_task(train)
+    result: dict[str, Any] = {
+        "data": describe_data(made_by, train=train, validation=validation, test=test),
+        "order": found.order,
+        "search": found.summary(),
+        "fits": {},
+        "complete": False,
+    }
+    if out is not None:
+        found.save(out / "search")
+        write_run(out, "comparison", {"arguments": context.params}, result)
+    if not as_json:
+        print(data_text(result["data"]), end="\n\n")
+        print_search(result["search"])
+        print(flush=True)
+
+    orders = {"discovered": found.order, "reverse": found.order[::-1].copy()}
+    orders["random"] = random_order(train.target_length, seed)
+    for name, order in orders.items():
+        with show_progress(f"{name} order") as progress:
+            fitted = fit(
+                train,
+                order,
+                test=test,
+                model=final,
+                steps=fit_steps,
+                precision=precision,  # type: ignore[arg-type]
+                seed=seed,
+                device=device,
+                progress=progress,
+                run_dir=None if out is None else out / name,
+            )
+        result["fits"][name] = {**fitted.summary(), "dependencies_satisfied": satisfied(order, made_by)}
+        result["complete"] = len(result["fits"]) == len(orders)
+        if out is not None:
+            write_json(out / "result.json", result)
+    if as_json:
+        print_json(result)
+        return
+    print_fits(result["fits"])
+    if out is not None:
+        print(f"saved in {out}")
+
+
+def _make_strategy(name: str, length: int, given: dict[str, Any]) -> Strategy:
+    from pyorder.search import make_strategy
+
+    try:
+        made = make_strategy(name, length, **given)
+        made.pools(length)  # takes every number that the strategy will use
+    except TypeError as error:
+        values = " ".join(f"{key}={value}" for key, value in given.items())
+        raise ValueError(f"--option: {values}: {error}") from error
+    return made
+
+
+def _check_final_training(train: Dataset, test: Dataset, model: str | Build | None) -> None:
+    """Refuse before the search what final training would refuse after it."""
+    from pyorder.contract import build_checked, resolve_model
+    from pyorder.profiling import check_same_shape
+
+    check_same_shape(train, test, "test")
+    test.encode(train.vocabulary, name="test")
+    _, build, _ = resolve_model(model, "base")
+    build_checked(build, len(train.vocabulary), train.input_length, train.target_length)

@@ -1,0 +1,95 @@
+"""`pyorder profile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pyorder.cli import _options as options
+
+
+def command(
+    task: options.Task = None,
+    length: options.Length = None,
+    parameter: options.Parameter = None,
+    train_rows: options.TrainRows = None,
+    validation_rows: options.ValidationRows = None,
+    data: options.Data = None,
+    validation_data: options.ValidationData = None,
+    random: Annotated[int, typer.Option(min=0, help="Number of random orders.", metavar="T")] = 0,
+    orders: Annotated[
+        Path | None, typer.Option(help="Orders (T, L) from .npy, .npz, .safetensors (array orders) or .json.")
+    ] = None,
+    forward: Annotated[bool, typer.Option("--forward", help="Add the order that the data came in.")] = False,
+    seed: options.Seed = 0,
+    model: options.Model = None,
+    steps: options.Steps = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    seeds: options.Seeds = 1,
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of the table.")] = 20,
+    out: options.Out = None,
+    as_json: options.Json = False,
+) -> None:
+    """Rank orders by the early loss of one model that learns all of them."""
+    import numpy as np
+
+    from pyorder.cli._inputs import load_data, parse_model, read_orders
+    from pyorder.cli._results import print_candidates
+    from pyorder.cli._terminal import duration, print_json, show_progress
+    from pyorder.permutations import sample
+    from pyorder.profiling import profile
+    from pyorder.runs import check_run_dir
+
+    train, validation = load_data(
+        task,
+        data,
+        length=length,
+        parameters=parameter,
+        rows={"train": train_rows, "validation": validation_rows},
+        files={"validation": validation_data},
+        seed=seed,
+    )
+    steps_of_order = train.target_length
+    pools = {"random": sample(steps_of_order, random, seed=seed)}
+    if orders is not None:
+        pools["given"] = read_orders(orders, steps_of_order)
+    if forward:
+        pools["forward"] = np.arange(steps_of_order)[None]
+    origin = [name for name, pool in pools.items() for _ in pool]
+    if not origin:
+        raise ValueError("--random: no order to profile; give --random, --orders or --forward")
+    check_run_dir(out, name="--out")
+    with show_progress("profile") as progress:
+        result = profile(
+            train,
+            np.concatenate(list(pools.values())),
+            validation=validation,
+            model=parse_model(model),
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            precision=precision,  # type: ignore[arg-type]
+            seed=seed,
+            seeds=seeds,
+            device=device,
+            progress=progress,
+        )
+    if out is not None:
+        result.save(out)
+    told = result.summary()
+    for candidate, number in zip(told["candidates"], result.ranking, strict=True):
+        candidate["origin"] = origin[number]
+    if as_json:
+        print_json({**told, "settings": result.settings})
+        return
+    print_candidates(told["candidates"], top)
+    print(f"{len(origin):,} orders, {told['training_steps']:,} training steps, {duration(result.seconds)}")
+    if forward:
+        print("the order of the data was among them (--forward)")
+    if out is not None:
+        print(f"saved in {out}")

@@ -1,0 +1,83 @@
+"""`pyorder train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pyorder.cli import _options as options
+
+
+def command(
+    order: Annotated[
+        str,
+        typer.Option(
+            help="Steps like 0,2,1, or forward, reverse, random, or @RUN_FOLDER for the order found there."
+        ),
+    ],
+    task: options.Task = None,
+    length: options.Length = None,
+    parameter: options.Parameter = None,
+    train_rows: options.TrainRows = None,
+    validation_rows: options.ValidationRows = None,
+    test_rows: options.TestRows = None,
+    data: options.Data = None,
+    test_data: options.TestData = None,
+    seed: options.Seed = 0,
+    model: options.FitModel = None,
+    steps: options.FitSteps = None,
+    batch_size: options.FitBatchSize = None,
+    learning_rate: options.FitLearningRate = None,
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    out: options.Out = None,
+    as_json: options.Json = False,
+) -> None:
+    """Train a model to write the target in one order, and test it."""
+    from pyorder.cli._inputs import describe_data, find_task, load_data, parse_model, parse_order, satisfied
+    from pyorder.cli._results import data_text, print_fits
+    from pyorder.cli._terminal import print_json, show_progress
+    from pyorder.runs import check_run_dir
+    from pyorder.training import fit
+
+    train, test = load_data(
+        task,
+        data,
+        length=length,
+        parameters=parameter,
+        rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
+        files={"test": test_data},
+        seed=seed,
+    )
+    chosen = parse_order(order, train.target_length, seed)
+    check_run_dir(out, name="--out")
+    with show_progress("training") as progress:
+        fitted = fit(
+            train,
+            chosen,
+            test=test,
+            model=parse_model(model),
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            precision=precision,  # type: ignore[arg-type]
+            seed=seed,
+            device=device,
+            progress=progress,
+            run_dir=out,
+        )
+    made_by = find_task(train)
+    result = {
+        "data": describe_data(made_by, train=train, test=test),
+        **fitted.summary(),
+        "dependencies_satisfied": satisfied(chosen, made_by),
+        "settings": fitted.settings,
+    }
+    if as_json:
+        print_json(result)
+        return
+    print(data_text(result["data"]), end="\n\n")
+    print_fits({"given order" if order[:1].isdigit() else order: result})
+    if out is not None:
+        print(f"saved in {out}")
