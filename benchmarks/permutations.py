@@ -8,19 +8,15 @@ release build. "fresh" memory is allocated anew for every call, as users see it;
 """
 
 import ctypes
-import datetime
 import itertools
-import json
 import math
-import platform
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from timing import alone, alternate, machine, show
 
-import pyorder
 from pyorder import _core, permutations
 
 LENGTH = 10
@@ -70,34 +66,6 @@ def from_itertools(dtype=np.int64):
     return np.fromiter(steps, dtype, COUNT * LENGTH).reshape(COUNT, LENGTH)
 
 
-def seconds(call):
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def quantiles(values):
-    return [float(f"{value:.4g}") for value in np.quantile(values, [0.2, 0.5, 0.8])]
-
-
-def report(claim, ours, theirs=None, *, rounds, **facts):
-    """Time both sides in turn, and print a row."""
-    ours()
-    times = [(seconds(ours), seconds(theirs) if theirs else math.nan) for _ in range(rounds)]
-    first, second = np.array(times).T
-    row = {"claim": claim, "seconds": quantiles(first)}
-    if theirs:
-        row |= {"other_seconds": quantiles(second), "ratio": quantiles(second / first)}
-    row |= facts | {"rounds": rounds, "device": device(), "date": datetime.date.today().isoformat()}
-    row |= {"pyorder": pyorder.__version__, "numpy": np.__version__, "python": platform.python_version()}
-    print(json.dumps(row), flush=True)
-
-
-def device():
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
-
-
 def main():
     with tempfile.TemporaryDirectory() as folder:
         library = compile_bare_loop(folder)
@@ -112,39 +80,33 @@ def main():
     compiler = subprocess.run(["g++", "-dumpfullversion"], check=True, capture_output=True, text=True)
     bare = {"other": f"std::next_permutation loop, g++ {compiler.stdout.strip()} {' '.join(FLAGS[1:3])}"}
 
-    report(
-        "lexicographic(10): all orders as int64, fresh memory",
-        lambda: permutations.lexicographic(LENGTH),
-        lambda: bare_loop(library, empty(np.int64)),
-        rounds=15,
-        **bare,
+    fresh = alternate(
+        lambda: permutations.lexicographic(LENGTH), lambda: bare_loop(library, empty(np.int64)), repeats=15
     )
+    show("lexicographic(10): all orders as int64, fresh memory", {**fresh, **bare, **machine()})
     for dtype in (np.int64, np.uint8):
-        out = empty(dtype)
-        other = bare_loop(library, empty(dtype))
+        out, other = empty(dtype), bare_loop(library, empty(dtype))
         _core.permutation.lexicographic(out, 0)
         np.testing.assert_array_equal(out, other)
-        report(
-            f"core enumeration of 10! orders as {out.dtype}, warm memory",
+        warm = alternate(
             lambda out=out: _core.permutation.lexicographic(out, 0),
             lambda other=other: bare_loop(library, other),
-            rounds=25,
-            **bare,
+            repeats=25,
         )
-    report(
-        "lexicographic(10) against NumPy from itertools",
-        lambda: permutations.lexicographic(LENGTH),
-        from_itertools,
-        rounds=5,
-        other="np.fromiter(itertools.chain.from_iterable(itertools.permutations(range(10))))",
-    )
+        show(f"core enumeration of 10! orders as {out.dtype}, warm memory", {**warm, **bare, **machine()})
+    against = {"other": "np.fromiter(itertools.chain.from_iterable(itertools.permutations(range(10))))"}
+    timed = alternate(lambda: permutations.lexicographic(LENGTH), from_itertools, repeats=9)
+    show("lexicographic(10) against NumPy from itertools", {**timed, **against, **machine()})
 
     ranks = np.random.default_rng(0).integers(0, math.factorial(13), 1_000_000)
     orders = permutations.unrank(ranks, 13)
     np.testing.assert_array_equal(permutations.rank(orders), ranks)
-    report("unrank: 1,000,000 ranks at L = 13", lambda: permutations.unrank(ranks, 13), rounds=15)
-    report("rank: 1,000,000 orders at L = 13", lambda: permutations.rank(orders), rounds=15)
-    report("sample: 1,000,000 orders at L = 13", lambda: permutations.sample(13, 1_000_000, seed=0), rounds=15)
+    for name, call in (
+        ("unrank: 1,000,000 ranks at L = 13", lambda: permutations.unrank(ranks, 13)),
+        ("rank: 1,000,000 orders at L = 13", lambda: permutations.rank(orders)),
+        ("sample: 1,000,000 orders at L = 13", lambda: permutations.sample(13, 1_000_000, seed=0)),
+    ):
+        show(name, {**alone(call, repeats=15), **machine()})
 
 
 if __name__ == "__main__":

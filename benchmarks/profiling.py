@@ -1,7 +1,8 @@
 """Loss profiling against the same loop written with Hugging Face's GPT-2, in turn in one run.
 
 `python benchmarks/profiling.py`: the small model, square L = 13, T = 720, on the CPU; the same precision, rows,
-batches and optimiser on both sides. Takes about five minutes. Losses are checked to agree before anything is timed.
+batches and optimiser on both sides. Losses are checked to agree before anything is timed. Ratios above 1 mean that
+pyorder is faster.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def main() -> None:
     inputs, targets = (torch.from_numpy(ids) for ids in splits.train.encode(vocabulary))
     held = [torch.from_numpy(ids) for ids in splits.validation.encode(vocabulary)]
     orders = pyorder.permutations.sample(LENGTH, CANDIDATES, seed=0, distinct=True)
-    assigned = torch.arange(len(inputs)) % CANDIDATES
+    table, assigned = torch.from_numpy(orders), torch.arange(len(inputs)) % CANDIDATES
     torch.manual_seed(0)
     ours = pyorder.PRESETS["small"](len(vocabulary), LENGTH, LENGTH).eval()
     theirs = gpt2_like(ours).eval()
@@ -106,7 +107,6 @@ def main() -> None:
         settings = TrainingSettings.of(
             pyorder.PRESETS["small"], precision, steps=STEPS, batch_size=BATCH, learning_rate=None
         )
-        table = torch.from_numpy(orders)
         timed = alternate(
             lambda s=settings: train(ours, inputs, targets, table, assigned, s, np.random.default_rng(0)),
             lambda s=settings: gpt2_train(theirs, inputs, targets, table, assigned, s),

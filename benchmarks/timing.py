@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ QUANTILES = (0.2, 0.5, 0.8)
 
 
 def alternate(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> dict[str, list[float]]:
-    """Time two functions in turn after one warm-up each; seconds of both and theirs / ours, as 20/50/80 % quantiles."""
+    """Time two functions in turn after a warm-up each: seconds of both and theirs / ours, as quantiles."""
     ours(), theirs()
     seconds = np.empty((repeats, 2))
     for turn in range(repeats):
@@ -31,6 +31,17 @@ def alternate(ours: Callable[[], object], theirs: Callable[[], object], repeats:
         "theirs_s": quantiles(seconds[:, 1]),
         "ratio": quantiles(seconds[:, 1] / seconds[:, 0]),
     }
+
+
+def alone(ours: Callable[[], object], repeats: int) -> dict[str, list[float]]:
+    """Time one function after a warm-up: seconds, as quantiles."""
+    ours()
+    seconds = np.empty(repeats)
+    for turn in range(repeats):
+        start = time.perf_counter()
+        ours()
+        seconds[turn] = time.perf_counter() - start
+    return {"ours_s": quantiles(seconds)}
 
 
 def quantiles(values: Any) -> list[float]:
@@ -49,7 +60,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         **{name: version(name) for name in ("pyorder", "numpy", "torch")},
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
     }
 
 

@@ -88,7 +88,7 @@ class Index final : public Task {
   public:
     Index(std::int64_t given_length, std::int64_t d) : d_(static_cast<std::size_t>(d)) {
         check_range("length of index", given_length, {2, max_value});
-        check_range("d of index at length " + std::to_string(given_length), d, {1, given_length - 1});
+        check_range("d of index at length " + std::to_string(given_length), d, {1, given_length});
         input_range = target_range = {0, given_length - 1};
     }
 

@@ -1,4 +1,4 @@
-"""Checks of arguments that several nouns share: errors name the argument, what was given, what is allowed."""
+"""Checks of arguments that several nouns share; errors name the argument, what was given, what is allowed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_SEED = 2**64 - 1
 def check_integer(value: SupportsIndex, name: str, low: int, high: int | None = None) -> int:
     """Return value as an int; ValueError outside of low..high, TypeError when it is no integer."""
     try:
-        if isinstance(value, bool | np.bool_):
+        if isinstance(value, bool):  # an int to Python, a mistake here
             raise TypeError
         number = operator.index(value)
     except TypeError:
@@ -30,16 +30,16 @@ def check_integer(value: SupportsIndex, name: str, low: int, high: int | None = 
 
 
 def integer_array(value: ArrayLike, name: str) -> NDArray[np.integer[Any]]:
-    """Return value (array, tensor, nested lists) as an array of its own integer type, uncopied if it can."""
+    """Return an array, tensor or nested lists as an array of their own integer type, if possible uncopied."""
     try:
         array = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name}: expected rows of equal length, got a ragged sequence") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: expected rows of equal length, got a ragged sequence") from error
     except (
         TypeError,
         RuntimeError,
-    ) as error:  # a tensor on a device, with a gradient, or of a type NumPy lacks
-        raise TypeError(f"{name}: expected integers that NumPy can read: {error}") from None
+    ) as error:  # tensors with gradients, on devices, of types that NumPy lacks
+        raise TypeError(f"{name}: expected integers that NumPy can read: {error}") from error
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integers, got {array.dtype} of shape {array.shape}")
     return array

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import re
 import zipfile
 import zlib
 from functools import cached_property
@@ -24,7 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
+from pyorder import _vocabulary as vocabularies
 from pyorder._checks import MAX_SEED, check_integer, integer_array
+from pyorder.permutations import check_order
 from pyorder.safetensors import read_safetensors, write_safetensors
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "Splits"]
 
 _INTEGERS = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
-_MAX_VOCABULARY = 2**24  # a range of a broken file must not fill the memory
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error)
 
 
 class Splits(NamedTuple):
@@ -94,7 +95,7 @@ class Dataset:
             raise ValueError(
                 f"targets: expected as many rows as inputs ({len(self._inputs)}), got {len(self._targets)}"
             )
-        self._declared = None if vocabulary is None else _vocabulary(vocabulary)
+        self._declared = None if vocabulary is None else vocabularies.check(vocabulary)
         self._metadata = dict(metadata or {})
         for key, text in self._metadata.items():
             if not isinstance(key, str) or not isinstance(text, str):
@@ -138,7 +139,7 @@ class Dataset:
     @cached_property
     def vocabulary(self) -> NDArray[np.int64]:
         """The declared values, or the sorted distinct values of inputs and targets, (V,) int64, read-only."""
-        return self._declared if self._declared is not None else _distinct(self._inputs, self._targets)
+        return self._declared if self._declared is not None else vocabularies.distinct(self._inputs, self._targets)
 
     def __repr__(self) -> str:
         lengths = f"input_length={self.input_length}, target_length={self.target_length}"
@@ -167,8 +168,9 @@ class Dataset:
         Traceback (most recent call last):
         ValueError: test: targets hold the value 8 (row 0, column 1), which is not in the training vocabulary
         """
-        values = self.vocabulary if vocabulary is None else _vocabulary(vocabulary)
-        return _tokens(self._inputs, values, f"{name}: inputs"), _tokens(self._targets, values, f"{name}: targets")
+        values = self.vocabulary if vocabulary is None else vocabularies.check(vocabulary)
+        inputs = vocabularies.tokens(self._inputs, values, f"{name}: inputs")
+        return inputs, vocabularies.tokens(self._targets, values, f"{name}: targets")
 
     def select(self, rows: ArrayLike) -> Dataset:
         """Return the dataset of the given rows, (M,) integers from 0 to N - 1, in that sequence.
@@ -281,7 +283,7 @@ class Dataset:
         """
         metadata = self._metadata | {"pyorder_version": importlib.metadata.version("pyorder")}
         if self._declared is not None:
-            metadata["vocabulary"] = _vocabulary_text(self._declared)
+            metadata["vocabulary"] = vocabularies.to_text(self._declared)
         write_safetensors(path, {"inputs": _smallest(self._inputs), "targets": _smallest(self._targets)}, metadata)
 
     @classmethod
@@ -306,7 +308,7 @@ class Dataset:
         arrays, metadata = read_safetensors(path)
         text = metadata.pop("vocabulary", None)
         try:
-            vocabulary = None if text is None else _read_vocabulary(text)
+            vocabulary = None if text is None else vocabularies.from_text(text)
             return cls(**_both(arrays), vocabulary=vocabulary, metadata=metadata)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
@@ -337,11 +339,9 @@ class Dataset:
                     raise ValueError("not an .npz file")
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as archive:
-                    arrays = _both(archive)
-                for array in arrays.values():
-                    array.flags.writeable = False  # fresh, so it need not be copied
-                return cls(**arrays)
-            except (TypeError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+                    return cls(**_both(archive))
+            # A damaged directory of the archive also sends reads to impossible places, an OSError.
+            except (TypeError, ValueError, OSError, EOFError, RuntimeError, *_ZIP_ERRORS) as error:
                 raise ValueError(f"{path}: {error}") from None
 
     def _like(
@@ -352,85 +352,21 @@ class Dataset:
         return Dataset(inputs, targets, vocabulary=self._declared, metadata=self._metadata | news)
 
 
-def check_order(order: ArrayLike, length: int) -> NDArray[np.int64]:
-    """Return an order as int64 (L,), or say what is wrong with it."""
-    steps = integer_array(order, "order")
-    if steps.shape != (length,):
-        raise ValueError(f"order: expected shape ({length},), got {steps.shape}")
-    if not np.array_equal(np.sort(steps), np.arange(length)):
-        raise ValueError(f"order: expected a permutation of 0..{length - 1}, got {steps.tolist()}")
-    return steps.astype(np.int64)
-
-
 def _rows(values: ArrayLike, name: str, columns: int) -> NDArray[np.integer[Any]]:
     array = integer_array(values, name)
     if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < columns:
         raise ValueError(f"{name}: expected shape (N, M) with N >= 1 and M >= {columns}, got {array.shape}")
-    _check_int64(array, name)
+    vocabularies.check_int64(array, name)
     if array.flags.writeable:
         array = array.copy()
         array.flags.writeable = False
     return array
 
 
-def _vocabulary(values: ArrayLike) -> NDArray[np.int64]:
-    array = integer_array(values, "vocabulary")
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"vocabulary: expected shape (V,) with V of at least 1, got {array.shape}")
-    _check_int64(array, "vocabulary")
-    return _distinct(array)
-
-
-def _check_int64(array: NDArray[np.integer[Any]], name: str) -> None:
-    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"{name}: expected values within int64, got {array.max()}")
-
-
-def _distinct(*arrays: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    values = np.unique(np.concatenate([np.unique(array).astype(np.int64) for array in arrays]))
-    values.flags.writeable = False
-    return values
-
-
-def _tokens(values: NDArray[np.integer[Any]], vocabulary: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    numbers = values.astype(np.int64, copy=False)
-    if _is_range(vocabulary):  # as declared vocabularies mostly are; a search would take ten times as long
-        tokens = numbers - vocabulary[0]
-    else:
-        tokens = np.searchsorted(vocabulary, numbers)
-    np.clip(tokens, 0, len(vocabulary) - 1, out=tokens)
-    missing = vocabulary[tokens] != numbers
-    if missing.any():
-        row, column = np.argwhere(missing)[0]
-        raise ValueError(
-            f"{name} hold the value {numbers[row, column]} (row {row}, column {column}), "
-            "which is not in the training vocabulary"
-        )
-    return tokens
-
-
-def _is_range(vocabulary: NDArray[np.int64]) -> bool:
-    return int(vocabulary[-1]) - int(vocabulary[0]) + 1 == len(vocabulary)
-
-
 def _smallest(values: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
     low, high = int(values.min()), int(values.max())
     fitting = (dtype for dtype in _INTEGERS if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
-    return values.astype(next(fitting))
-
-
-def _vocabulary_text(values: NDArray[np.int64]) -> str:
-    return f"{values[0]}..{values[-1]}" if _is_range(values) else json.dumps(values.tolist())
-
-
-def _read_vocabulary(text: str) -> NDArray[np.integer[Any]]:
-    limits = re.fullmatch(r"(-?\d{1,18})\.\.(-?\d{1,18})", text)
-    if limits and int(limits[2]) - int(limits[1]) < _MAX_VOCABULARY:
-        return np.arange(int(limits[1]), int(limits[2]) + 1)
-    try:
-        return integer_array(json.loads(text), "vocabulary")
-    except (TypeError, ValueError, RecursionError):
-        raise ValueError(f"vocabulary: expected 'low..high' or a JSON list, got {text[:80]!r}") from None
+    return values.astype(next(fitting), copy=False)
 
 
 def _both(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

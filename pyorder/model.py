@@ -96,6 +96,21 @@ PRESETS = {
 }  # fmt: skip
 
 
+def attend(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None, dropout: float) -> Tensor:
+    """Attend from (B, H, U, W / H) to (B, H, S, W / H) where ``visible`` (U, S); None means causal, U = S.
+
+    PyTorch's fused attention is the fastest forward. Backward on a CPU it takes two thirds of a training step at
+    the lengths of this package, where plain matrix products take a tenth.
+    """
+    if queries.device.type != "cpu" or not queries.requires_grad:
+        return F.scaled_dot_product_attention(queries, keys, values, visible, dropout, is_causal=visible is None)
+    scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
+    if visible is None:
+        visible = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    weights = scores.masked_fill(~visible, -math.inf).softmax(-1)
+    return F.dropout(weights, dropout).to(values.dtype) @ values
+
+
 class Block(nn.Module):
     """One layer: attention, then a feed-forward network, each normalised before and added to its input."""
 
@@ -123,9 +138,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, normed: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
         """Attend from x (B, U, W) to keys (B, H, S, W / H) where ``visible`` (U, S); None means causal."""
         drop = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(
-            self.split(self.query(normed)), keys, values, visible, drop, is_causal=visible is None
-        )
+        attended = attend(self.split(self.query(normed)), keys, values, visible, drop)
         attended = self.attention_out(attended.transpose(1, 2).flatten(2))
         x = x + F.dropout(attended, drop)
         hidden = F.gelu(self.feed_forward_in(self.feed_forward_norm(x)), approximate="tanh")

@@ -21,8 +21,8 @@ from pyorder.execution import multiply_in
 from pyorder.model import Decoder
 
 # Enough positions at once to fill matrix products, few enough to stay in a CPU's cache.
-NODES_A_CHUNK = 128
-POSITIONS_A_BATCH = 2048
+NODES_A_CHUNK = 64
+POSITIONS_A_BATCH = 1024
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ import numpy as np
 
 from pyorder import _core
 from pyorder._checks import MAX_SEED, check_integer, integer_array
-from pyorder.dataset import Dataset, Splits, check_order
+from pyorder.dataset import Dataset, Splits
+from pyorder.permutations import check_order
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -220,7 +221,7 @@ def task_names() -> tuple[str, ...]:
 def make_task(name: str, length: SupportsIndex, **parameters: SupportsIndex) -> Task:
     """Return a task of L = ``length`` steps.
 
-    ``index`` takes ``d`` (2 unless given; 1 to L - 1), the number of earlier steps that are added up;
+    ``index`` takes ``d`` (2 unless given; 1 to L), the number of earlier steps that are added up;
     ``prod`` takes ``base`` (10 unless given).
 
     Raises
@@ -264,7 +265,7 @@ def satisfied_dependencies(order: ArrayLike, dependencies: ArrayLike) -> float:
     >>> satisfied_dependencies([1, 2, 0, 4, 3], dependencies)
     0.6666666666666666
     """
-    slots = np.argsort(check_order(order, np.size(order)))
+    slots = np.argsort(check_order(order))
     if dependencies is None:
         raise TypeError("dependencies: expected pairs of steps, got None; this task has no dependency graph")
     if np.size(dependencies) == 0:

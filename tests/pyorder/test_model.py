@@ -52,6 +52,15 @@ def test_agrees_with_a_stock_gpt2_of_the_same_weights():
         torch.testing.assert_close(ours(inputs, emitted), logits, rtol=1e-4, atol=1e-5)
 
 
+def test_training_and_inference_attend_alike():
+    torch.manual_seed(0)
+    decoder = Decoder(TINY, 9, 4, 5)
+    inputs, emitted = torch.randint(9, (3, 4)), torch.randint(9, (3, 5))
+    with torch.no_grad():
+        fused = decoder(inputs, emitted)
+    torch.testing.assert_close(decoder(inputs, emitted), fused, rtol=1e-4, atol=1e-5)
+
+
 def test_writing_step_by_step_is_writing_at_once():
     torch.manual_seed(0)
     decoder = Decoder(TINY, 9, 4, 5).eval()

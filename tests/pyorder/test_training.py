@@ -73,7 +73,7 @@ def test_the_loss_curve_falls_and_the_seed_fixes_it(square5):
         pyorder.fit(square5.train, range(5), test=square5.test, model=PRESETS["nano"], steps=60) for _ in "ab"
     )
     assert np.array_equal(one.loss_curve, again.loss_curve)
-    assert one.loss_curve[-10:].mean() < one.loss_curve[:5].mean() - 0.5
+    assert one.loss_curve[-10:].mean() < one.loss_curve[:5].mean() - 0.3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""Vocabularies: the sorted distinct values, (V,) int64, of data; a token is the place of a value."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyorder._checks import integer_array
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_MAX_RANGE = 2**24  # a few bytes of a broken file must not fill the memory
+
+
+def check(values: ArrayLike) -> NDArray[np.int64]:
+    """Return the vocabulary of the given values, or say what is wrong with them."""
+    array = integer_array(values, "vocabulary")
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"vocabulary: expected shape (V,) with V >= 1, got {array.shape}")
+    check_int64(array, "vocabulary")
+    return distinct(array)
+
+
+def check_int64(array: NDArray[np.integer[Any]], name: str) -> None:
+    """Raise ValueError when a value is beyond int64, which vocabularies are kept in."""
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: expected values within int64, got {array.max()}")
+
+
+def distinct(*arrays: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return the vocabulary of all values in the arrays, read-only."""
+    values = np.unique(np.concatenate([np.unique(array).astype(np.int64) for array in arrays]))
+    values.flags.writeable = False
+    return values
+
+
+def tokens(values: NDArray[np.integer[Any]], vocabulary: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    """Return the places of values, (N, M), in a vocabulary; ValueError, after name, for a missing one."""
+    low, high = vocabulary[0], vocabulary[-1]
+    if _is_range(vocabulary) and low <= values.min() and values.max() <= high:
+        # The common case, and many times as fast as a search.
+        places: NDArray[np.int64] = np.subtract(values, low, dtype=np.int64)
+        return places
+    numbers = values.astype(np.int64, copy=False)
+    places = np.minimum(np.searchsorted(vocabulary, numbers), len(vocabulary) - 1)
+    missing = vocabulary[places] != numbers
+    if missing.any():
+        row, column = np.argwhere(missing)[0]
+        raise ValueError(
+            f"{name} hold the value {numbers[row, column]} (row {row}, column {column}), "
+            "which is not in the training vocabulary"
+        )
+    return places
+
+
+def to_text(vocabulary: NDArray[np.int64]) -> str:
+    """Return ``low..high``, or a JSON list when values in between are missing."""
+    return f"{vocabulary[0]}..{vocabulary[-1]}" if _is_range(vocabulary) else json.dumps(vocabulary.tolist())
+
+
+def from_text(text: str) -> NDArray[np.integer[Any]]:
+    """Return the values that to_text wrote, or say what is wrong with the text; check() does the rest."""
+    limits = re.fullmatch(r"(-?\d{1,18})\.\.(-?\d{1,18})", text)
+    if limits and int(limits[2]) - int(limits[1]) < _MAX_RANGE:
+        return np.arange(int(limits[1]), int(limits[2]) + 1)
+    try:
+        return integer_array(json.loads(text), "vocabulary")
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError(f"vocabulary: expected 'low..high' or a JSON list, got {text[:80]!r}") from None
+
+
+def _is_range(vocabulary: NDArray[np.int64]) -> bool:
+    return int(vocabulary[-1]) - int(vocabulary[0]) + 1 == len(vocabulary)

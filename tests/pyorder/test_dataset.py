@@ -1,0 +1,414 @@
+"""Datasets: what is kept, what is refused, and what comes back from files."""
+
+import doctest
+import io
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.numpy as official
+import torch
+
+import pyorder.dataset
+from pyorder.dataset import Dataset
+from pyorder.tasks import make_task
+
+INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+
+
+def small():
+    return Dataset([[1, 2], [3, 4], [5, 6]], [[1, 3, 5], [3, 7, 0], [5, 11, 9]], metadata={"source": "here"})
+
+
+def random_dataset(rows=500, distinct=60, **options):
+    generator = np.random.default_rng(1)
+    inputs = generator.integers(0, 100, (distinct, 4))[generator.integers(0, distinct, rows)]
+    return Dataset(inputs, np.arange(rows * 2).reshape(rows, 2), **options)
+
+
+def test_docstring_examples():
+    result = doctest.testmod(pyorder.dataset)
+    assert result.attempted > 10
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, ">i2", ">u8"])
+def test_values_are_kept_as_given(dtype):
+    inputs, targets = np.array([[0, 7], [5, 1]], dtype=dtype), np.array([[1, 2, 3], [4, 5, 6]], dtype=dtype)
+    data = Dataset(inputs, targets)
+    assert (data.inputs.dtype, data.targets.dtype) == (inputs.dtype, targets.dtype)
+    assert data.inputs.tolist() == inputs.tolist()
+    assert data.targets.tolist() == targets.tolist()
+    assert data.vocabulary.tolist() == list(range(8))
+    assert data.vocabulary.dtype == np.int64
+    assert [tokens.tolist() for tokens in data.encode()] == [inputs.tolist(), targets.tolist()]
+    assert (len(data), data.rows, data.input_length, data.target_length) == (2, 2, 2, 3)
+
+
+def test_tensors_are_taken():
+    data = Dataset(torch.tensor([[1, -2]], dtype=torch.int16), torch.tensor([[3, 4]]))
+    assert data.inputs.dtype == np.int16
+    assert data.inputs.tolist() == [[1, -2]]
+    assert data.targets.tolist() == [[3, 4]]
+
+
+def test_data_cannot_be_changed_from_inside_or_outside():
+    inputs, targets = np.zeros((2, 2), dtype=np.int64), torch.zeros((2, 2), dtype=torch.int64)
+    data = Dataset(inputs, targets, metadata=(metadata := {"k": "v"}))
+    inputs[0, 0] = targets[0, 0] = 9
+    metadata["k"] = data.metadata["k"] = "w"
+    assert data.inputs[0, 0] == data.targets[0, 0] == 0
+    assert data.metadata == {"k": "v"}
+    for array in (data.inputs, data.targets, data.vocabulary):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+def test_read_only_arrays_are_not_copied():
+    inputs = np.zeros((2, 2), dtype=np.int64)
+    inputs.flags.writeable = False
+    assert Dataset(inputs, [[1, 2], [3, 4]]).inputs is inputs
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets"])
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ([[1.0, 2.0]], TypeError, "expected integers, got float64"),
+        ([[np.nan, 2]], TypeError, "expected integers, got float64"),
+        ([[True, False]], TypeError, "expected integers, got bool"),
+        ([["1", "2"]], TypeError, "expected integers, got <U1"),
+        ([[None, 2]], TypeError, "expected integers, got object"),
+        ([[2**70, 2]], TypeError, "expected integers, got object"),
+        (torch.zeros((1, 2)), TypeError, "expected integers, got float32"),
+        (torch.zeros((1, 2), dtype=torch.bfloat16), TypeError, "expected integers that NumPy .*BFloat16"),
+        (torch.zeros((1, 2), requires_grad=True), TypeError, "expected integers that NumPy .*grad"),
+        (np.array([[2**63, 2]], dtype=np.uint64), ValueError, "expected values within int64, got 9223"),
+        ([[1, 2], [3]], ValueError, "expected rows of equal length, got a ragged sequence"),
+        ([1, 2], ValueError, r"expected shape \(N, M\) .*, got \(2,\)"),
+        ([[[1, 2]]], ValueError, r"expected shape \(N, M\) .*, got \(1, 1, 2\)"),
+        (np.zeros((0, 2), dtype=int), ValueError, r"expected shape .* N >= 1 .*, got \(0, 2\)"),
+        (np.zeros((1, 0), dtype=int), ValueError, r"expected shape .* M >= \d, got \(1, 0\)"),
+    ],
+)  # fmt: skip
+def test_bad_arrays_are_refused(name, values, error, message):
+    arrays = {"inputs": [[1, 2]], "targets": [[1, 2]]} | {name: values}
+    with pytest.raises(error, match=f"^{name}: {message}"):
+        Dataset(**arrays)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"targets": [[1]]},
+            ValueError,
+            r"targets: expected shape \(N, M\) with N >= 1 and M >= 2, got \(1, 1\)",
+        ),
+        ({"targets": [[1, 2], [3, 4]]}, ValueError, r"targets: expected as many rows as inputs \(1\), got 2"),
+        ({"vocabulary": []}, TypeError, "vocabulary: expected integers"),
+        ({"vocabulary": [0.5]}, TypeError, "vocabulary: expected integers"),
+        ({"vocabulary": [[1]]}, ValueError, r"vocabulary: expected shape \(V,\)"),
+        ({"vocabulary": [2**63]}, ValueError, "vocabulary: expected values within int64"),
+        ({"metadata": {"seed": 1}}, TypeError, "metadata: expected text for text, got 1 for 'seed'"),
+        ({"metadata": {"vocabulary": "x"}}, ValueError, "metadata: the key 'vocabulary' is reserved"),
+    ],
+)
+def test_bad_options_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Dataset(**{"inputs": [[1]], "targets": [[1, 2]]} | arguments)
+
+
+def test_the_vocabulary_is_declared_or_observed():
+    assert Dataset([[5]], [[-3, 7]]).vocabulary.tolist() == [-3, 5, 7]
+    assert Dataset([[5]], [[-3, 7]], vocabulary=[7, 5, -3, 0, 5]).vocabulary.tolist() == [-3, 0, 5, 7]
+    assert Dataset([[5]], [[3, 7]], vocabulary=range(9)).vocabulary.tolist() == list(range(9))
+
+
+@pytest.mark.parametrize("vocabulary", [range(-9, 10), [-9, -2, 0, 3, 4, 9], [-(2**63), -9, -2, 3, 9, 2**63 - 1]])
+def test_tokens_are_places_in_the_vocabulary(vocabulary):
+    data = Dataset([[3, -9], [-2, 9]], [[9, 3], [-9, -9]], vocabulary=vocabulary)
+    inputs, targets = data.encode()
+    assert (inputs.dtype, targets.dtype) == (np.int64, np.int64)
+    assert data.vocabulary[inputs].tolist() == data.inputs.tolist()
+    assert data.vocabulary[targets].tolist() == data.targets.tolist()
+
+
+@pytest.mark.parametrize("vocabulary", [range(6), [0, 1, 2, 3, 5]])
+@pytest.mark.parametrize("value", [-1, 4, 6, 2**40, -(2**63), 2**63 - 1])
+def test_a_value_that_training_lacks_is_named(vocabulary, value):
+    if value in vocabulary:
+        return
+    message = rf"hold the value {value} \(row 1, column 0\), which is not in the training vocabulary"
+    with pytest.raises(ValueError, match=f"^validation: inputs {message}"):
+        Dataset([[1], [value]], [[1, 2], [2, 3]]).encode(vocabulary, name="validation")
+    with pytest.raises(ValueError, match=f"^dataset: targets {message}"):
+        Dataset([[1], [2]], [[1, 2], [value, 3]], vocabulary=vocabulary).encode()
+
+
+def test_select_takes_rows_in_sequence_and_keeps_the_rest():
+    data = Dataset([[1], [2], [3]], [[1, 1], [2, 2], [3, 3]], vocabulary=range(5), metadata={"k": "v"})
+    part = data.select(np.array([2, 0, 2], dtype=np.uint8))
+    assert part.inputs.tolist() == [[3], [1], [3]]
+    assert part.targets.tolist() == [[3, 3], [1, 1], [3, 3]]
+    assert part.vocabulary.tolist() == [0, 1, 2, 3, 4]
+    assert part.metadata == {"k": "v"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        ([0, 3], ValueError, "rows: expected rows from 0 to 2, got 0 to 3"),
+        ([-1], ValueError, "rows: expected rows from 0 to 2, got -1 to -1"),
+        (np.zeros(0, dtype=int), ValueError, "rows: expected shape"),
+        ([[1]], ValueError, "rows: expected shape"),
+        ([True, False, True], TypeError, "rows: expected integers, got bool"),
+    ],
+)
+def test_bad_rows_are_refused(rows, error, message):
+    with pytest.raises(error, match=message):
+        small().select(rows)
+
+
+def test_reorder_puts_step_order_j_into_slot_j():
+    data = small()
+    twice = data.reorder(np.array([2, 0, 1], dtype=np.uint8)).reorder(torch.tensor([1, 2, 0]))
+    assert twice.targets.tolist() == data.targets[:, [2, 0, 1]][:, [1, 2, 0]].tolist() == data.targets.tolist()
+    assert twice.inputs is data.inputs
+    assert twice.metadata == {"source": "here", "order": "[2, 0, 1] then [1, 2, 0]"}
+
+
+@pytest.mark.parametrize("order", [[0, 1], [0, 1, 1], [0, 1, 3], [[0, 1, 2]], [-1, 0, 1]])
+def test_orders_that_are_no_permutation_are_refused(order):
+    with pytest.raises(ValueError, match=r"^order: "):
+        small().reorder(order)
+
+
+def as_sets(splits):
+    return [{tuple(row) for row in part.inputs.tolist()} for part in splits]
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.1), (0.2, 0.3, 0.5), (1 / 3, 1 / 3, 1 / 3)])
+def test_split_is_by_distinct_input_and_near_the_fractions(fractions):
+    data = random_dataset(rows=3000, distinct=600)
+    splits = data.split(fractions, seed=3)
+    train, validation, test = as_sets(splits)
+    assert not (train & validation) | (train & test) | (validation & test)
+    assert [len(part) / 3000 for part in splits] == pytest.approx(fractions, abs=0.01)
+    # Every row is in one split, and rows keep their sequence: the targets count them.
+    numbers = [part.targets[:, 0] for part in splits]
+    assert np.array_equal(np.sort(np.concatenate(numbers)), data.targets[:, 0])
+    assert all((np.diff(part) > 0).all() for part in numbers)
+    assert [part.metadata["split"] for part in splits] == ["train", "validation", "test"]
+
+
+def test_split_depends_on_the_seed_and_not_on_the_dtype():
+    data = random_dataset()
+    same = Dataset(data.inputs.astype(np.uint8), data.targets)
+    assert as_sets(data.split(seed=1)) == as_sets(same.split(seed=1))
+    assert as_sets(data.split(seed=1)) != as_sets(data.split(seed=2))
+
+
+def test_split_shuffles_the_inputs():
+    first = np.arange(1000)
+    data = Dataset(first[:, None], np.zeros((1000, 2), dtype=int))
+    chosen = data.split((0.5, 0.25, 0.25), seed=0).train.inputs[:, 0]
+    assert len(chosen) == 500
+    assert abs(chosen.mean() - 499.5) < 40  # three standard errors
+
+
+def test_split_carries_a_declared_vocabulary_only():
+    declared = random_dataset(vocabulary=range(2000)).split(seed=0)
+    assert all(part.vocabulary.size == 2000 for part in declared)
+    observed = random_dataset().split(seed=0)
+    assert observed.validation.vocabulary.size < observed.train.vocabulary.size
+    with pytest.raises(ValueError, match="validation: targets hold the value"):
+        observed.validation.encode(observed.train.vocabulary, name="validation")
+
+
+def test_a_split_that_would_be_empty_is_refused():
+    data = Dataset([[1]] * 50 + [[2]] * 50, np.zeros((100, 2), dtype=int))
+    with pytest.raises(
+        ValueError, match=r"the validation split would be empty; .* 100 rows and 2 distinct inputs"
+    ):
+        data.split(seed=0)
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.5, 0.5), (0.5, 0.6, -0.1), (1.0, 0.0, 0.0), (0.8, 0.1, 0.2), (np.nan, 1, 0)]
+)
+def test_bad_fractions_are_refused(fractions):
+    with pytest.raises(ValueError, match=r"^fractions: expected three positive numbers with the sum 1"):
+        random_dataset().split(fractions, seed=0)
+
+
+def test_bad_seeds_are_refused():
+    with pytest.raises(ValueError, match=r"^seed: "):
+        random_dataset().split(seed=-1)
+    with pytest.raises(TypeError, match=r"^seed: "):
+        random_dataset().split(seed=1.5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [
+        (-128, 127, "int8"),
+        (0, 127, "int8"),
+        (0, 255, "uint8"),
+        (-1, 128, "int16"),
+        (0, 65535, "uint16"),
+        (-1, 65535, "int32"),
+        (0, 2**32 - 1, "uint32"),
+        (-1, 2**32 - 1, "int64"),
+        (-(2**63), 2**63 - 1, "int64"),
+    ],
+)
+def test_files_use_the_smallest_type(tmp_path, low, high, dtype):
+    path = tmp_path / "data.safetensors"
+    Dataset([[low, high]], [[high, low]]).save(path)
+    data = Dataset.open(path)
+    assert data.inputs.dtype == data.targets.dtype == dtype
+    assert (data.inputs.tolist(), data.targets.tolist()) == ([[low, high]], [[high, low]])
+
+
+@pytest.mark.parametrize(
+    "vocabulary", [None, range(-5, 30), [0, 1, 2, 3, 4, 5, 6, 7, 9, 11], [-(2**63), 2**63 - 1]]
+)
+def test_files_keep_everything(tmp_path, vocabulary):
+    path = tmp_path / "data.safetensors"
+    data = Dataset([[1, 2]], [[3, 4]], vocabulary=vocabulary, metadata={"é": "ü\n"})
+    data.save(path)
+    back = Dataset.open(str(path))
+    assert back.inputs.tolist() == [[1, 2]]
+    assert back.targets.tolist() == [[3, 4]]
+    assert back.vocabulary.tolist() == data.vocabulary.tolist()
+    assert back.metadata == {"é": "ü\n", "pyorder_version": pyorder.__version__}
+    back.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_files_are_mapped_and_read_by_the_official_package(tmp_path):
+    path = tmp_path / "relu13.safetensors"
+    data = make_task("relu", length=13).generate(2000, seed=1)
+    data.save(path)
+    back = Dataset.open(path)
+    assert not back.inputs.flags.owndata
+    assert not back.inputs.flags.writeable
+    assert back.metadata == data.metadata | {"pyorder_version": pyorder.__version__}
+    theirs = official.load_file(path)
+    assert set(theirs) == {"inputs", "targets"}
+    assert np.array_equal(theirs["inputs"], data.inputs)
+    assert np.array_equal(theirs["targets"], data.targets)
+
+
+def test_a_failing_save_keeps_the_old_file(tmp_path):
+    small().save(tmp_path / "data")
+    before = (tmp_path / "data").read_bytes()
+    with pytest.raises(ValueError, match="valid Unicode"):
+        Dataset([[1]], [[1, 2]], metadata={"k": "\udc80"}).save(tmp_path / "data")
+    with pytest.raises(FileNotFoundError):
+        small().save(tmp_path / "missing" / "data")
+    assert (tmp_path / "data").read_bytes() == before
+    assert os.listdir(tmp_path) == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "metadata", "message"),
+    [
+        ({"inputs": [[1]]}, {}, "expected the arrays inputs and targets, found inputs"),
+        ({"x": [1], "y": [2]}, {}, "expected the arrays inputs and targets, found x, y"),
+        ({"inputs": [[1.5]], "targets": [[1, 2]]}, {}, "inputs: expected integers, got float64"),
+        ({"inputs": [[1]], "targets": [1, 2]}, {}, "targets: expected shape"),
+        ({}, {"vocabulary": "1..x"}, "vocabulary: expected 'low..high' or a JSON list, got '1..x'"),
+        ({}, {"vocabulary": "0..999999999999"}, "vocabulary: expected 'low..high'"),
+        ({}, {"vocabulary": "5..3"}, "vocabulary: expected shape"),
+        ({}, {"vocabulary": "[1.5]"}, "vocabulary: expected 'low..high'"),
+        ({}, {"vocabulary": "[18446744073709551615]"}, "vocabulary: expected values within int64"),
+        ({}, {"vocabulary": "{}"}, "vocabulary: expected 'low..high'"),
+        ({}, {"vocabulary": "[" * 100_000}, "vocabulary: expected 'low..high'"),
+    ],
+)
+def test_files_that_hold_no_dataset_are_refused(tmp_path, arrays, metadata, message):
+    path = tmp_path / "bad"
+    if metadata:
+        arrays = {"inputs": [[1]], "targets": [[1, 2]]}
+    official.save_file({name: np.array(array) for name, array in arrays.items()}, path, metadata)
+    with pytest.raises(ValueError, match=f"^{path}: {message}"):
+        Dataset.open(path)
+
+
+def test_broken_and_missing_files_are_refused(tmp_path):
+    (tmp_path / "bad").write_bytes(b"short")
+    with pytest.raises(ValueError, match=r"cannot read .*bad': the file has 5 bytes"):
+        Dataset.open(tmp_path / "bad")
+    for read in (Dataset.open, Dataset.load_npz):
+        with pytest.raises(FileNotFoundError):
+            read(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_files_are_read(tmp_path, save):
+    path = tmp_path / "mine.npz"
+    save(path, inputs=np.array([[1, 2]], dtype=np.int8), targets=np.array([[3, 4]]), other=np.zeros(3))
+    data = Dataset.load_npz(path)
+    assert data.inputs.dtype == np.int8
+    assert (data.inputs.tolist(), data.targets.tolist()) == ([[1, 2]], [[3, 4]])
+
+
+def saved(save, *arrays, **named):
+    file = io.BytesIO()
+    save(file, *arrays, **named)
+    return file.getvalue()
+
+
+def zipped(**members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return file.getvalue()
+
+
+GOOD = saved(np.save, np.array([[1, 2]]))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an .npz file"),
+        (b"text", "not an .npz file"),
+        (GOOD, "not an .npz file"),
+        (saved(np.savez, inputs=[[1]]), "expected the arrays inputs and targets, found inputs"),
+        (saved(np.savez, inputs=[[1.5]], targets=[[1, 2]]), "inputs: expected integers, got float64"),
+        (saved(np.savez, inputs=np.array([[None]]), targets=[[1, 2]]), "Object arrays cannot be loaded"),
+        (zipped(inputs=GOOD, targets=GOOD[:-3]), ""),
+        (zipped(inputs=GOOD, targets=b"\x93NUMPY\x01\x00\x02\x00{}"), ""),
+        (zipped(inputs=GOOD, targets=b"hello"), ""),
+        (saved(np.savez_compressed, inputs=[[1, 2]], targets=[[1, 2]]).replace(b"\x93", b"\x94"), ""),
+        (zipped(inputs=GOOD, targets=GOOD).replace(b"\x93NUMPY", b"\x93numpy"), ""),
+    ],
+)
+def test_bad_npz_files_are_refused(tmp_path, content, message):
+    path = tmp_path / "bad.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{path}: {message}") as error:
+        Dataset.load_npz(path)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_npz_files_never_escape_as_other_errors(tmp_path):
+    whole = bytearray(saved(np.savez_compressed, inputs=[[1, 2]], targets=[[1, 2]]))
+    path = tmp_path / "bad.npz"
+    refused = 0
+    for place in range(len(whole)):
+        damaged = whole.copy()
+        damaged[place] ^= 0x5A
+        path.write_bytes(damaged)
+        try:
+            data = Dataset.load_npz(path)
+        except ValueError:
+            refused += 1
+        else:
+            assert data.targets.shape == (1, 2)
+    assert refused > 100
