@@ -27,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 # Okabe and Ito's colours, which stay apart under every common colour blindness; dashes tell lines apart without.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
+MOST_IN_LEGEND = 18
 LOWEST_LOSS = 1e-6  # a logarithmic axis has no zero
 
 
@@ -128,8 +129,17 @@ def draw_ranked_losses(shown: RankedLosses, axes: Axes | None = None) -> Figure:
         axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set(xlabel="rank (1 is best)", ylabel="validation loss (nats a step)", title="Candidates by loss")
     if len(shown.names) > 1:
-        axes.set_title("losses compare inside a profiling run only", loc="left", fontsize=8)
-        axes.legend(title="profiling run", fontsize=7, title_fontsize=8, ncols=1 + len(shown.names) // 12)
+        every = -(-len(shown.names) // MOST_IN_LEGEND)
+        axes.legend(
+            handles=axes.lines[::-every][::-1],  # the last run is always among them
+            title="profiling run\n(losses compare\ninside one only)",
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            alignment="left",
+            frameon=False,
+            fontsize=7,
+            title_fontsize=7,
+        )
     return _finished(axes)
 
 

@@ -103,18 +103,23 @@ def print_facts(facts: dict[str, str]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; columns whose name begins with > are aligned right."""
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 10_000  # a file has no edge at which to wrap
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in columns:
-        table.add_column(
-            column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    """Print a table; columns whose name begins with > are aligned right, those with dashes only left out.
+
+    Examples
+    --------
+    >>> print_table(["order", ">loss", ">spread"], [["2,0,1", "1.5", "-"], ["forward", "12.5", "-"]])
+    order    loss
+    2,0,1     1.5
+    forward  12.5
+    """
+    known = [k for k in range(len(columns)) if any(row[k] != "-" for row in rows)]
+    widths = [max(len(columns[k].lstrip(">")), *(len(row[k]) for row in rows)) for k in known]
+    for row in [[column.lstrip(">") for column in columns], *rows]:
+        cells = [
+            f"{row[k]:{'>' if columns[k][0] == '>' else '<'}{width}}"
+            for k, width in zip(known, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip(), flush=True)
 
 
 def order_text(order: Sequence[int]) -> str:

@@ -22,7 +22,6 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Print what was found in a run, and draw it: PNG files in the run's folder."""
-    from pyorder.cli._inputs import naming
     from pyorder.cli._results import data_text, print_candidates, print_fits, print_search, print_stages
     from pyorder.cli._terminal import print_json
     from pyorder.runs import load_run, replacing
@@ -31,14 +30,13 @@ def command(
     searches = [part for part in (run, *run.parts.values()) if part.kind in ("search", "profile")]
     fits = {name: part for name, part in {"fit": run, **run.parts}.items() if part.kind == "fit"}
     pictures = []
-    with naming("RUN_DIR"):
-        try:
-            for name, figure in _figures(searches, fits):
-                with replacing(run_dir / f"{name}.png") as temporary:
-                    figure.savefig(temporary, format="png")
-                pictures.append(str(run_dir / f"{name}.png"))
-        except ImportError as error:
-            print(f"pyorder: no pictures: {error}", file=sys.stderr)
+    try:
+        for name, figure in _figures(searches, fits):
+            with replacing(run_dir / f"{name}.png") as temporary:
+                figure.savefig(temporary, format="png")
+            pictures.append(str(run_dir / f"{name}.png"))
+    except (ImportError, OSError) as error:
+        print(f"pyorder: no more pictures: {error}", file=sys.stderr)
     if as_json:
         print_json({"kind": run.kind, "config": run.config, "result": run.result, "pictures": pictures})
         return

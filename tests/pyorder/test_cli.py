@@ -370,6 +370,26 @@ def test_the_report_of_a_fit_goes_without_pictures_when_matplotlib_is_missing(ru
     assert not list((tmp_path / "run").glob("*.png"))
 
 
+def test_a_search_from_python_is_reported_even_where_pictures_cannot_be_written(run, square5, tmp_path):
+    strategy = pyorder.search.Random(candidates=6, pool=4, finalists=2)
+    settings = {"steps": 4, "device": "cpu", "precision": "float32"}
+    found = pyorder.discover(
+        square5.train, validation=square5.validation, strategy=strategy, run_dir=tmp_path / "run", **settings
+    )
+    code, out, err = run("report", "run")
+    assert (code, err) == (0, "")
+    assert ",".join(map(str, found.order)) in out
+    for stage in found.history:
+        assert any(line.startswith(stage.name) for line in out.splitlines())
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.png")) == ["candidates.png", "order.png"]
+    (tmp_path / "run" / "candidates.png").unlink()
+    (tmp_path / "run" / "candidates.png").mkdir()
+    code, out, err = run("report", "run")
+    assert code == 0
+    assert ",".join(map(str, found.order)) in out
+    assert err.startswith("pyorder: no more pictures: ")
+
+
 # Refusals
 
 HIERARCHICAL = ["discover", *SQUARE, "--strategy", "hierarchical"]
