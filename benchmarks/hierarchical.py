@@ -2,8 +2,8 @@
 
 `python benchmarks/hierarchical.py`: square L = 9 and relu L = 8, seeds 0 to 4, each
 `pyorder discover TASK --length L --strategy hierarchical --seed S --json`. The command shuffles the target columns
-secretly and maps the order back at the end. About six minutes a cell on two cores; rows go to
-docs/results/hierarchical.jsonl, finished ones are skipped.
+secretly and maps the order back at the end. Names of tasks as arguments run only these. Rows go to
+docs/results/hierarchical.jsonl with the number of threads, finished ones are skipped.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 
+import torch
 from study import run_cells
 
 
@@ -31,16 +32,28 @@ def measure(task: str, length: int, seed: int) -> dict[str, object]:
     if done.returncode:
         raise RuntimeError(done.stderr)
     result: dict[str, object] = json.loads(done.stdout)
-    return result
+    return {**result, "threads": torch.get_num_threads()}
+
+
+def main() -> None:
+    lengths = {"square": 9, "relu": 8}
+    tasks = sys.argv[1:] or list(lengths)
+    cells = [{"task": task, "length": lengths[task], "seed": seed} for task in tasks for seed in range(5)]
+    rows = run_cells("hierarchical", cells, measure)
+    print("\n| task | seed | order found | dependencies | discovered | reverse | random | search | in all |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        fits, search = row["fits"], row["search"]
+        success = " | ".join(
+            f"{100 * fits[name]['success_rate']:.1f} %" for name in ("discovered", "reverse", "random")
+        )
+        seconds = search["seconds"] + sum(fit["seconds"] for fit in fits.values())
+        print(
+            f"| {row['task']} L = {row['length']} | {row['seed']} | {' '.join(map(str, row['order']))} "
+            f"| {100 * fits['discovered']['dependencies_satisfied']:.0f} % | {success} "
+            f"| {search['seconds']:.0f} s | {seconds:.0f} s |"
+        )
 
 
 if __name__ == "__main__":
-    run_cells(
-        "hierarchical",
-        [
-            {"task": task, "length": length, "seed": seed}
-            for task, length in (("square", 9), ("relu", 8))
-            for seed in range(5)
-        ],
-        measure,
-    )
+    main()
