@@ -72,9 +72,10 @@ def command(
         random_order,
         satisfied,
     )
+    from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import data_text, print_fits, print_search
     from pyorder.cli._terminal import print_json, show_progress
-    from pyorder.runs import check_run_dir, write_json, write_run
+    from pyorder.runs import check_run_dir, load_run, write_json, write_run
     from pyorder.search import Budget, discover
     from pyorder.training import fit
 
@@ -149,6 +150,8 @@ def command(
         result["complete"] = len(result["fits"]) == len(orders)
         if out is not None:
             write_json(out / "result.json", result)
+    if out is not None:
+        draw_pictures(load_run(out))
     if as_json:
         print_json(result)
         return

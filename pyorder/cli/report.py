@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pyorder.cli import _options as options
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from pyorder.runs import Run
 
 
 def command(
@@ -22,24 +15,17 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Print what was found in a run, and draw it: PNG files in the run's folder."""
+    from pyorder.cli._pictures import draw_pictures, fits_of, searches_of
     from pyorder.cli._results import data_text, print_candidates, print_fits, print_search, print_stages
     from pyorder.cli._terminal import print_json
-    from pyorder.runs import load_run, replacing
+    from pyorder.runs import load_run
 
     run = load_run(run_dir, name="RUN_DIR")
-    searches = [part for part in (run, *run.parts.values()) if part.kind in ("search", "profile")]
-    fits = {name: part for name, part in {"fit": run, **run.parts}.items() if part.kind == "fit"}
-    pictures = []
-    try:
-        for name, figure in _figures(searches, fits):
-            with replacing(run_dir / f"{name}.png") as temporary:
-                figure.savefig(temporary, format="png")
-            pictures.append(str(run_dir / f"{name}.png"))
-    except (ImportError, OSError) as error:
-        print(f"pyorder: no more pictures: {error}", file=sys.stderr)
+    pictures = draw_pictures(run)
     if as_json:
         print_json({"kind": run.kind, "config": run.config, "result": run.result, "pictures": pictures})
         return
+    searches, fits = searches_of(run), fits_of(run)
     if "data" in run.result:
         print(data_text(run.result["data"]), end="\n\n")
     for search in searches:
@@ -57,16 +43,3 @@ def command(
         print("the run ended before all orders were trained on")
     if pictures:
         print(f"drawn: {', '.join(pictures)}")
-
-
-def _figures(searches: list[Run], fits: dict[str, Run]) -> Iterator[tuple[str, Figure]]:
-    from pyorder import plots
-
-    for search in searches:
-        losses = {f"{number}. {stage.name}": stage.loss for number, stage in enumerate(search.history(), start=1)}
-        yield "candidates", plots.draw_ranked_losses(plots.ranked_losses(losses))
-    for run in [search for search in searches if search.kind == "search"] or list(fits.values()):
-        yield "order", plots.draw_order_grid(plots.order_grid(run.result["order"]))
-    if fits:
-        curves = {name: run.arrays()["loss_curve"] for name, run in fits.items()}
-        yield "learning_curves", plots.draw_learning_curves(plots.learning_curves(curves))

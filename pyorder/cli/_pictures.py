@@ -1,0 +1,49 @@
+"""The pictures of a run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pyorder.runs import Run, replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def searches_of(run: Run) -> list[Run]:
+    """The searches and profiles of a run: itself, or its parts."""
+    return [part for part in (run, *run.parts.values()) if part.kind in ("search", "profile")]
+
+
+def fits_of(run: Run) -> dict[str, Run]:
+    """The final trainings of a run by name: itself, or its parts."""
+    return {name: part for name, part in {"fit": run, **run.parts}.items() if part.kind == "fit"}
+
+
+def draw_pictures(run: Run) -> list[str]:
+    """Draw a run into PNG files in its folder, and return their paths; say on standard error if one fails."""
+    paths = []
+    try:
+        for name, figure in _figures(searches_of(run), fits_of(run)):
+            path = run.folder / f"{name}.png"
+            with replacing(path) as temporary:
+                figure.savefig(temporary, format="png")
+            paths.append(str(path))
+    except (ImportError, OSError) as error:
+        print(f"pyorder: no more pictures: {error}", file=sys.stderr)
+    return paths
+
+
+def _figures(searches: list[Run], fits: dict[str, Run]) -> Iterator[tuple[str, Figure]]:
+    from pyorder import plots
+
+    for search in searches:
+        losses = {f"{number}. {stage.name}": stage.loss for number, stage in enumerate(search.history(), start=1)}
+        yield "candidates", plots.draw_ranked_losses(plots.ranked_losses(losses))
+    for run in [search for search in searches if search.kind == "search"] or list(fits.values()):
+        yield "order", plots.draw_order_grid(plots.order_grid(run.result["order"]))
+    if fits:
+        curves = {name: run.arrays()["loss_curve"] for name, run in fits.items()}
+        yield "learning_curves", plots.draw_learning_curves(plots.learning_curves(curves))
