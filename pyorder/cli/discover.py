@@ -150,14 +150,14 @@ def command(
         result["complete"] = len(result["fits"]) == len(orders)
         if out is not None:
             write_json(out / "result.json", result)
-    if out is not None:
-        draw_pictures(load_run(out))
     if as_json:
         print_json(result)
-        return
-    print_fits(result["fits"])
-    if out is not None:
-        print(f"saved in {out}")
+    else:
+        print_fits(result["fits"])
+    if out is not None:  # last, so that nothing is lost should a picture fail
+        draw_pictures(load_run(out))
+        if not as_json:
+            print(f"saved in {out}")
 
 
 def _make_strategy(name: str, length: int, given: dict[str, Any]) -> Strategy:

@@ -36,8 +36,9 @@ def command(
             print()
             print_stages(search.result)
     if fits:
-        print()
-        print_fits(run.result.get("fits", {name: part.result for name, part in fits.items()}))
+        if searches:
+            print()
+        print_fits(run.result.get("fits") or {name: part.result for name, part in fits.items()})
     if not run.result.get("complete", True):
         print("the run ended before all orders were trained on")
     if pictures:
