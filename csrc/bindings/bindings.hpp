@@ -7,6 +7,7 @@ namespace pyorder::bindings {
 
 void register_moves(pybind11::module_ module);
 void register_permutation(pybind11::module_ module);
+void register_poset(pybind11::module_ module);
 void register_safetensors(pybind11::module_ module);
 void register_tasks(pybind11::module_ module);
 
