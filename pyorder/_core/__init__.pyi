@@ -1,3 +1,3 @@
-from pyorder._core import moves, permutation, safetensors, tasks
+from pyorder._core import linear_ordering, moves, permutation, poset, safetensors, tasks
 
-__all__ = ["moves", "permutation", "safetensors", "tasks"]
+__all__ = ["linear_ordering", "moves", "permutation", "poset", "safetensors", "tasks"]

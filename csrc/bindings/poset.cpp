@@ -1,0 +1,157 @@
+#include "poset.hpp"
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+
+namespace pyorder::bindings {
+namespace {
+
+// A graph can be changed while another thread, which has released the GIL, reads it.
+struct SharedPoset {
+    explicit SharedPoset(Poset start) : poset(std::move(start)) {}
+
+    Poset poset;
+    std::mutex mutex;
+};
+
+// Runs run(poset) without the GIL, while no other thread uses the poset.
+template <class Run>
+auto locked(SharedPoset& shared, Run run) {
+    const py::gil_scoped_release release;
+    const std::lock_guard guard(shared.mutex);
+    return run(shared.poset);
+}
+
+std::string cycle(const Poset& poset, std::size_t before, std::size_t after) {
+    std::string text = std::to_string(after);
+    if (before != after) {
+        for (const std::size_t step : poset.path(after, before)) {
+            text += step == after ? "" : " -> " + std::to_string(step);
+        }
+    }
+    return text + " -> " + std::to_string(after);
+}
+
+std::unique_ptr<SharedPoset> make_poset(std::size_t length, const py::array& edges) {
+    if (edges.ndim() != 2 || edges.shape(1) != 2) {
+        throw py::value_error("edges: expected shape (E, 2), got " +
+                              py::str(edges.attr("shape")).cast<std::string>());
+    }
+    const auto count = static_cast<std::size_t>(edges.shape(0));
+    auto shared = std::make_unique<SharedPoset>(Poset(length));
+    visit_integers(edges, "edges", [&](const auto* values) {
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto before = static_cast<std::uint64_t>(values[2 * i]);  // negative ones turn huge
+            const auto after = static_cast<std::uint64_t>(values[2 * i + 1]);
+            const auto edge = [&] {
+                return "edges: " + std::to_string(values[2 * i]) + " -> " + std::to_string(values[2 * i + 1]);
+            };
+            if (before >= length || after >= length) {
+                throw std::invalid_argument(edge() + " is not between steps 0.." +
+                                            std::to_string(length - 1));
+            }
+            if (!shared->poset.add(before, after)) {
+                throw std::invalid_argument(edge() + " closes the cycle " +
+                                            cycle(shared->poset, before, after));
+            }
+        }
+    });
+    return shared;
+}
+
+py::array_t<std::int64_t> to_array(const std::vector<Edge>& edges) {
+    py::array_t<std::int64_t> result({edges.size(), std::size_t{2}});
+    auto* out = result.mutable_data();
+    for (const auto& [before, after] : edges) {
+        *out++ = before;
+        *out++ = after;
+    }
+    return result;
+}
+
+py::array_t<bool> closure(SharedPoset& shared) {
+    const std::size_t length = shared.poset.length();
+    py::array_t<bool> result({length, length});
+    auto* out = result.mutable_data();
+    locked(shared, [&](const Poset& poset) {
+        for (std::size_t before = 0; before < length; ++before) {
+            for (std::size_t after = 0; after < length; ++after) {
+                *out++ = poset.precedes(before, after);
+            }
+        }
+    });
+    return result;
+}
+
+py::array_t<std::int64_t> sorts(SharedPoset& shared, std::size_t count, std::uint64_t seed) {
+    py::array_t<std::int64_t> result({count, shared.poset.length()});
+    auto* out = result.mutable_data();
+    locked(shared, [&](const Poset& poset) { sample_sorts(poset, count, seed, out); });
+    return result;
+}
+
+py::array_t<double> satisfied_shares(SharedPoset& shared, const py::array& orders) {
+    const auto shape = orders_shape(orders, "orders", Shape::several);
+    if (shape.length != shared.poset.length()) {
+        throw py::value_error("orders: " + std::to_string(shape.length) + " slots, but the poset has " +
+                              std::to_string(shared.poset.length()) + " steps");
+    }
+    py::array_t<double> result(static_cast<py::ssize_t>(shape.count));
+    auto* out = result.mutable_data();
+    with_step(shape.length, [&]<class Step> {
+        const auto steps = pack<Step>(orders, shape, "orders");
+        locked(shared, [&](const Poset& poset) {
+            satisfied(poset, Orders<Step>{steps.data(), shape.count, shape.length}, out);
+        });
+    });
+    return result;
+}
+
+}  // namespace
+
+void register_poset(py::module_ module) {
+    using namespace py::literals;
+    py::class_<SharedPoset>(module, "Poset")
+        .def(py::init(&make_poset), "length"_a, "edges"_a)
+        .def("copy",
+             [](SharedPoset& shared) {
+                 return locked(shared,
+                               [](const Poset& poset) { return std::make_unique<SharedPoset>(poset); });
+             })
+        .def_property_readonly("length", [](const SharedPoset& shared) { return shared.poset.length(); })
+        .def(
+            "precedes",
+            [](SharedPoset& shared, std::size_t before, std::size_t after) {
+                return locked(shared, [=](const Poset& poset) { return poset.precedes(before, after); });
+            },
+            "before"_a, "after"_a)
+        .def(
+            "add",
+            [](SharedPoset& shared, std::size_t before, std::size_t after) {
+                return locked(shared, [=](Poset& poset) { return poset.add(before, after); });
+            },
+            "before"_a, "after"_a)
+        .def(
+            "remove",
+            [](SharedPoset& shared, std::size_t before, std::size_t after) {
+                return locked(shared, [=](Poset& poset) { return poset.remove(before, after); });
+            },
+            "before"_a, "after"_a)
+        .def("edges",
+             [](SharedPoset& shared) {
+                 return to_array(locked(shared, [](const Poset& poset) { return poset.edges(); }));
+             })
+        .def("reduction",
+             [](SharedPoset& shared) {
+                 return to_array(locked(shared, [](const Poset& poset) { return poset.reduction(); }));
+             })
+        .def("closure", &closure)
+        .def("sample_sorts", &sorts, "count"_a, "seed"_a)
+        .def("satisfied", &satisfied_shares, "orders"_a);
+}
+
+}  // namespace pyorder::bindings
