@@ -16,7 +16,7 @@ except ImportError as error:
         f"run from another directory, or run scripts by path. The cause: {error}"
     ) from error
 
-from pyorder import moves, permutations
+from pyorder import linear_ordering, moves, permutations, posets
 from pyorder.dataset import Dataset, Splits
 from pyorder.tasks import Task, make_task, satisfied_dependencies, task_names
 
@@ -43,9 +43,11 @@ __all__ = [
     "Task",
     "discover",
     "fit",
+    "linear_ordering",
     "make_task",
     "moves",
     "permutations",
+    "posets",
     "profile",
     "satisfied_dependencies",
     "search",
