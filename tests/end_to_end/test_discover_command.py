@@ -17,9 +17,9 @@ SETTINGS = [
     "--fit-model",
     "nano",
     "--fit-steps",
-    "200",
+    "300",
     "--steps",
-    "80",
+    "150",
     "--precision",
     "float32",
     "--device",
@@ -75,7 +75,7 @@ def test_progress_goes_to_standard_error_in_plain_lines(discovered):
 def test_success_is_that_of_a_fit_on_the_same_order(discovered):
     result = json.loads(discovered.stdout)
     splits = pyorder.make_task("square", length=5).splits(4000, 100, 300, seed=0)
-    settings = {"test": splits.test, "model": "nano", "steps": 200, "precision": "float32", "device": "cpu"}
+    settings = {"test": splits.test, "model": "nano", "steps": 300, "precision": "float32", "device": "cpu"}
     refit = pyorder.fit(splits.train, result["order"], **settings)
     assert refit.success_rate == result["fits"]["discovered"]["success_rate"]
 
