@@ -1,4 +1,9 @@
 import doctest
+import os
+
+# Tiny matrices gain nothing from more threads, and waiting threads cost much on a busy machine. Read at torch's
+# import, and by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-import torch
 from matplotlib.image import imread
 
 import pyorder
@@ -29,17 +28,7 @@ ROWS = ["--train-rows", "4000", "--validation-rows", "100", "--test-rows", "300"
 
 
 def pyorder_command(*words, folder):
-    """Run it on one thread: tiny matrices gain nothing from more, and waiting threads cost much."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([*COMMAND, *words], cwd=folder, env=environment, capture_output=True, text=True)
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    return subprocess.run([*COMMAND, *words], cwd=folder, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +60,6 @@ def test_progress_goes_to_standard_error_in_plain_lines(discovered):
     assert len(lines) < 60
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_success_is_that_of_a_fit_on_the_same_order(discovered):
     result = json.loads(discovered.stdout)
     splits = pyorder.make_task("square", length=5).splits(4000, 100, 300, seed=0)

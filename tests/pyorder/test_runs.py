@@ -30,15 +30,6 @@ CHEAP = {"model": TINY, "steps": 4, "batch_size": 32, "device": "cpu", "precisio
 FEW = pyorder.search.Random(candidates=12, pool=6, finalists=2)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny matrices gain nothing from more, and waiting threads cost much on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def strict_json(path):
     """Read JSON as the standard has it, which knows no NaN."""
 

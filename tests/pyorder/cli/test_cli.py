@@ -1,0 +1,307 @@
+import json
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import pyorder
+import pyorder.cli
+from pyorder.cli import _inputs
+
+FEW_ROWS = ["--train-rows", "600", "--validation-rows", "40"]
+SQUARE = ["square", "--length", "4", *FEW_ROWS, "--test-rows", "60"]
+CHEAP = ["--device", "cpu", "--precision", "float32"]
+SEARCH = ["--strategy", "random", "--option", "candidates=6", "--option", "pool=6", "--steps", "5", *CHEAP]
+FIT = ["--fit-model", "nano", "--fit-steps", "5"]
+
+
+def test_tasks_are_listed_with_what_is_known_of_them(run, told):
+    listed = {task["name"]: task for task in told("tasks")["tasks"]}
+    assert tuple(listed) == pyorder.task_names()
+    assert listed["index"]["parameters"] == {"d": 2}
+    assert listed["square"]["example"]["dependencies"] == [[1, 2], [2, 3]]
+    assert listed["prod"]["example"]["dependencies"] is None
+    code, out, _ = run("tasks")
+    assert code == 0
+    for name, task in listed.items():
+        (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ")]
+        assert task["recurrence"] in line
+
+
+def test_one_file_is_generated(run, tmp_path):
+    code, out, _ = run(
+        "generate",
+        "index",
+        "--length",
+        5,
+        "--parameter",
+        "d=3",
+        "--rows",
+        7,
+        "--seed",
+        4,
+        "--out",
+        "x.safetensors",
+    )
+    assert code == 0
+    assert "7 rows" in out
+    made = pyorder.make_task("index", length=5, d=3).generate(7, seed=4)
+    read = safetensors.numpy.load_file(tmp_path / "x.safetensors")
+    np.testing.assert_array_equal(read["inputs"], made.inputs)
+    np.testing.assert_array_equal(read["targets"], made.targets)
+
+
+def test_splits_are_generated_and_serve_as_data(told, tmp_path):
+    rows = ["--train-rows", 600, "--validation-rows", 40, "--test-rows", 60]
+    told("generate", "square", "--length", 4, *rows, "--seed", 2, "--out", "data")
+    splits = pyorder.make_task("square", length=4).splits(600, 40, 60, seed=2)
+    for name, split in splits._asdict().items():
+        read = pyorder.Dataset.open(tmp_path / "data" / f"{name}.safetensors")
+        np.testing.assert_array_equal(read.inputs, split.inputs)
+    files = ["--data", "data/train.safetensors", "--test-data", "data/test.safetensors"]
+    from_files = told("train", *files, "--order", "1,0,3,2", "--seed", 2, "--model", "nano", "--steps", 5, *CHEAP)
+    made = told(
+        "train",
+        "square",
+        "--length",
+        4,
+        *rows,
+        "--order",
+        "1,0,3,2",
+        "--seed",
+        2,
+        "--model",
+        "nano",
+        "--steps",
+        5,
+        *CHEAP,
+    )
+    for key in ("data", "order", "success_rate", "step_accuracy", "dependencies_satisfied"):
+        if key != "data":
+            assert from_files[key] == made[key]
+    assert from_files["data"]["task"] == "square"
+    assert made["dependencies_satisfied"] == 0.5  # 1 before 2, but not 2 before 3
+
+
+def test_a_profile_ranks_random_given_and_forward_orders(run, told, tmp_path):
+    np.save(tmp_path / "mine.npy", [[3, 2, 1, 0]])
+    words = ["profile", *SQUARE[:-2], "--random", 5, "--orders", "mine.npy", "--forward", "--steps", 5, *CHEAP]
+    result = told(*words)
+    origins = [candidate["origin"] for candidate in result["candidates"]]
+    assert sorted(origins) == ["forward", "given", *["random"] * 5]
+    losses = [candidate["loss"] for candidate in result["candidates"]]
+    assert losses == sorted(losses)
+    by_origin = {candidate["origin"]: candidate["order"] for candidate in result["candidates"]}
+    assert by_origin["forward"] == [0, 1, 2, 3]
+    assert by_origin["given"] == [3, 2, 1, 0]
+    code, out, err = run(*words, "--top", 1, "--out", "run")
+    assert code == 0
+    assert "the order of the data was among them" in out
+    assert err.startswith("profile: ")
+    ranked = [line.split() for line in out.splitlines() if line.split()[0].isdigit() and "," in line.split()[-1]]
+    assert [line[-1] for line in ranked if line[-2] == "forward"] == ["0,1,2,3"]
+    assert len(ranked) <= 2
+    assert pyorder.runs.load_run(tmp_path / "run").kind == "profile"
+    code, out, _ = run("report", "run")
+    assert code == 0
+    assert "0,1,2,3" in out
+
+
+@pytest.mark.parametrize("name", ["orders.npy", "orders.npz", "orders.safetensors", "orders.json"])
+def test_orders_are_read_from_every_kind_of_file(tmp_path, name):
+    orders, path = np.array([[1, 0, 2], [2, 1, 0]], np.uint8), tmp_path / name
+    if name.endswith(".npy"):
+        np.save(path, orders)
+    elif name.endswith(".npz"):
+        np.savez(path, orders=orders, other=np.zeros(2))
+    elif name.endswith(".json"):
+        path.write_text(json.dumps(orders.tolist()))
+    else:
+        safetensors.numpy.save_file({"anything": orders}, path)
+    read = _inputs.read_orders(path, 3)
+    assert read.dtype == np.int64
+    np.testing.assert_array_equal(read, orders)
+
+
+def test_discovery_compares_three_orders_and_leaves_a_run(run, told, tmp_path):
+    result = told("discover", *SQUARE, *SEARCH, *FIT, "--seed", 3, "--out", "runs/one")
+    order = result["order"]
+    assert sorted(order) == [0, 1, 2, 3]
+    assert result["search"]["order"] == order
+    assert result["search"]["candidates_profiled"] == 6
+    assert result["search"]["training_steps"] == 5
+    assert result["search"]["rows_scored"] == 6 * 40
+    assert result["search"]["uses_data_order"] is False
+    assert result["search"]["converged"] is True
+    assert result["data"]["rows"] == {"train": 600, "validation": 40, "test": 60}
+    assert result["complete"] is True
+    assert list(result["fits"]) == ["discovered", "reverse", "random"]
+    assert result["fits"]["discovered"]["order"] == order
+    assert result["fits"]["reverse"]["order"] == order[::-1]
+    for fitted in result["fits"].values():
+        low, high = fitted["success_interval"]
+        assert low <= fitted["success_rate"] <= high
+        slots = np.argsort(fitted["order"])
+        assert fitted["dependencies_satisfied"] == ((slots[1] < slots[2]) + (slots[2] < slots[3])) / 2
+
+    kept = pyorder.runs.load_run(tmp_path / "runs/one")
+    assert kept.kind == "comparison"
+    assert kept.result == result
+    assert kept.config["settings"]["arguments"]["task"] == "square"
+    assert sorted(kept.parts) == ["discovered", "random", "reverse", "search"]
+
+    pictures = [tmp_path / "runs/one" / name for name in ("candidates.png", "order.png", "learning_curves.png")]
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    pictures[0].unlink()
+    code, out, _ = run("report", "runs/one")
+    assert code == 0
+    assert ",".join(map(str, order)) in out
+    assert all(picture.name in out and picture.exists() for picture in pictures)
+
+    code, _, err = run("discover", *SQUARE, *SEARCH, "--out", "runs/one")
+    assert (code, "--out: 'runs/one' is not empty" in err) == (2, True)
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """What searches were given and what they found, in the steps of the data they were given."""
+    seen = []
+
+    def spy(train, **arguments):
+        found = discover(train, **arguments)
+        seen.append((train.targets, arguments["validation"].targets, found.order))
+        return found
+
+    discover = pyorder.discover
+    monkeypatch.setattr("pyorder.search.discover", spy)
+    return seen
+
+
+def test_the_order_is_mapped_back_through_the_secret_shuffle(told, searched):
+    splits = pyorder.make_task("square", length=6).splits(300, 40, 60, seed=1)
+    rows = ["--train-rows", 300, "--validation-rows", 40, "--test-rows", 60]
+    result = told("discover", "square", "--length", 6, *rows, *SEARCH, *FIT, "--seed", 1, "--out", "run")
+    ((train, validation, found),) = searched
+    assert not (train == splits.train.targets).all()
+    np.testing.assert_array_equal(train[:, found], splits.train.targets[:, result["order"]])
+    np.testing.assert_array_equal(validation[:, found], splits.validation.targets[:, result["order"]])
+    (stage,) = pyorder.runs.load_run("run/search").history()
+    assert stage.orders[stage.loss.argmin()].tolist() == result["order"]
+    settings = {"test": splits.test, "model": "nano", "steps": 5, "device": "cpu", "precision": "float32"}
+    refit = pyorder.fit(splits.train, result["order"], seed=1, **settings)
+    assert refit.success_rate == result["fits"]["discovered"]["success_rate"]
+    assert refit.step_accuracy.tolist() == result["fits"]["discovered"]["step_accuracy"]
+
+
+def test_seeds_shuffle_differently(told, searched):
+    for seed in range(3):
+        told("discover", *SQUARE, *SEARCH, *FIT, "--seed", seed)
+    shuffles = set()
+    for seed, (train, _, _) in enumerate(searched):
+        own = pyorder.make_task("square", length=4).splits(600, 40, 60, seed=seed).train.targets
+        shuffles.add(tuple(int((own == column[:, None]).all(0).argmax()) for column in train.T))
+    assert all(sorted(shuffle) == [0, 1, 2, 3] for shuffle in shuffles)
+    assert len(shuffles) > 1
+
+
+def test_a_strategy_that_knows_the_datas_order_is_not_shuffled_and_says_so(run, told, searched):
+    words = [
+        "--strategy",
+        "hierarchical",
+        "--option",
+        "initialisation=Pg",
+        "--option",
+        "depth=1",
+        "--option",
+        "local=false",
+    ]
+    words += ["--steps", 5, *CHEAP, *FIT]
+    result = told("discover", *SQUARE, *words)
+    assert result["search"]["uses_data_order"] is True
+    splits = pyorder.make_task("square", length=4).splits(600, 40, 60, seed=0)
+    np.testing.assert_array_equal(searched[0][0], splits.train.targets)
+    np.testing.assert_array_equal(searched[0][2], result["order"])
+    _, out, _ = run("discover", *SQUARE, *words)
+    assert "knew the data's order  yes" in out
+
+
+def test_own_data_and_own_model(told, own_data, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent(
+            """
+            import torch
+
+            class Model(torch.nn.Module):
+                def __init__(self, vocabulary, inputs, steps):
+                    super().__init__()
+                    self.embed = torch.nn.Embedding(vocabulary, 16)
+                    self.out = torch.nn.Linear(16 * inputs, vocabulary)
+
+                def forward(self, inputs, emitted, order=None):
+                    logits = self.out(self.embed(inputs).flatten(1))
+                    return logits[:, None].expand(-1, emitted.shape[1], -1)
+
+            def build(vocabulary, inputs, steps):
+                return Model(vocabulary, inputs, steps)
+
+            def wrong(vocabulary, inputs, steps):
+                return Model(vocabulary + 1, inputs, steps)
+            """
+        )
+    )
+    data = own_data(rows=200)
+    result = told(
+        "discover", "--data", data, "--model", "mine:build", "--fit-model", "mine:build", *SEARCH, "--fit-steps", 5
+    )
+    assert sum(result["data"]["rows"].values()) == 200
+    assert result["data"]["task"] is None
+    assert result["fits"]["discovered"]["dependencies_satisfied"] is None
+    assert str(tmp_path) not in sys.path
+
+
+def test_training_takes_orders_in_every_form(told, tmp_path):
+    words = [*SQUARE, "--model", "nano", "--steps", 5, *CHEAP]
+    assert told("train", *words, "--order", "forward", "--out", "run")["order"] == [0, 1, 2, 3]
+    assert told("train", *words, "--order", "reverse")["order"] == [3, 2, 1, 0]
+    assert told("train", *words, "--order", "@run")["order"] == [0, 1, 2, 3]
+    random = told("train", *words, "--order", "random", "--seed", 5)["order"]
+    assert sorted(random) == [0, 1, 2, 3]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "config.json", "fit.safetensors", "model.safetensors", "result.json",
+    ]  # fmt: skip
+
+
+def test_the_report_of_a_fit_goes_without_pictures_when_matplotlib_is_missing(run, monkeypatch, tmp_path):
+    assert (
+        run("train", *SQUARE, "--order", "forward", "--model", "nano", "--steps", 5, *CHEAP, "--out", "run")[0]
+        == 0
+    )
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, err = run("report", "run")
+    assert code == 0
+    assert "0,1,2,3" in out
+    assert err.count("\n") == 1
+    assert 'pip install "pyorder[plot]"' in err
+    assert not list((tmp_path / "run").glob("*.png"))
+
+
+def test_a_search_from_python_is_reported_even_where_pictures_cannot_be_written(run, square5, tmp_path):
+    strategy = pyorder.search.Random(candidates=6, pool=4, finalists=2)
+    settings = {"steps": 4, "device": "cpu", "precision": "float32"}
+    found = pyorder.discover(
+        square5.train, validation=square5.validation, strategy=strategy, run_dir=tmp_path / "run", **settings
+    )
+    code, out, err = run("report", "run")
+    assert (code, err) == (0, "")
+    assert ",".join(map(str, found.order)) in out
+    for stage in found.history:
+        assert any(line.startswith(stage.name) for line in out.splitlines())
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.png")) == ["candidates.png", "order.png"]
+    (tmp_path / "run" / "candidates.png").unlink()
+    (tmp_path / "run" / "candidates.png").mkdir()
+    code, out, err = run("report", "run")
+    assert code == 0
+    assert ",".join(map(str, found.order)) in out
+    assert err.startswith("pyorder: no more pictures: ")
