@@ -2,7 +2,7 @@
 
 `python benchmarks/hierarchical.py`: square L = 9 and relu L = 8, seeds 0 to 4, each
 `pyorder discover TASK --length L --strategy hierarchical --seed S --json`. The command shuffles the target columns
-secretly and maps the order back at the end. Names of tasks as arguments run only these. Rows go to
+secretly and maps the order back at the end. Names of tasks and seeds as arguments run only these. Rows go to
 docs/results/hierarchical.jsonl with the number of threads, finished ones are skipped.
 """
 
@@ -37,8 +37,9 @@ def measure(task: str, length: int, seed: int) -> dict[str, object]:
 
 def main() -> None:
     lengths = {"square": 9, "relu": 8}
-    tasks = sys.argv[1:] or list(lengths)
-    cells = [{"task": task, "length": lengths[task], "seed": seed} for task in tasks for seed in range(5)]
+    tasks = [word for word in sys.argv[1:] if not word.isdigit()] or list(lengths)
+    seeds = [int(word) for word in sys.argv[1:] if word.isdigit()] or range(5)
+    cells = [{"task": task, "length": lengths[task], "seed": seed} for task in tasks for seed in seeds]
     rows = run_cells("hierarchical", cells, measure)
     print("\n| task | seed | order found | dependencies | discovered | reverse | random | search | in all |")
     print("|---|---|---|---|---|---|---|---|---|")

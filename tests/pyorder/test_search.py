@@ -140,13 +140,13 @@ def test_hierarchical_follows_the_published_schedule():
     for length, depth in ((8, 4), (9, 5), (10, 6), (13, 6)):
         assert Hierarchical().resolved_depth(length) == depth
         # K global runs of (K + 1)! candidates, 2 (L // 2 - 1) local ones
-        pools = Hierarchical().pools(length)
+        pools = Hierarchical(direction=False).pools(length)
         assert pools[:depth] == [math.factorial(depth + 1)] * depth
         assert len(pools) == depth + 2 * (length // 2 - 1)
 
 
 def test_every_global_run_keeps_the_published_share(square5):
-    found = find(square5, Hierarchical(depth=3, local=False))
+    found = find(square5, Hierarchical(depth=3, direction=False, local=False))
     sizes = [len(stage.profile.orders) for stage in found.history]
     assert sizes[0] == 24
     for blocks, stage in enumerate(found.history[:-1], start=1):
@@ -199,3 +199,13 @@ def test_auto_is_exhaustive_for_short_targets_only():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_chain_that_was_found_backwards_is_turned_round():
+    """In a run of two, a chain and its reverse are told apart although both are better than most orders."""
+    splits = pyorder.make_task("square", length=6).splits(train=20_000, validation=300, test=1, seed=0)
+    backwards = np.arange(5, -1, -1)[None]
+    strategy = Hierarchical(initialisation=backwards, depth=1, local=False)
+    assert find(splits, strategy, model="nano").order.tolist() == list(range(6))
+    published = replace(strategy, direction=False)
+    assert find(splits, published, model="nano").order.tolist() == backwards[0].tolist()
