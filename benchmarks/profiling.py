@@ -28,6 +28,8 @@ def gpt2_like(decoder):
     model = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=decoder.vocabulary_size + 1,
+            bos_token_id=None,
+            eos_token_id=None,
             n_positions=2 * LENGTH,
             n_embd=preset.width,
             n_layer=1,
@@ -50,7 +52,7 @@ def sequence_losses(model, inputs, emitted, precision):
     separator = torch.full((len(inputs), 1), model.config.vocab_size - 1)
     with multiply_in(precision, CPU):
         tokens = torch.cat([inputs, separator, emitted[:, :-1]], 1)
-        logits = model(tokens, use_cache=False, logits_to_keep=LENGTH).logits
+        logits = model(tokens, use_cache=False, logits_to_keep=LENGTH).logits[..., :-1]  # no separator in Y
     return F.cross_entropy(logits.flatten(0, 1).float(), emitted.flatten(), reduction="none").view(emitted.shape)
 
 
