@@ -1,5 +1,7 @@
 import doctest
 import os
+import threading
+import time
 
 # Tiny matrices gain nothing from more threads, and waiting threads cost much on a busy machine. Read at torch's
 # import, and by the processes that tests start.
@@ -29,3 +31,30 @@ def doctests():
 def square5():
     """Small splits of a task whose forward order is easy."""
     return pyorder.make_task("square", length=5).splits(train=4000, validation=200, test=300, seed=0)
+
+
+@pytest.fixture
+def lets_others_run():
+    """Say whether this thread gets a turn in the middle of a call that another thread makes."""
+
+    def this_thread_ran(call):
+        span = []
+
+        def work():
+            span.append(time.perf_counter())
+            call()
+            span.append(time.perf_counter())
+
+        worker = threading.Thread(target=work)
+        moments = []
+        worker.start()
+        while worker.is_alive():
+            moments.append(time.perf_counter())
+            time.sleep(0.0005)
+        worker.join()
+        begin, end = span
+        margin = (end - begin) / 4
+        return any(begin + margin < moment < end - margin for moment in moments)
+
+    # On a busy machine a turn may be missed; were the interpreter's lock held, there would never be one.
+    return lambda call: any(this_thread_ran(call) for _ in range(20))

@@ -1,8 +1,6 @@
 import doctest
 import itertools
 import math
-import threading
-import time
 from collections import Counter
 
 import numpy as np
@@ -323,21 +321,5 @@ def test_refusals(call, error, message):
         lambda: moves.block_rearrangements([range(24)], 9),
     ],
 )
-def test_other_threads_run_meanwhile(call):
-    span = []
-
-    def work():
-        span.append(time.perf_counter())
-        call()
-        span.append(time.perf_counter())
-
-    worker = threading.Thread(target=work)
-    moments = []
-    worker.start()
-    while worker.is_alive():
-        moments.append(time.perf_counter())
-        time.sleep(0.0005)
-    worker.join()
-    begin, end = span
-    margin = (end - begin) / 4
-    assert any(begin + margin < moment < end - margin for moment in moments)
+def test_other_threads_run_meanwhile(call, lets_others_run):
+    assert lets_others_run(call)

@@ -3,7 +3,6 @@ import doctest
 import itertools
 import pickle
 import threading
-import time
 from collections import Counter
 from fractions import Fraction
 
@@ -337,25 +336,9 @@ def test_methods_refuse():
 # Threads
 
 
-def test_other_threads_run_meanwhile():
+def test_other_threads_run_meanwhile(lets_others_run):
     poset = Poset(100, random_edges(100, 150))
-    span = []
-
-    def work():
-        span.append(time.perf_counter())
-        poset.sample_sorts(100_000, seed=0)
-        span.append(time.perf_counter())
-
-    worker = threading.Thread(target=work)
-    moments = []
-    worker.start()
-    while worker.is_alive():
-        moments.append(time.perf_counter())
-        time.sleep(0.0005)
-    worker.join()
-    begin, end = span
-    margin = (end - begin) / 4
-    assert any(begin + margin < moment < end - margin for moment in moments)
+    assert lets_others_run(lambda: poset.sample_sorts(100_000, seed=0))
 
 
 def test_threads_may_share_a_poset():
