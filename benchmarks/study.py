@@ -16,16 +16,21 @@ def run_cells(
     name: str, cells: list[dict[str, Any]], measure: Callable[..., dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Measure the cells that docs/results/NAME.jsonl lacks; return the rows of all, in the cells' sequence."""
-    path = RESULTS / f"{name}.jsonl"
     RESULTS.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    found = []
     for cell in cells:
-        row = next((row for row in rows if all(row.get(key) == value for key, value in cell.items())), None)
-        if row is None:
+        if not read_rows(name, [cell]):
             row = {**cell, **measure(**cell), **machine()}
-            with path.open("a") as file:
+            with (RESULTS / f"{name}.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
-        found.append(row)
-    return found
+    return read_rows(name, cells)
+
+
+def read_rows(name: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Read the rows of the cells that are finished, in the cells' sequence."""
+    path = RESULTS / f"{name}.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    finished = []
+    for cell in cells:
+        finished += [row for row in rows if all(row.get(key) == value for key, value in cell.items())][:1]
+    return finished

@@ -145,6 +145,18 @@ class Block(nn.Module):
         return x + F.dropout(self.feed_forward_out(hidden), drop)
 
 
+def initialise(module: nn.Module, preset: Preset) -> None:
+    """Draw the parameters as GPT-2 does, but for the size of the embeddings, which is the preset's."""
+    for name, parameter in module.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif "embedding" in name:
+            nn.init.normal_(parameter, std=preset.embedding_std)
+        elif "norm" not in name:
+            residual = name.endswith("out.weight")  # scaled so that depth does not add up
+            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * preset.layers) if residual else 0.02)
+
+
 class Decoder(nn.Module):
     """The built-in model: learned positions, and one embedding of the values for X and Y.
 
@@ -173,14 +185,7 @@ class Decoder(nn.Module):
         causal = torch.ones(target_length, target_length, dtype=torch.bool).tril()
         self.register_buffer("visible", causal, persistent=False)
         self.register_buffer("separator", torch.tensor([vocabulary_size]), persistent=False)
-        for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            elif "embedding" in name:
-                nn.init.normal_(parameter, std=preset.embedding_std)
-            elif "norm" not in name:
-                residual = name.endswith("out.weight")  # scaled so that depth does not add up
-                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * preset.layers) if residual else 0.02)
+        initialise(self, preset)
         if preset.tied:
             self.head.weight = self.token_embedding.weight
 

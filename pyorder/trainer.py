@@ -86,6 +86,22 @@ def batches_of_rows(rows: int, settings: TrainingSettings, rng: np.random.Genera
         queue = queue[settings.batch_size :]
 
 
+def make_optimiser(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW with the settings' weight decay; `descend` sets the learning rate."""
+    return torch.optim.AdamW(
+        module.parameters(), settings.learning_rate, (0.9, 0.999), weight_decay=settings.weight_decay, fused=True
+    )
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float) -> None:
+    """Take one step down the gradient of ``loss``."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+
+
 def train(
     module: nn.Module,
     inputs: Tensor,
@@ -109,13 +125,7 @@ def train(
     (steps,) float32 training loss, mean nats a step, on the CPU
     """
     device = inputs.device
-    optimiser = torch.optim.AdamW(
-        module.parameters(),
-        settings.learning_rate,
-        (0.9, 0.999),
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    optimiser = make_optimiser(module, settings)
     losses = torch.empty(settings.steps, device=device)
     module.train()
     for step, batch in enumerate(batches_of_rows(len(inputs), settings, rng)):
@@ -125,11 +135,7 @@ def train(
         with multiply_in(settings.precision, device):
             logits = module(inputs[rows], emitted)
         loss = permuted_cross_entropy(logits, targets, orders, chosen, rows).mean()
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate_at(step)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        descend(optimiser, loss, settings.rate_at(step))
         losses[step] = loss.detach()
         if after_step is not None:
             after_step(step, losses[step])

@@ -6,11 +6,12 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from pyorder._checks import MAX_SEED, check_integer
-from pyorder.profiling import Cost, Profiler
+from pyorder.profiling import Profiler
 from pyorder.runs import RunDir, check_run_dir
 from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
 from pyorder.search.exhaustive import LONGEST, Exhaustive
 from pyorder.search.hierarchical import Hierarchical
+from pyorder.search.precedence import Precedence
 from pyorder.search.random import Random
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "Discovery",
     "Exhaustive",
     "Hierarchical",
+    "Precedence",
     "Random",
     "Stage",
     "Strategy",
@@ -34,7 +36,7 @@ __all__ = [
     "strategy_names",
 ]
 
-_FAMILY: dict[str, type[Strategy]] = {kind.name: kind for kind in (Exhaustive, Random, Hierarchical)}
+_FAMILY: dict[str, type[Strategy]] = {kind.name: kind for kind in (Exhaustive, Random, Hierarchical, Precedence)}
 
 
 def strategy_names() -> tuple[str, ...]:
@@ -43,13 +45,13 @@ def strategy_names() -> tuple[str, ...]:
     Examples
     --------
     >>> strategy_names()
-    ('exhaustive', 'random', 'hierarchical')
+    ('exhaustive', 'random', 'hierarchical', 'precedence')
     """
     return tuple(_FAMILY)
 
 
 def make_strategy(name: str, length: int, **options: Any) -> Strategy:
-    """Make a strategy from its name and options; "auto" is exhaustive up to L = 7, hierarchical beyond.
+    """Make a strategy from its name and options; "auto" is exhaustive up to L = 7, precedence beyond.
 
     Raises
     ------
@@ -58,11 +60,11 @@ def make_strategy(name: str, length: int, **options: Any) -> Strategy:
 
     Examples
     --------
-    >>> make_strategy("auto", length=9, depth=5).name
-    'hierarchical'
+    >>> make_strategy("auto", length=9, error_rate=0.001).name
+    'precedence'
     """
     if name == "auto":
-        name = "exhaustive" if length <= LONGEST else "hierarchical"
+        name = "exhaustive" if length <= LONGEST else "precedence"
     if name not in _FAMILY:
         raise ValueError(f"strategy: {name!r} is none of 'auto', {', '.join(map(repr, _FAMILY))}")
     known = [field.name for field in fields(_FAMILY[name])]  # type: ignore[arg-type]
@@ -142,7 +144,7 @@ def discover(
         seed=seed,
         seeds=seeds,
         budget=budget or Budget(),
-        planned=sum((profiler.cost(pool, seeds) for pool in pools), Cost()),
+        planned=sum((profiler.cost(pool, seeds) for pool in pools), strategy.exploration_cost()),
         progress=progress,
     )
     check_run_dir(run_dir)
@@ -157,7 +159,7 @@ def discover(
         order = laboratory.history[-1].profile.best
     found = Discovery(
         order=order,
-        converged=not laboratory.curtailed,
+        converged=not laboratory.curtailed and (laboratory.exploration is None or laboratory.exploration.settled),
         strategy=strategy.name,
         options={field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
         uses_data_order=strategy.uses_data_order,
@@ -165,6 +167,7 @@ def discover(
         cost=laboratory.cost,
         seconds=laboratory.seconds,
         seed=seed,
+        exploration=laboratory.exploration,
         settings={**profiler.settings, "seeds": seeds, "budget": None if budget is None else asdict(budget)},
     )
     if run_dir is not None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from pyorder.dependencies import Dependency, Exploration
+from pyorder.exploration import Explorer
 from pyorder.profiling import Cost, Orders, Profile, Profiler
 from pyorder.progress import Progress, Report
 from pyorder.runs import RunDir, StageRecord, make_run_dir, plain, write_history, write_run
@@ -89,6 +92,7 @@ class Discovery:
     seconds : wall time
     seed : of the search
     settings : how each profiling run was run, and the budget
+    exploration : the dependency graph and its evidence, where the strategy looks for one
     """
 
     order: Orders
@@ -101,6 +105,12 @@ class Discovery:
     seconds: float
     seed: int
     settings: dict[str, Any]
+    exploration: Exploration | None = None
+
+    @property
+    def dependencies(self) -> tuple[Dependency, ...] | None:
+        """Edges of the reduced dependency graph, by step; None where the strategy looks for no graph."""
+        return None if self.exploration is None else self.exploration.dependencies
 
     @property
     def runs(self) -> int:
@@ -129,7 +139,8 @@ class Discovery:
             )
             for stage in self.history
         )
-        return replace(self, order=steps[self.order], history=history)
+        exploration = None if self.exploration is None else self.exploration.renamed(steps)
+        return replace(self, order=steps[self.order], history=history, exploration=exploration)
 
     def summary(self) -> dict[str, Any]:
         """What the search found and what it cost, in values of JSON."""
@@ -145,6 +156,7 @@ class Discovery:
             "rows_scored": self.cost.rows_scored,
             "seconds": self.seconds,
             "seed": self.seed,
+            "exploration": None if self.exploration is None else self.exploration.summary(),
             "stages": [
                 {
                     "name": stage.name,
@@ -183,6 +195,7 @@ class Laboratory:
     length : number of steps of an order
     seed : of the search; strategies draw from ``rng``, never from a global generator
     history : the runs so far
+    exploration : what a strategy that explores has found
     curtailed : whether the budget has kept the strategy from a run
     """
 
@@ -200,6 +213,7 @@ class Laboratory:
         self.seed = seed
         self.rng = np.random.default_rng([seed, 2])
         self.history: list[Stage] = []
+        self.exploration: Exploration | None = None
         self.cost = Cost()
         self.curtailed = False
         self.started = time.perf_counter()
@@ -208,18 +222,36 @@ class Laboratory:
         self._budget = budget
         self._planned = planned
         self._progress = progress
+        self._told = 0.0  # largest share so far
 
     @property
     def seconds(self) -> float:
         """Wall time since the search began."""
         return time.perf_counter() - self.started
 
-    def affords(self, *pools: int) -> bool:
-        """Whether runs of these many candidates are within the budget."""
-        cost = sum((self._profiler.cost(candidates, self._seeds) for candidates in pools), self.cost)
+    def affords(self, *pools: int, beside: Cost | None = None) -> bool:
+        """Whether runs of these many candidates, and a cost ``beside`` them, are within the budget."""
+        spent = self.cost + (beside or Cost())
+        cost = sum(map(self.run_cost, pools), spent)
         allowed = self._budget.allows(cost, self.seconds)
         self.curtailed |= not allowed
         return allowed
+
+    def explorer(self, samples: int) -> Explorer:
+        """Make an any-order model on the training rows, some of which it sets apart as evidence."""
+        profiler = self._profiler
+        return Explorer(
+            profiler.inputs,
+            profiler.targets,
+            profiler.vocabulary_size,
+            evidence_rows=samples,
+            precision=profiler.training.precision,
+            seed=self.seed,
+        )
+
+    def run_cost(self, candidates: int) -> Cost:
+        """What a profiling run of so many candidates costs."""
+        return self._profiler.cost(candidates, self._seeds)
 
     def profile(self, orders: Orders, stage: str) -> Profile:
         """Profile a pool in one run, each run with seeds of its own.
@@ -229,24 +261,35 @@ class Laboratory:
         BudgetSpentError
             If the run would go past the budget; nothing has been spent then.
         """
-        cost = self._profiler.cost(len(orders), self._seeds)
+        cost = self.run_cost(len(orders))
         if not self.affords(len(orders)):
             raise BudgetSpentError(stage)
-        spent, before = self._effort(self.cost), sum(len(done.profile.orders) for done in self.history)
-        best = self.history[-1].profile.loss.min() if self.history else None
-
-        def on_share(activity: str, share: float) -> None:
-            if self._progress is not None:
-                whole = max(self._effort(self._planned), spent + self._effort(cost))
-                done = (spent + share * self._effort(cost)) / whole
-                candidates = before + int(share * len(orders))
-                self._progress(Progress(f"{stage}: {activity}", done, self.seconds, candidates, best))
-
+        tell = self.teller(stage, cost, len(orders))
         first = int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
-        profile = self._profiler.profile(orders, seeds=range(first, first + self._seeds), on_share=on_share)
+        profile = self._profiler.profile(orders, seeds=range(first, first + self._seeds), on_share=tell)
         self.cost += profile.cost
         self.history.append(Stage(stage, profile, self.seconds))
         return profile
+
+    def teller(
+        self, stage: str, cost: Cost, candidates: int = 0, to_come: Cost | None = None
+    ) -> Callable[[str, float], None]:
+        """Make the function that tells how far a run of ``cost`` is; it takes an activity and its share done.
+
+        ``to_come`` is known to follow. A search may take longer than was planned; what is told never falls.
+        """
+        spent, before = self._effort(self.cost), sum(len(done.profile.orders) for done in self.history)
+        best = float(self.history[-1].profile.loss.min()) if self.history else None
+        foreseen = spent + self._effort(cost + (to_come or Cost()))
+        whole = max(self._effort(self._planned), foreseen)
+
+        def tell(activity: str, share: float) -> None:
+            if self._progress is not None:
+                self._told = max(self._told, (spent + share * self._effort(cost)) / whole)
+                scored = before + int(share * candidates)
+                self._progress(Progress(f"{stage}: {activity}", self._told, self.seconds, scored, best))
+
+        return tell
 
     def _effort(self, cost: Cost) -> float:
         """Cost in scorings of one row; training a row costs about three."""
@@ -272,6 +315,10 @@ class Strategy(ABC):
         ValueError
             If the strategy cannot search orders of this length.
         """
+
+    def exploration_cost(self) -> Cost:
+        """What is spent beside the runs of `pools`, as far as can be foreseen; for estimates of the time left."""
+        return Cost()
 
     @abstractmethod
     def search(self, laboratory: Laboratory) -> npt.NDArray[np.int64]:

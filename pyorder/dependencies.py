@@ -1,0 +1,116 @@
+"""What any-order profiling found: which steps should be emitted before which, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """One edge of the reduced dependency graph: ``before`` should be emitted before ``after``.
+
+    Attributes
+    ----------
+    before, after : canonical steps
+    benefit : nats that ``after`` loses less with ``before`` ahead of it, its other predecessors being ahead too
+    standard_error : of the benefit, nats
+    confidence : 1 minus the family-wise error rate at which the edge would just be accepted
+    reversible : whether ``before`` gains as much from ``after``, so that the data do not tell the direction
+    """
+
+    before: int
+    after: int
+    benefit: float
+    standard_error: float
+    confidence: float
+    reversible: bool
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of exploration: training, then evidence.
+
+    Attributes
+    ----------
+    training_steps : optimiser steps since the exploration began
+    uniform_loss : mean nats a step over uniformly random orders
+    graph_loss : the same over random topological sorts of the round's graph
+    dependencies : edges of the reduced graph
+    gained, withdrawn : how many of them are new, and how many of the last round's are gone
+    seconds : wall time since the search began
+    """
+
+    training_steps: int
+    uniform_loss: float
+    graph_loss: float
+    dependencies: int
+    gained: int
+    withdrawn: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """The dependency graph that was found, the evidence behind it, and how it came about.
+
+    Attributes
+    ----------
+    dependencies : edges of the transitive reduction
+    settled : whether it ended because graph and loss had settled, rather than by the budget or the last round
+    benefit, standard_error : (L, L) float64, nats; ``[j, i]`` is what step i gains with j before it, one pair at a
+        time: the precedence matrix
+    uniform_loss, graph_loss : (L,) float64, nats; the loss of each step under uniformly random orders, and under
+        topological sorts of the graph
+    entropy : (L,) float64, nats; of each step's values: its loss before any learning
+    samples : pairs of orders behind each benefit
+    rounds : in sequence
+    seconds : wall time to the settled graph
+    remarks : what a reader of the result should know, in sentences
+    """
+
+    dependencies: tuple[Dependency, ...]
+    settled: bool
+    benefit: npt.NDArray[np.float64]
+    standard_error: npt.NDArray[np.float64]
+    uniform_loss: npt.NDArray[np.float64]
+    graph_loss: npt.NDArray[np.float64]
+    entropy: npt.NDArray[np.float64]
+    samples: int
+    rounds: tuple[Round, ...]
+    seconds: float
+    remarks: tuple[str, ...]
+
+    def renamed(self, steps: npt.NDArray[np.int64]) -> Exploration:
+        """The same with step s called ``steps[s]``."""
+        back = np.argsort(steps)
+        renamed = [
+            replace(edge, before=int(steps[edge.before]), after=int(steps[edge.after]))
+            for edge in self.dependencies
+        ]
+        return replace(
+            self,
+            dependencies=tuple(sorted(renamed, key=lambda edge: (edge.before, edge.after))),
+            benefit=self.benefit[np.ix_(back, back)],
+            standard_error=self.standard_error[np.ix_(back, back)],
+            uniform_loss=self.uniform_loss[back],
+            graph_loss=self.graph_loss[back],
+            entropy=self.entropy[back],
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What was found, in values of JSON; the matrices are left out."""
+        return {
+            "dependencies": [asdict(edge) for edge in self.dependencies],
+            "settled": self.settled,
+            "uniform_loss": self.uniform_loss.tolist(),
+            "graph_loss": self.graph_loss.tolist(),
+            "entropy": self.entropy.tolist(),
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "rounds": [asdict(round_) for round_ in self.rounds],
+            "remarks": list(self.remarks),
+        }

@@ -1,0 +1,148 @@
+"""Any-order profiling: one model, orders that change with every row, and the loss of each step in each order.
+
+Rows are split once: the model trains on most of them, and *evidence* is what it loses on the others. Test rows and
+the rows that rank candidates are never seen here.
+
+    N  training rows    E  evidence rows    k  pairs of orders a row    X  input length    L  steps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pyorder.any_order import EXPLORER, AnyOrderDecoder
+from pyorder.execution import multiply_in, seeded
+from pyorder.kernels.reference import permuted_cross_entropy
+from pyorder.permutations import sample
+from pyorder.trainer import TrainingSettings, descend, make_optimiser
+
+Orders = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+# In half of the rows each input is hidden with a probability of its own row's, at most this. Steps that stand in
+# for many inputs, the direct predecessors, are then worth more than roundabout rules that read all inputs.
+HIDDEN_ROWS, MOST_HIDDEN = 0.5, 0.5
+ROWS_AT_ONCE = 128
+LEAST_ENTROPY = 0.01  # nats; what hardly varies needs no predecessor
+
+
+class Explorer:
+    """An any-order model in training, and its losses on the evidence rows.
+
+    Attributes
+    ----------
+    length : L
+    evidence_rows : E
+    base : (L,) nats, the entropy of each step's values over the training rows: its loss before any learning; at
+        least ``LEAST_ENTROPY``
+    steps_done : optimiser steps so far
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        vocabulary_size: int,
+        *,
+        evidence_rows: int,
+        precision: torch.dtype,
+        seed: int,
+    ) -> None:
+        self.device = inputs.device
+        self.length = targets.shape[1]
+        self.evidence_rows = min(evidence_rows, max(1, len(inputs) // 5))
+        self.steps_done = 0
+        self.settings = TrainingSettings.of(EXPLORER, precision, steps=None, batch_size=None, learning_rate=None)
+        self.rng = np.random.default_rng([seed, 3])
+        self._generator = torch.Generator(self.device).manual_seed(int(self.rng.integers(2**62)))
+        rows = torch.from_numpy(self.rng.permutation(len(inputs))).to(self.device)
+        held, kept = rows[: self.evidence_rows], rows[self.evidence_rows :]
+        self._held = inputs[held].long(), targets[held].long()
+        self._train = inputs[kept].long(), targets[kept].long()
+        self._queue = np.empty(0, np.int64)
+        self.base = np.maximum(marginal_entropy(self._train[1], vocabulary_size), LEAST_ENTROPY)
+        with seeded(int(self.rng.integers(2**62)), self.device):
+            self.module = AnyOrderDecoder(EXPLORER, vocabulary_size, inputs.shape[1], self.length)
+        self.module.to(self.device)
+        self._optimiser = make_optimiser(self.module, self.settings)
+
+    def train(self, orders: Orders, on_share: Callable[[float], None] | None = None) -> None:
+        """Train on the next rows, row n in the order ``orders[n]``; (n, L), a multiple of the batch size."""
+        inputs, targets = self._train
+        size = self.settings.batch_size
+        all_orders = torch.from_numpy(orders).to(self.device)
+        rows = torch.from_numpy(self._next_rows(len(orders))).to(self.device)
+        own = torch.arange(size, device=self.device)
+        self.module.train()
+        for start in range(0, len(orders), size):
+            order, row = all_orders[start : start + size], rows[start : start + size]
+            with multiply_in(self.settings.precision, self.device):
+                logits = self.module(self._hide(inputs[row]), targets[row].gather(1, order), order)
+            loss = permuted_cross_entropy(logits, targets, order, own, row).mean()
+            # A constant rate after the warm-up: how many rounds there will be is not known beforehand.
+            rate = self.settings.learning_rate * min(1.0, (self.steps_done + 1) / (self.settings.warmup + 1))
+            descend(self._optimiser, loss, rate)
+            self.steps_done += 1
+            if on_share is not None:
+                on_share((start + size) / len(orders))
+        self.module.eval()
+
+    def losses(self, rows: npt.NDArray[np.int64], orders: Orders) -> Floats:
+        """Loss of evidence row ``rows[n]`` in the order ``orders[n]``: (n, L), nats by canonical step."""
+        inputs, targets = self._held
+        found = np.empty(orders.shape)
+        for start in range(0, len(orders), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            order = torch.from_numpy(orders[part]).to(self.device)
+            row = torch.from_numpy(rows[part]).to(self.device)
+            own = torch.arange(len(row), device=self.device)
+            with torch.inference_mode(), multiply_in(self.settings.precision, self.device):
+                logits = self.module(inputs[row], targets[row].gather(1, order), order)
+                nats = permuted_cross_entropy(logits, targets, order, own, row)
+            np.put_along_axis(found[part], orders[part], nats.double().cpu().numpy(), axis=1)
+        return found
+
+    def antithetic(self, samples: int) -> tuple[Orders, npt.NDArray[np.int64], Floats]:
+        """Losses of every evidence row in k uniformly random orders and in their reverses, k E >= ``samples``.
+
+        Returns
+        -------
+        orders (k E, L), rows (k E,), and losses (k E, 2, L): in the order, and in its reverse.
+        """
+        pairs = -(-samples // self.evidence_rows)
+        rows = np.tile(np.arange(self.evidence_rows), pairs)
+        orders = sample(self.length, len(rows), seed=int(self.rng.integers(2**62)))
+        losses = np.stack([self.losses(rows, orders), self.losses(rows, orders[:, ::-1].copy())], axis=1)
+        return orders, rows, losses
+
+    def _next_rows(self, count: int) -> npt.NDArray[np.int64]:
+        while len(self._queue) < count:
+            self._queue = np.concatenate([self._queue, self.rng.permutation(len(self._train[0]))])
+        taken, self._queue = self._queue[:count], self._queue[count:]
+        return taken
+
+    def _hide(self, inputs: Tensor) -> Tensor:
+        draw = torch.rand((len(inputs), 2), generator=self._generator, device=self.device)
+        rate = MOST_HIDDEN * draw[:, :1] * (draw[:, 1:] < HIDDEN_ROWS)
+        hidden = torch.rand(inputs.shape, generator=self._generator, device=self.device) < rate
+        return inputs.masked_fill(hidden, self.module.hidden)
+
+
+def marginal_entropy(tokens: Tensor, vocabulary_size: int) -> Floats:
+    """Entropy in nats of each column of token ids (N, L).
+
+    Examples
+    --------
+    >>> marginal_entropy(torch.tensor([[0, 1], [1, 1]]), 2).round(3).tolist()
+    [0.693, 0.0]
+    """
+    entropies = np.empty(tokens.shape[1])
+    for step, column in enumerate(tokens.T):
+        share = torch.bincount(column, minlength=vocabulary_size).double() / len(tokens)
+        entropies[step] = -torch.special.xlogy(share, share).sum().item()
+    return entropies + 0.0

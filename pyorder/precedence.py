@@ -1,0 +1,237 @@
+"""Precedence: how much less a step loses when another step is emitted before it.
+
+==========  ================  =====================================================================
+symbol      shape             meaning
+==========  ================  =====================================================================
+L                             steps
+S                             samples: an evidence row in a random order and in the reverse of it
+orders      (S, L) int64      uniformly random; ``order[j]`` is the step at slot j
+rows        (S,) int64        the evidence row of each sample
+losses      (S, 2, L)         nats by canonical step, in the order and in its reverse
+before      (L, L) entries    ``[j, i]``: about step j standing before step i
+==========  ================  =====================================================================
+
+*First look.* A step j stands before i in exactly one of an order and its reverse. In the difference of the two
+losses of step i whatever is special about the row cancels, and each j contributes its benefit with sign +1 or -1.
+Least squares over all j at once gives the benefits; errors are robust to unequal variances and clustered by row.
+
+*Joint fit.* Ancestors, descendants and siblings of a step tell about it too, as long as its own predecessors are
+missing. So the predecessors of i are gathered one by one: the step of largest significant benefit, then, in the
+samples where it stands before i, the next, while there is loss left to explain. At the end each one is tested
+again with the others before i; that benefit is what is reported. Steps that are needed together show in the first
+look, since chance brings d of them before i once in d + 1.
+
+*Significant* means: benefit minus ``share`` of the loss that i still has is positive at a family-wise error rate
+over all L (L - 1) pairs (Bonferroni). Standard errors are widened by what chance gives when orders are reassigned
+between rows, if that is more than they say.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+# Pairs at least by which the z-scores of chance are gauged.
+CHANCE_PAIRS = 400
+# Below this share of a step's entropy there is nothing left to explain.
+EXPLAINED = 0.05
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """The first look: what each step is worth to each other, one pair at a time.
+
+    Attributes
+    ----------
+    benefit : (L, L) float64, nats; ``benefit[j, i]`` is how much less i loses with j before it. Diagonal 0.
+    standard_error : (L, L) float64, nats
+    step_loss : (L,) float64, mean loss of each step under uniformly random orders, nats
+    samples : pairs of an order and its reverse behind each number
+    inflation : standard deviation of the z-scores that chance gives, where 1 is expected
+    """
+
+    benefit: Floats
+    standard_error: Floats
+    step_loss: Floats
+    samples: int
+    inflation: float
+
+
+@dataclass(frozen=True)
+class Support:
+    """What speaks for one predecessor of a step: its benefit beside the step's other predecessors.
+
+    Attributes
+    ----------
+    before, after : steps
+    benefit, standard_error : nats
+    z : how many standard errors the benefit lies above the share of loss that it has to exceed
+    """
+
+    before: int
+    after: int
+    benefit: float
+    standard_error: float
+    z: float
+
+
+def z_threshold(error_rate: float, tests: int) -> float:
+    """Return the z-score that chance exceeds anywhere among ``tests`` tests with probability ``error_rate``.
+
+    Examples
+    --------
+    >>> round(z_threshold(0.01, tests=13 * 12), 2)
+    3.83
+    """
+    return NormalDist().inv_cdf(1 - error_rate / max(1, tests))
+
+
+def measure(losses: Floats, orders: Ints, rows: Ints, seed: int) -> FirstLook:
+    """Take the first look at all pairs; see this module's notes.
+
+    Examples
+    --------
+    >>> orders = np.array([[0, 1], [1, 0], [0, 1], [1, 0]])
+    >>> losses = np.zeros((4, 2, 2))
+    >>> losses[:, :, 1] = [[0.1, 1.0], [1.0, 0.1], [0.0, 1.0], [1.0, 0.0]]  # step 1 needs step 0
+    >>> measure(losses, orders, np.arange(4), seed=0).benefit.round(2) + 0.0
+    array([[0.  , 0.95],
+           [0.  , 0.  ]])
+    """
+    slots = np.argsort(orders, axis=1)
+    benefit, error = _first_look(losses, slots, rows)
+    rng = np.random.default_rng(seed)
+    scores: list[npt.NDArray[np.float64]] = []
+    for _ in range(-(-CHANCE_PAIRS // max(1, benefit.size - len(benefit)))):
+        null, null_error = _first_look(losses, slots[rng.permutation(len(rows))], rows)
+        known = (null_error > 0) & np.isfinite(null_error)
+        scores.append(null[known] / null_error[known])
+    squares = np.concatenate(scores) ** 2
+    inflation = float(np.sqrt(squares.mean())) if len(squares) else 1.0
+    return FirstLook(
+        benefit=benefit,
+        standard_error=error * max(1.0, inflation),
+        step_loss=losses.mean((0, 1)),
+        samples=len(rows),
+        inflation=inflation,
+    )
+
+
+def predecessors(
+    step: int,
+    look: FirstLook,
+    losses: Floats,
+    orders: Ints,
+    rows: Ints,
+    *,
+    share: float,
+    threshold: float,
+    entropy: float,
+) -> list[Support]:
+    """Gather the predecessors of one step by the joint fit; see this module's notes.
+
+    Parameters
+    ----------
+    look : of the same samples, by `measure`
+    share : a benefit counts from this share of the loss that the step still has
+    threshold : z-score that counts, see `z_threshold`
+    entropy : of the step's values, in nats
+    """
+    slots = np.argsort(orders, axis=1)
+    widen = max(1.0, look.inflation)
+    benefit, error = look.benefit[:, step], look.standard_error[:, step]
+    remaining = float(look.step_loss[step])
+    found: list[int] = []
+    while remaining > EXPLAINED * entropy:
+        sure = benefit - threshold * error > share * remaining
+        sure[[step, *found]] = False
+        if not sure.any():
+            break
+        found.append(int(np.argmax(np.where(sure, benefit, -np.inf))))
+        seen = _with_all_before(step, found, losses, slots, rows)
+        remaining = float(seen[0].mean()) if len(seen[0]) else 0.0
+        benefit, error = _context_fit(*seen, len(orders[0]), skip=[step, *found])
+        error = error * widen
+    supports = []
+    for before in found:
+        others = [other for other in found if other != before]
+        if others:
+            seen = _with_all_before(step, others, losses, slots, rows)
+            remaining = float(seen[0].mean())
+            benefit, error = _context_fit(*seen, len(orders[0]), skip=[step, *others])
+            error = error * widen
+        else:
+            benefit, error = look.benefit[:, step], look.standard_error[:, step]
+            remaining = float(look.step_loss[step])
+        z = (benefit[before] - share * remaining) / max(error[before], 1e-12)
+        if z > threshold:
+            supports.append(Support(before, step, float(benefit[before]), float(error[before]), float(z)))
+    return supports
+
+
+def _first_look(losses: Floats, slots: Ints, rows: Ints) -> tuple[Floats, Floats]:
+    length = losses.shape[2]
+    benefit, error = np.zeros((length, length)), np.full((length, length), np.inf)
+    place = torch.from_numpy(slots)
+    saved = torch.from_numpy(losses[:, 1] - losses[:, 0])
+    for step in range(length):
+        sign = torch.sign(place[:, step : step + 1] - place).double()  # +1: stands before the step
+        others = torch.arange(length) != step
+        fitted, fitted_error = _least_squares(saved[:, step], sign[:, others], rows)
+        benefit[others.numpy(), step] = fitted
+        error[others.numpy(), step] = fitted_error
+    np.fill_diagonal(error, 0.0)
+    return benefit, error
+
+
+def _with_all_before(
+    step: int, required: list[int], losses: Floats, slots: Ints, rows: Ints
+) -> tuple[Floats, npt.NDArray[np.bool_], Ints]:
+    """Samples in which all ``required`` steps stand before ``step``: its loss, who stands before it, the row."""
+    loss, before, row = [], [], []
+    for side in (0, 1):  # the order, and its reverse
+        ahead = slots < slots[:, step : step + 1] if side == 0 else slots > slots[:, step : step + 1]
+        use = ahead[:, required].all(1)
+        loss.append(losses[use, side, step])
+        before.append(ahead[use])
+        row.append(rows[use])
+    return np.concatenate(loss), np.concatenate(before), np.concatenate(row)
+
+
+def _context_fit(
+    loss: Floats, before: npt.NDArray[np.bool_], rows: Ints, length: int, skip: list[int]
+) -> tuple[Floats, Floats]:
+    """Benefit (L,) of each step beside those required, and its error; infinite where it cannot be told."""
+    benefit, error = np.zeros(length), np.full(length, np.inf)
+    free = np.setdiff1d(np.arange(length), skip)
+    if len(free) and len(loss):
+        design = np.concatenate([np.ones((len(loss), 1)), before[:, free]], axis=1)
+        fitted, fitted_error = _least_squares(torch.from_numpy(-loss), torch.from_numpy(design), rows)
+        benefit[free], error[free] = fitted[1:], fitted_error[1:]
+    return benefit, error
+
+
+def _least_squares(wanted: torch.Tensor, design: torch.Tensor, rows: Ints) -> tuple[Floats, Floats]:
+    """Coefficients (P,) and standard errors that are robust and clustered by row; infinite with too few rows."""
+    names, cluster = np.unique(rows, return_inverse=True)
+    parameters, clusters = design.shape[1], len(names)
+    if clusters <= parameters + 1:
+        return np.zeros(parameters), np.full(parameters, math.inf)
+    gram = design.T @ design
+    gram += 1e-9 * len(rows) * torch.eye(parameters, dtype=gram.dtype)
+    weights = torch.linalg.solve(gram, design.T)  # (P, S)
+    fitted = weights @ wanted
+    scores = weights * (wanted - design @ fitted)
+    if clusters < len(rows):
+        sums = torch.zeros((parameters, clusters), dtype=scores.dtype)
+        scores = sums.index_add_(1, torch.from_numpy(cluster), scores)
+    variance = scores.square().sum(1) * clusters / (clusters - parameters)
+    return fitted.numpy(), variance.sqrt().numpy()
