@@ -101,6 +101,11 @@ class Exploration:
             entropy=self.entropy[back],
         )
 
+    def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
+        """The evidence by name, as it is kept beside a run."""
+        names = ("benefit", "standard_error", "uniform_loss", "graph_loss", "entropy")
+        return {name: getattr(self, name) for name in names}
+
     def summary(self) -> dict[str, Any]:
         """What was found, in values of JSON; the matrices are left out."""
         return {

@@ -1,4 +1,4 @@
-"""Three pictures of a run: losses by rank, the order as a grid, learning curves.
+"""Pictures of a run: losses by rank, the order as a grid, learning curves, precedence and dependencies.
 
 Each is a function that computes what to show, from arrays to a small record of arrays, and one that draws such a
 record. matplotlib is imported by the second kind only, and its global state is left alone. It comes with
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder.permutations import check_order
+from pyorder.posets import Poset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,6 +69,79 @@ class LearningCurves:
     steps: tuple[npt.NDArray[np.int64], ...]
     losses: tuple[Floats, ...]
     window: int
+
+
+@dataclass(frozen=True)
+class PrecedenceMatrix:
+    """What every step gains from every other, laid out along an order.
+
+    Attributes
+    ----------
+    steps : (L,) int64, the order; row and column k stand for its k-th step
+    benefit : (L, L) float64, nats; ``benefit[a, b]`` is what step ``steps[b]`` gains with ``steps[a]`` before it,
+        so that above the diagonal stands what the order makes use of
+    edges : (E, 2) int64, rows and columns of the accepted dependencies
+    """
+
+    steps: npt.NDArray[np.int64]
+    benefit: Floats
+    edges: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DependencyGraph:
+    """A dependency graph laid out in the plane.
+
+    Attributes
+    ----------
+    positions : (L, 2) float64; x is the length of the longest chain of dependencies that ends in the step
+    edges : (E, 2) int64, (before, after)
+    benefit : (E,) float64, nats
+    """
+
+    positions: Floats
+    edges: npt.NDArray[np.int64]
+    benefit: Floats
+
+
+def precedence_matrix(benefit: npt.ArrayLike, order: npt.ArrayLike, edges: npt.ArrayLike = ()) -> PrecedenceMatrix:
+    """Lay the benefits (L, L) out along an order (L,), with the dependencies (E, 2) marked.
+
+    Examples
+    --------
+    >>> shown = precedence_matrix([[0, 0], [2, 0]], order=[1, 0], edges=[[1, 0]])
+    >>> shown.benefit.tolist(), shown.edges.tolist()
+    ([[0.0, 2.0], [0.0, 0.0]], [[0, 1]])
+    """
+    steps = check_order(order)
+    slots = np.argsort(steps)
+    pairs = np.asarray(edges, np.int64).reshape(-1, 2)
+    return PrecedenceMatrix(steps, np.asarray(benefit, np.float64)[np.ix_(steps, steps)], slots[pairs])
+
+
+def dependency_graph(length: int, edges: npt.ArrayLike, benefit: npt.ArrayLike) -> DependencyGraph:
+    """Lay a graph of ``length`` steps and edges (E, 2) out from left to right.
+
+    Steps of a column stand in the sequence of the mean height of their predecessors.
+
+    Examples
+    --------
+    >>> dependency_graph(3, [[0, 1], [1, 2]], [1.0, 1.0]).positions[:, 0].tolist()
+    [0.0, 1.0, 2.0]
+    """
+    pairs = np.asarray(edges, np.int64).reshape(-1, 2)
+    sequence = Poset(length, pairs).sample_sorts(1, seed=0)[0]
+    before = [pairs[pairs[:, 1] == step, 0] for step in range(length)]
+    depth = np.zeros(length, np.int64)
+    for step in sequence:
+        depth[step] = 1 + max((depth[p] for p in before[step]), default=-1)
+    height = np.zeros(length)
+    for column in range(depth.max() + 1):
+        inside = np.flatnonzero(depth == column)
+        wished = [height[before[step]].mean() if len(before[step]) else 0.0 for step in inside]
+        ranks = np.argsort(np.argsort(wished, kind="stable"))
+        height[inside] = (len(inside) - 1) / 2 - ranks
+    return DependencyGraph(np.stack([depth, height], axis=1).astype(np.float64), pairs, np.asarray(benefit, float))
 
 
 def ranked_losses(losses: Mapping[str, npt.ArrayLike]) -> RankedLosses:
@@ -155,6 +229,57 @@ def draw_order_grid(shown: OrderGrid, axes: Axes | None = None) -> Figure:
     axes.tick_params(which="minor", length=0)
     axes.locator_params(integer=True, nbins=max(1, length) if length <= 20 else 10)
     axes.set(xlabel="slot (when)", ylabel="canonical step (what)", title="Order")
+    return _finished(axes)
+
+
+def draw_precedence_matrix(shown: PrecedenceMatrix, axes: Axes | None = None) -> Figure:
+    """Draw benefits, steps in the sequence of the order; accepted dependencies are ringed."""
+    axes = _axes() if axes is None else axes
+    length = len(shown.steps)
+    bound = float(np.abs(shown.benefit).max()) or 1.0
+    image = axes.imshow(shown.benefit, cmap="RdBu", vmin=-bound, vmax=bound, interpolation="nearest")
+    size = min(12.0, 120 / length)
+    axes.plot(shown.edges[:, 1], shown.edges[:, 0], "o", markersize=size, fillstyle="none", color="black")
+    if length <= 40:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks(np.arange(length), [str(step) for step in shown.steps], fontsize=min(8, 240 // length))
+    figure = _finished(axes)
+    figure.colorbar(image, ax=axes, label="nats saved (first look, one pair at a time)")
+    axes.set(
+        xlabel="this step gains", ylabel="from this step before it", title="Precedence, along the order found"
+    )
+    return figure
+
+
+def draw_dependency_graph(shown: DependencyGraph, axes: Axes | None = None) -> Figure:
+    """Draw the reduced dependency graph, from left to right; wider lines are worth more."""
+    axes = _axes() if axes is None else axes
+    most = float(shown.benefit.max()) if len(shown.benefit) else 1.0
+    for (before, after), benefit in zip(shown.edges, shown.benefit, strict=True):
+        axes.annotate(
+            "",
+            shown.positions[after],
+            shown.positions[before],
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": COLOURS[0],
+                "linewidth": 0.5 + 1.5 * benefit / most,
+                "shrinkA": 6,
+                "shrinkB": 6,
+            },
+        )
+    x, y = shown.positions.T
+    small = len(x) <= 40
+    axes.plot(x, y, "o", markersize=12 if small else 3, color="white" if small else COLOURS[0])
+    for step in range(len(x)) if small else ():
+        axes.text(x[step], y[step], str(step), ha="center", va="center", fontsize=7)
+    axes.margins(0.08)
+    axes.set_ylim(min(y.min(), -1) - 0.5, max(y.max(), 1) + 0.5)
+    axes.set(
+        xlabel="dependencies before it, along the longest chain", yticks=[], title="Dependencies between steps"
+    )
+    axes.locator_params(axis="x", integer=True)
+    axes.spines["left"].set_visible(False)
     return _finished(axes)
 
 

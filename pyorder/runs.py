@@ -1,12 +1,13 @@
 """Run folders: what a long call leaves on disk, and how it is read back.
 
-===================  =========================================================================================
-config.json          what was asked for: the kind of run, its settings, versions, machine, date
-result.json          what came out; written last
-history.safetensors  of a profile or a search: orders, losses and standard errors of every profiling run
-fit.safetensors      of a final training: loss curve, accuracy by step, success by test row
-model.safetensors    of a final training: the weights, for ``safetensors.torch.load_model``
-===================  =========================================================================================
+======================  ========================================================================================
+config.json             what was asked for: the kind of run, its settings, versions, machine, date
+result.json             what came out; written last
+history.safetensors     of a profile or a search: orders, losses, standard errors of every profiling run
+precedence.safetensors  of a search that explores: benefits of all pairs, their errors, losses by step
+fit.safetensors         of a final training: loss curve, accuracy by step, success by test row
+model.safetensors       of a final training: the weights, for ``safetensors.torch.load_model``
+======================  ========================================================================================
 
 A run folder starts new or empty, so a run overwrites nothing. Each file is written under another name and then
 renamed, so none is ever there by half.
@@ -90,6 +91,11 @@ class Run:
             for number, stage in enumerate(json.loads(metadata["stages"]))
         )
 
+    def precedence(self) -> dict[str, npt.NDArray[Any]] | None:
+        """Read ``benefit`` and ``standard_error`` (L, L) and losses by step; None where nothing was explored."""
+        path = self.folder / "precedence.safetensors"
+        return read_safetensors(path)[0] if path.exists() else None
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Read ``loss_curve``, ``step_accuracy`` and ``success`` of a fit."""
         return read_safetensors(self.folder / "fit.safetensors")[0]
@@ -164,6 +170,11 @@ def write_history(folder: Path, stages: Sequence[StageRecord]) -> None:
         arrays[f"{number}.standard_error"] = stage.standard_error
     described = [{"name": stage.name, "seconds": stage.seconds} for stage in stages]
     write_safetensors(folder / "history.safetensors", arrays, {"stages": json.dumps(described)})
+
+
+def write_precedence(folder: Path, arrays: dict[str, npt.NDArray[np.float64]]) -> None:
+    """Write precedence.safetensors."""
+    write_safetensors(folder / "precedence.safetensors", dict(arrays))
 
 
 def write_fit(

@@ -42,6 +42,15 @@ def _figures(searches: list[Run], fits: dict[str, Run]) -> Iterator[tuple[str, F
     for search in searches:
         losses = {f"{number}. {stage.name}": stage.loss for number, stage in enumerate(search.history(), start=1)}
         yield "candidates", plots.draw_ranked_losses(plots.ranked_losses(losses))
+    for search in searches:
+        evidence = search.precedence()
+        if evidence is not None:
+            found = search.result["exploration"]["dependencies"]
+            edges = [[edge["before"], edge["after"]] for edge in found]
+            shown = plots.precedence_matrix(evidence["benefit"], search.result["order"], edges)
+            yield "precedence", plots.draw_precedence_matrix(shown)
+            graph = plots.dependency_graph(len(shown.steps), edges, [edge["benefit"] for edge in found])
+            yield "dependencies", plots.draw_dependency_graph(graph)
     for run in [search for search in searches if search.kind == "search"] or list(fits.values()):
         yield "order", plots.draw_order_grid(plots.order_grid(run.result["order"]))
     if fits:

@@ -28,7 +28,7 @@ def print_search(search: Mapping[str, Any]) -> None:
         {
             "order": order_text(search["order"]),
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
-            "converged": "yes" if search["converged"] else "no, the budget was spent",
+            "converged": "yes" if search["converged"] else "no",
             "knew the data's order": "yes" if search["uses_data_order"] else "no",
             "profiling runs": f"{search['runs']}, with {search['candidates_profiled']:,} candidates",
             "training steps": f"{search['training_steps']:,}",
@@ -36,6 +36,33 @@ def print_search(search: Mapping[str, Any]) -> None:
             "time": duration(search["seconds"]),
         }
     )
+    if search["exploration"] is not None:
+        print()
+        print_exploration(search["exploration"])
+
+
+def print_exploration(exploration: Mapping[str, Any]) -> None:
+    """Print the dependencies that were found, and what is left open."""
+    edges = sorted(exploration["dependencies"], key=lambda edge: (edge["before"], edge["after"]))
+    print(
+        f"{len(edges)} dependencies, settled after {duration(exploration['seconds'])}"
+        if exploration["settled"]
+        else f"{len(edges)} dependencies so far, after {duration(exploration['seconds'])}"
+    )
+    rows = [
+        [
+            f"{edge['before']} before {edge['after']}",
+            f"{edge['benefit']:.3f}",
+            f"{edge['standard_error']:.3f}",
+            f"{edge['confidence']:.4f}",
+            "either way" if edge["reversible"] else "",
+        ]
+        for edge in edges
+    ]
+    if rows:
+        print_table(["dependency", ">nats saved", ">±", ">confidence", "direction"], rows)
+    for remark in exploration["remarks"]:
+        print(remark)
 
 
 def print_stages(search: Mapping[str, Any]) -> None:

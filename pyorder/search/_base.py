@@ -20,7 +20,7 @@ from pyorder.dependencies import Dependency, Exploration
 from pyorder.exploration import Explorer
 from pyorder.profiling import Cost, Orders, Profile, Profiler
 from pyorder.progress import Progress, Report
-from pyorder.runs import RunDir, StageRecord, make_run_dir, plain, write_history, write_run
+from pyorder.runs import RunDir, StageRecord, make_run_dir, plain, write_history, write_precedence, write_run
 
 
 class BudgetSpentError(Exception):
@@ -181,6 +181,8 @@ class Discovery:
         try:
             folder = make_run_dir(run_dir)
             write_history(folder, stages)
+            if self.exploration is not None:
+                write_precedence(folder, self.exploration.arrays())
             write_run(folder, "search", self.settings, self.summary())
         except (OSError, ValueError) as error:  # hours of work should not be lost to a full disk
             error.add_note(f"the order that was found: {self.order.tolist()}")

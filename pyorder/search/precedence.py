@@ -3,9 +3,9 @@
 Round by round: train the model for a while; measure on held-out rows, in uniformly random orders, what every step
 is worth to every other; accept the dependencies that are significant; and let the next orders follow them, so that
 contexts that matter become frequent. It ends when graph and loss have settled. Then topological sorts of the
-graph, and orders that contradict it, meet in one run of ordinary loss profiling, which has the last word: among the
-sorts of a graph that has settled, and among all where it has not. (A short run on long targets may have learned
-little, and then prefers a reverse for no good reason; the graph's edges were tested on a model that has.)
+graph, and orders that contradict it, meet in one run of ordinary loss profiling, which has the last word: among
+the sorts of a graph that has settled, and among all where it has not. (A short run on long targets may have
+learned little, and then prefers a reverse for no reason; the graph's edges were tested on a model that has.)
 
 Training orders are a mixture: uniformly random ones, so that nothing is given up for good; random topological
 sorts of the graph; and sorts that emit the steps that are still lost after those that are learned, so that a step

@@ -52,6 +52,21 @@ def test_the_usual_window_grows_with_the_curve_and_is_odd():
     assert [len(losses) for losses in long.losses] == [1000, 10]
 
 
+def test_precedence_is_laid_out_along_the_order():
+    benefit = np.arange(9.0).reshape(3, 3)
+    shown = plots.precedence_matrix(benefit, [2, 0, 1], [[2, 1], [0, 1]])
+    for row, column in np.ndindex(3, 3):
+        assert shown.benefit[row, column] == benefit[shown.steps[row], shown.steps[column]]
+    assert shown.edges.tolist() == [[0, 2], [1, 2]]
+
+
+def test_a_graph_runs_from_left_to_right_and_no_two_steps_meet():
+    edges = [[4, 1], [1, 0], [4, 3], [3, 0], [2, 5]]
+    shown = plots.dependency_graph(6, edges, np.ones(5))
+    assert shown.positions[:, 0].tolist() == [2, 1, 0, 1, 0, 1]
+    assert len(np.unique(shown.positions, axis=0)) == 6
+
+
 FIGURES = {
     "one run": lambda: plots.draw_ranked_losses(plots.ranked_losses({"all": np.linspace(2, 3, 500)})),
     "many runs": lambda: plots.draw_ranked_losses(
@@ -59,6 +74,13 @@ FIGURES = {
     ),
     "order": lambda: plots.draw_order_grid(plots.order_grid([2, 0, 1, 3])),
     "long order": lambda: plots.draw_order_grid(plots.order_grid(np.arange(100)[::-1])),
+    "precedence": lambda: plots.draw_precedence_matrix(
+        plots.precedence_matrix(np.random.default_rng(0).normal(size=(6, 6)), [3, 1, 0, 2, 5, 4], [[3, 1], [0, 2]])
+    ),
+    "dependencies": lambda: plots.draw_dependency_graph(
+        plots.dependency_graph(5, [[0, 1], [1, 2], [0, 3]], [1.0, 0.5, 0.2])
+    ),
+    "no dependencies": lambda: plots.draw_dependency_graph(plots.dependency_graph(60, [], [])),
     "curves": lambda: plots.draw_learning_curves(
         plots.learning_curves({"discovered": np.geomspace(3, 0.001, 400), "random": np.zeros(400)})
     ),
@@ -70,7 +92,7 @@ def test_pictures_have_axes_with_units_and_something_on_them(name):
     figure = FIGURES[name]()
     assert isinstance(figure, Figure)
     assert figure.get_size_inches().tolist() == [6, 4]
-    (axes,) = figure.axes
+    axes = figure.axes[0]  # a colour scale is another
     assert axes.get_xlabel()
     assert axes.get_ylabel()
     pixels = picture(figure)

@@ -11,7 +11,7 @@ from scipy.stats import kstest
 import pyorder
 from pyorder import search
 from pyorder.model import PRESETS
-from pyorder.search import Budget, Exhaustive, Hierarchical, Random, exhaustive, hierarchical, random
+from pyorder.search import Budget, Exhaustive, Hierarchical, Precedence, Random, exhaustive, hierarchical, random
 from pyorder.search import _base as base
 
 TINY = replace(PRESETS["nano"], width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
@@ -22,6 +22,7 @@ STRATEGIES = [
     Hierarchical(depth=2, initialisation="Pg"),
     Hierarchical(depth=2, initialisation="Pf"),
     Hierarchical(depth=2, initialisation="Pb", block=2),
+    Precedence(rounds=2, samples=32, candidates=12),
 ]
 
 
@@ -41,12 +42,13 @@ class TestEveryStrategy:
         found = find(square5, strategy)
         assert sorted(found.order.tolist()) == list(range(5))
         assert found.order.dtype == np.int64
-        assert found.converged
+        assert found.converged == (found.exploration is None or found.exploration.settled)
         assert found.runs == len(found.history)
         profiles = [stage.profile for stage in found.history]
         assert found.candidates_profiled == sum(len(profile.orders) for profile in profiles)
-        assert found.cost.training_steps == 8 * found.runs
-        assert found.cost.rows_scored == 200 * found.candidates_profiled
+        beside = strategy.exploration_cost()
+        assert found.cost.training_steps == 8 * found.runs + beside.training_steps
+        assert found.cost.rows_scored == 200 * found.candidates_profiled + beside.rows_scored
         assert any((profiles[-1].orders == found.order).all(1))
         assert found.strategy == strategy.name
 
@@ -74,7 +76,7 @@ class TestEveryStrategy:
         assert found.cost.training_steps <= limit.training_steps
         assert sorted(found.order.tolist()) == list(range(5))
         rows = find(square5, strategy, budget=Budget(rows_scored=whole.cost.rows_scored))
-        assert rows.converged
+        assert rows.converged == whole.converged
         assert np.array_equal(rows.order, whole.order)
 
     def test_a_budget_for_nothing_is_refused(self, strategy, square5):
@@ -87,7 +89,7 @@ class TestEveryStrategy:
         shares = [report.share for report in reports]
         assert shares == sorted(shares)
         assert shares[-1] > 0.8
-        assert reports[-1].best_loss is not None
+        assert len(strategy.pools(5)) == 1 or reports[-1].best_loss is not None
         assert reports[-1].candidates > 10
 
     def test_knowledge_of_the_data_order_is_declared(self, strategy, square5):
@@ -177,7 +179,7 @@ def test_pg_holds_the_identity(square5):
 
 def test_auto_is_exhaustive_for_short_targets_only():
     assert search.make_strategy("auto", length=7).name == "exhaustive"
-    assert search.make_strategy("auto", length=8).name == "hierarchical"
+    assert search.make_strategy("auto", length=8).name == "precedence"
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,13 @@ import pytest
 import pyorder
 from pyorder.posets import Poset
 from pyorder.precedence import Support
-from pyorder.search import Budget, Precedence, make_strategy, precedence
+from pyorder.runs import load_run
+from pyorder.search import Budget, Precedence, precedence
 from pyorder.search.precedence import assemble, distinct, finalists, leader, lost_last, remarks
 
 
 def support(before, after, benefit):
     return Support(before, after, benefit, 0.01, 50.0)
-
-
-def test_auto_explores_above_seven_steps():
-    assert make_strategy("auto", 7).name == "exhaustive"
-    assert make_strategy("auto", 8).name == "precedence"
 
 
 @pytest.mark.parametrize(
@@ -173,3 +169,27 @@ def test_a_budget_ends_the_exploration_and_keeps_the_ranking(square5):
 
 def test_docstring_examples(doctests):
     doctests(precedence)
+
+
+def test_a_graph_is_told_in_the_datas_own_steps(square5, tmp_path):
+    """Renamed and read back from a folder: every number follows its step."""
+    found = pyorder.discover(
+        square5.train,
+        validation=square5.validation,
+        strategy=Precedence(samples=256, candidates=6, rounds=2),
+        steps=5,
+        seed=0,
+    )
+    steps = np.array([3, 0, 4, 2, 1])
+    renamed = found.renamed(steps)
+    before, after = found.exploration, renamed.exploration
+    assert before.dependencies
+    told = {(edge.before, edge.after): edge.benefit for edge in after.dependencies}
+    assert told == {(steps[edge.before], steps[edge.after]): edge.benefit for edge in before.dependencies}
+    for p, i in itertools.product(range(5), repeat=2):
+        assert after.benefit[steps[p], steps[i]] == before.benefit[p, i]
+        assert after.graph_loss[steps[i]] == before.graph_loss[i]
+    renamed.save(tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert run.precedence()["benefit"] == pytest.approx(after.benefit)
+    assert len(run.result["exploration"]["dependencies"]) == len(told)
