@@ -222,8 +222,7 @@ class Dataset:
         """Return training, validation and test splits, by distinct input: equal inputs stay together.
 
         Rows keep their sequence; where they go depends on the data, the fractions and the seed (0 to
-        2**64 - 1). Each split has the declared vocabulary, if there is one; if not, each goes by its own
-        values, and the training split's are the ones to encode all three with.
+        2**64 - 1). Each split has the vocabulary of the whole, so that a rare value may be in any of them.
 
         Raises
         ------
@@ -257,7 +256,14 @@ class Dataset:
                     f"fractions: the {name} split would be empty; the data has {self.rows} rows and "
                     f"{len(numbers)} distinct inputs, and {fractions!r} was asked for"
                 )
-            parts.append(self._like(self._inputs[rows], self._targets[rows], {"split": name}))
+            parts.append(
+                Dataset(
+                    self._inputs[rows],
+                    self._targets[rows],
+                    vocabulary=self.vocabulary,
+                    metadata=self._metadata | {"split": name},
+                )
+            )
         return Splits(*parts)
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -273,11 +273,9 @@ def draw_dependency_graph(shown: DependencyGraph, axes: Axes | None = None) -> F
     axes.plot(x, y, "o", markersize=12 if small else 3, color="white" if small else COLOURS[0])
     for step in range(len(x)) if small else ():
         axes.text(x[step], y[step], str(step), ha="center", va="center", fontsize=7)
-    axes.margins(0.08)
-    axes.set_ylim(min(y.min(), -1) - 0.5, max(y.max(), 1) + 0.5)
-    axes.set(
-        xlabel="dependencies before it, along the longest chain", yticks=[], title="Dependencies between steps"
-    )
+    axes.margins(0.1, 0.2)
+    axes.set(xlabel="dependencies before it, along the longest chain", ylabel="steps", yticks=[])
+    axes.set_title("Dependencies between steps")
     axes.locator_params(axis="x", integer=True)
     axes.spines["left"].set_visible(False)
     return _finished(axes)

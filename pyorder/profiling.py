@@ -204,6 +204,8 @@ class Profiler:
             seed_loss.append(rows.mean(0, dtype=np.float64))
             training_loss.append(curve)
         loss = np.mean(seed_loss, axis=0)
+        if not np.isfinite(loss).any():
+            raise RuntimeError("no candidate has a finite loss: training diverged; a lower learning_rate may help")
         ties = np.random.default_rng([seeds[0], 1]).permutation(len(orders))
         ranking = np.lexsort((ties, loss))
         paired = row_loss - row_loss[:, ranking[:1]]

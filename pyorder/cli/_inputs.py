@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Orders = npt.NDArray[np.int64]
 ROWS = {"train": 100_000, "validation": 1_000, "test": 10_000}
+# The usual rows of a split take at most this part of the distinct inputs that a small task has.
+LEAST_SPACE = {"train": 2, "validation": 10, "test": 10}
 
 
 @contextmanager
@@ -51,8 +53,9 @@ def load_data(
 ) -> tuple[Dataset, ...]:
     """Make a task's data or read files: the training split and the splits that ``files`` names, in sequence.
 
-    ``rows`` are the numbers of rows of a task's splits, None for the usual ones; a split that is not named has
-    one row. ``files`` are the caller's own validation or test rows; without any, ``data`` is split.
+    ``rows`` are the numbers of rows of a task's splits, None for the usual ones or what a small task has; a split
+    that is not named has one row. ``files`` are the caller's own validation or test rows; without any, ``data`` is
+    split. Of own data no more than ``rows`` are taken, at random by the seed.
     """
     if (task is None) == (data is None):
         raise ValueError("TASK or --data: give one of the two")
@@ -61,21 +64,29 @@ def load_data(
             raise ValueError(f"--length: needed to make the task {task!r}")
         _refuse_given({f"--{name}-data": file for name, file in files.items()}, "goes with --data")
         made = make_task(task, length, **parse_pairs(parameters, "--parameter"))
-        sizes = {name: usual if rows.get(name, 1) is None else rows.get(name, 1) for name, usual in ROWS.items()}
+        usual = {name: max(1, min(count, made.space_size // LEAST_SPACE[name])) for name, count in ROWS.items()}
+        sizes = {name: usual[name] if rows.get(name, 1) is None else rows.get(name, 1) for name in ROWS}
         splits = made.splits(**sizes, seed=seed)  # type: ignore[arg-type]
         return splits.train, *(getattr(splits, name) for name in files)
     assert data is not None
-    given = {"--length": length, "--parameter": parameters or None}
-    _refuse_given({**given, **{f"--{name}-rows": count for name, count in rows.items()}}, "goes with a task")
+    _refuse_given({"--length": length, "--parameter": parameters or None}, "goes with a task")
     whole = read_dataset(data, "--data")
     missing = [f"--{name}-data" for name, file in files.items() if file is None]
     if len(missing) == len(files):
         with naming("--data"):
             splits = whole.split(seed=seed)
-        return splits.train, *(getattr(splits, name) for name in files)
+        named = {"train": splits.train, **{name: getattr(splits, name) for name in files}}
+        return tuple(_at_most(part, rows.get(name), seed) for name, part in named.items())
     if missing:
         raise ValueError(f"{missing[0]}: give {' and '.join(f'--{name}-data' for name in files)}, or neither")
-    return whole, *(read_dataset(file, f"--{name}-data") for name, file in files.items() if file is not None)
+    own = {name: read_dataset(file, f"--{name}-data") for name, file in files.items() if file is not None}
+    return tuple(_at_most(part, rows.get(name), seed) for name, part in {"train": whole, **own}.items())
+
+
+def _at_most(data: Dataset, rows: int | None, seed: int) -> Dataset:
+    if rows is None or rows >= data.rows:
+        return data
+    return data.select(np.sort(np.random.default_rng([seed, 6]).permutation(data.rows)[:rows]))
 
 
 def _refuse_given(options: Mapping[str, object], reason: str) -> None:

@@ -22,13 +22,26 @@ Parameter = Annotated[
     list[str] | None, _data(metavar="KEY=VALUE", help="Parameter of the task, such as d=4; can be repeated.")
 ]
 TrainRows = Annotated[
-    int | None, _data(min=1, metavar="N", help="Training rows of the task.", show_default="100,000")
+    int | None,
+    _data(min=1, metavar="N", help="Training rows; of own data, at most.", show_default="100,000 of a task"),
 ]
 ValidationRows = Annotated[
-    int | None, _data(min=1, metavar="N", help="Rows that orders are ranked on.", show_default="1,000")
+    int | None,
+    _data(
+        min=1,
+        metavar="N",
+        help="Rows that orders are ranked on; of own data, at most.",
+        show_default="1,000 of a task",
+    ),
 ]
 TestRows = Annotated[
-    int | None, _data(min=1, metavar="N", help="Rows that success is measured on.", show_default="10,000")
+    int | None,
+    _data(
+        min=1,
+        metavar="N",
+        help="Rows that success is measured on; of own data, at most.",
+        show_default="10,000 of a task",
+    ),
 ]
 Data = Annotated[
     Path | None,

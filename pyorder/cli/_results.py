@@ -71,7 +71,7 @@ def print_stages(search: Mapping[str, Any]) -> None:
         [
             stage["name"],
             f"{stage['candidates']:,}",
-            f"{stage['best_loss']:.4f}",
+            "-" if stage["best_loss"] is None else f"{stage['best_loss']:.4f}",
             duration(stage["seconds"]),
             order_text(stage["best_order"]),
         ]

@@ -38,7 +38,7 @@ def command(
     """Rank orders by the early loss of one model that learns all of them."""
     import numpy as np
 
-    from pyorder.cli._inputs import load_data, parse_model, read_orders
+    from pyorder.cli._inputs import load_data, naming, parse_model, read_orders
     from pyorder.cli._results import print_candidates
     from pyorder.cli._terminal import duration, print_json, show_progress
     from pyorder.permutations import sample
@@ -55,11 +55,17 @@ def command(
         seed=seed,
     )
     steps_of_order = train.target_length
-    pools = {"random": sample(steps_of_order, random, seed=seed)}
+    pools = {}
     if orders is not None:
         pools["given"] = read_orders(orders, steps_of_order)
     if forward:
         pools["forward"] = np.arange(steps_of_order)[None]
+    named = {tuple(order) for pool in pools.values() for order in pool.tolist()}
+    # Drawn beside those that are named: an order that came twice would get twice the training rows.
+    with naming("--random"):
+        drawn = sample(steps_of_order, random + len(named) if random else 0, seed=seed, distinct=True)
+    others = [order for order in drawn.tolist() if tuple(order) not in named][:random]
+    pools = {"random": np.array(others, np.int64).reshape(-1, steps_of_order), **pools}
     origin = [name for name, pool in pools.items() for _ in pool]
     if not origin:
         raise ValueError("--random: no order to profile; give --random, --orders or --forward")

@@ -298,6 +298,12 @@ class Laboratory:
         return 3.0 * cost.training_steps * self._profiler.training.batch_size + cost.rows_scored
 
 
+def check_flag(value: object, name: str) -> None:
+    """Refuse what is neither True nor False; text such as "no" would count as True."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected true or false, got {value!r}")
+
+
 class Strategy(ABC):
     """A way to search. Subclasses are frozen dataclasses whose fields are their options."""
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._checks import check_integer
 from pyorder.permutations import lexicographic
 from pyorder.search._base import Laboratory, Strategy
 
@@ -36,8 +37,7 @@ class Exhaustive(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        if self.finalists < 1:
-            raise ValueError(f"finalists: {self.finalists} given, at least 1 is needed")
+        check_integer(self.finalists, "finalists", 1)
 
     def pools(self, length: int) -> list[int]:
         """One run of L! candidates, one of the finalists."""

@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder import moves
+from pyorder._checks import check_integer
 from pyorder.permutations import check_orders, sample
-from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._base import Laboratory, Strategy, check_flag
 
 Orders = npt.NDArray[np.int64]
 INITIALISATIONS = ("Pr", "Pg", "Pf", "Pb")
@@ -66,11 +67,12 @@ class Hierarchical(Strategy):
         if isinstance(self.initialisation, str) and self.initialisation not in INITIALISATIONS:
             known = ", ".join(map(repr, INITIALISATIONS))
             raise ValueError(f"initialisation: {self.initialisation!r} is none of {known}")
-        if self.depth is not None and not 1 <= self.depth <= 8:
-            raise ValueError(f"depth: {self.depth} given, 1 to 8 are possible ((depth + 1)! candidates)")
+        if self.depth is not None:
+            check_integer(self.depth, "depth", 1, 8)  # (depth + 1)! candidates
         for option in ("block", "limit"):
-            if getattr(self, option) < 1:
-                raise ValueError(f"{option}: {getattr(self, option)} given, at least 1 is needed")
+            check_integer(getattr(self, option), option, 1)
+        for option in ("direction", "local"):
+            check_flag(getattr(self, option), option)
 
     @property
     def uses_data_order(self) -> bool:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder import linear_ordering
+from pyorder._checks import check_integer
 from pyorder.any_order import EXPLORER
 from pyorder.dependencies import Dependency, Exploration, Round
 from pyorder.exploration import Explorer
@@ -75,11 +76,11 @@ class Precedence(Strategy):
     def __post_init__(self) -> None:
         """Refuse options out of range."""
         for option in ("error_rate", "share"):
-            if not 0 < getattr(self, option) < 1:
-                raise ValueError(f"{option}: {getattr(self, option)} given, a number between 0 and 1 is needed")
+            value = getattr(self, option)
+            if not isinstance(value, float) or not 0 < value < 1:
+                raise ValueError(f"{option}: expected a number between 0 and 1, got {value!r}")
         for option, least in (("samples", 1), ("rounds", 1), ("candidates", 2)):
-            if getattr(self, option) < least:
-                raise ValueError(f"{option}: {getattr(self, option)} given, at least {least} is needed")
+            check_integer(getattr(self, option), option, least)
 
     def pools(self, length: int) -> list[int]:
         """One run, of the final candidates."""

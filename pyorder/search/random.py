@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._checks import check_integer
 from pyorder.permutations import sample
 from pyorder.search._base import Laboratory, Strategy
 
@@ -37,8 +38,7 @@ class Random(Strategy):
     def __post_init__(self) -> None:
         """Refuse options out of range."""
         for option in ("candidates", "pool", "finalists"):
-            if getattr(self, option) < 1:
-                raise ValueError(f"{option}: {getattr(self, option)} given, at least 1 is needed")
+            check_integer(getattr(self, option), option, 1)
 
     def pools(self, length: int) -> list[int]:
         """The pools, and the last run of their best."""

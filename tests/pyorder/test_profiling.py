@@ -156,3 +156,10 @@ def test_a_validation_value_that_training_lacks_is_named(square5):
     validation = pyorder.Dataset(square5.validation.inputs, targets)
     with pytest.raises(ValueError, match="validation.*77"):
         pyorder.profile(train, ORDERS, validation=validation)
+
+
+def test_a_run_that_diverged_is_no_result(square5):
+    with pytest.raises(RuntimeError, match="no candidate has a finite loss"):
+        pyorder.profile(
+            square5.train, [[0, 1, 2, 3, 4]], validation=square5.validation, steps=20, learning_rate=1e30
+        )

@@ -192,9 +192,9 @@ def test_auto_is_exhaustive_for_short_targets_only():
         ),
         (lambda: Exhaustive().pools(8), "^strategy: 'exhaustive' searches at most 7 steps, the data has 8"),
         (lambda: Hierarchical(initialisation="Px"), "^initialisation: 'Px' is none of 'Pr', 'Pg'"),
-        (lambda: Hierarchical(depth=9), "^depth: 9 given"),
+        (lambda: Hierarchical(depth=9), "^depth: expected .* from 1 to 8, got 9"),
         (lambda: Hierarchical(depth=6).pools(5), "^depth: 6 given, orders of 5 steps"),
-        (lambda: Random(pool=0), "^pool: 0 given"),
+        (lambda: Random(pool=0), "^pool: expected .* at least 1, got 0"),
         (lambda: Budget(seconds=0), "^budget: seconds=0 given"),
     ],
 )
@@ -211,3 +211,21 @@ def test_a_chain_that_was_found_backwards_is_turned_round():
     assert find(splits, strategy, model="nano").order.tolist() == list(range(6))
     published = replace(strategy, direction=False)
     assert find(splits, published, model="nano").order.tolist() == backwards[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("exhaustive", {"finalists": 4.0}),
+        ("random", {"pool": 1e2}),
+        ("hierarchical", {"limit": 1e4}),
+        ("hierarchical", {"local": "no"}),
+        ("hierarchical", {"direction": 0}),
+        ("precedence", {"rounds": 2.5}),
+        ("precedence", {"share": "half"}),
+    ],
+)
+def test_an_option_of_another_type_is_refused_before_any_work(name, options):
+    (option,) = options
+    with pytest.raises((TypeError, ValueError), match=f"^{option}: expected"):
+        search.make_strategy(name, 9, **options)

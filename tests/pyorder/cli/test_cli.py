@@ -305,3 +305,24 @@ def test_a_search_from_python_is_reported_even_where_pictures_cannot_be_written(
     assert code == 0
     assert ",".join(map(str, found.order)) in out
     assert err.startswith("pyorder: no more pictures: ")
+
+
+def test_rows_of_own_data_can_be_capped(told, own_data):
+    rows = ["--train-rows", 60, "--validation-rows", 7, "--test-rows", 5]
+    found = told("discover", "--data", own_data(rows=800), *rows, "--steps", 1, "--fit-steps", 1)
+    assert found["data"]["rows"] == {"train": 60, "validation": 7, "test": 5}
+
+
+def test_random_orders_come_once_and_never_repeat_those_that_are_named(told):
+    words = ["square", "--length", 4, "--random", 23, "--forward", "--steps", 1, "--train-rows", 200]
+    orders = [tuple(candidate["order"]) for candidate in told("profile", *words)["candidates"]]
+    assert len(set(orders)) == 24
+
+
+def test_more_random_orders_than_there_are_is_refused(refused):
+    assert "--random: " in refused("profile", "square", "--length", 3, "--random", 7)
+
+
+def test_a_small_task_gets_the_rows_it_has(told):
+    found = told("profile", "square", "--length", 3, "--random", 2, "--steps", 1)
+    assert len(found["candidates"]) == 2
