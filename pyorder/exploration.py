@@ -108,13 +108,15 @@ class Explorer:
         return found
 
     def antithetic(self, samples: int) -> tuple[Orders, npt.NDArray[np.int64], Floats]:
-        """Losses of every evidence row in k uniformly random orders and in their reverses, k E >= ``samples``.
+        """Losses of every evidence row in k uniformly random orders and in their reverses.
+
+        k is as large as k E <= ``samples`` allows, and at least 1.
 
         Returns
         -------
         orders (k E, L), rows (k E,), and losses (k E, 2, L): in the order, and in its reverse.
         """
-        pairs = -(-samples // self.evidence_rows)
+        pairs = max(1, samples // self.evidence_rows)
         rows = np.tile(np.arange(self.evidence_rows), pairs)
         orders = sample(self.length, len(rows), seed=int(self.rng.integers(2**62)))
         losses = np.stack([self.losses(rows, orders), self.losses(rows, orders[:, ::-1].copy())], axis=1)

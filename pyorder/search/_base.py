@@ -84,7 +84,8 @@ class Discovery:
     Attributes
     ----------
     order : (L,) int64, the order found
-    converged : whether the strategy came to its own end, within the budget
+    converged : whether the strategy came to its own end, within the budget; one that explores, whether graph and
+        loss had settled
     strategy, options : what searched, and how
     uses_data_order : whether the search was told the order that the data came in
     history : the profiling runs, in sequence

@@ -17,6 +17,7 @@ about the same rows again. Only where a step has nothing left to lose does its l
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist
@@ -44,8 +45,9 @@ UNIFORM_SHARE = 0.35  # of the training orders
 LEARNED = 0.1  # a step is learned below this share of its entropy
 LOST = 0.5  # and lost above this one
 STABLE_ROUNDS = 2  # rounds in which a settled graph does not change
-CONTRADICTED = "In the last run an order that contradicts the graph had the lower early loss."
 PATIENCE, PROGRESS = 12, 0.01  # rounds in which the loss must fall by this share of the entropy
+
+CONTRADICTED = "In the last run an order that contradicts the graph had the lower early loss."
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Precedence(Strategy):
 
     def pools(self, length: int) -> list[int]:
         """One run, of the final candidates."""
-        return [self.candidates if length > 8 else min(self.candidates, int(np.prod(range(1, length + 1))))]
+        return [min(self.candidates, math.factorial(min(length, 20)))]
 
     def exploration_cost(self) -> Cost:
         """A dozen rounds, or all of them if they are fewer."""
@@ -209,7 +211,7 @@ class _Loop:
         """
         weights = self.benefits / max(1, len(self.rounds))
         weights = weights + self.graph.closure * (np.abs(weights).sum() + 1.0)
-        return linear_ordering.solve(weights, seed=seed_from(self.explorer.rng)).order
+        return sort_along(self.graph, linear_ordering.solve(weights, seed=seed_from(self.explorer.rng)).order)
 
     def result(self) -> Exploration | None:
         if self.look is None:
@@ -333,6 +335,25 @@ def lost_last(graph: Poset, lost: npt.NDArray[np.bool_], rng: np.random.Generato
         for after in rng.permutation(np.flatnonzero(lost)):
             extended.add(int(before), int(after))
     return extended
+
+
+def sort_along(graph: Poset, order: Orders) -> Orders:
+    """The topological sort that emits, of the steps that may come next, always the one that is first in ``order``.
+
+    An order that is a sort already stays as it is.
+
+    Examples
+    --------
+    >>> sort_along(Poset(4, [[3, 0]]), np.array([0, 1, 3, 2]))
+    array([1, 3, 0, 2])
+    """
+    closure = graph.closure
+    waiting, emitted = list(order), []
+    while waiting:
+        free = next(step for step in waiting if not closure[waiting, step].any())
+        waiting.remove(free)
+        emitted.append(free)
+    return np.array(emitted, np.int64)
 
 
 def finalists(graph: Poset, weighed: Orders, count: int, rng: np.random.Generator) -> Orders:

@@ -72,7 +72,7 @@ def test_losses_are_cross_entropies_by_canonical_step(explorer):
 
 
 def test_antithetic_pairs_are_an_order_and_its_reverse(explorer):
-    drawn, rows, losses = explorer.antithetic(100)
+    drawn, rows, losses = explorer.antithetic(130)
     assert drawn.shape == (128, 4)  # two pairs for each of the 64 rows
     assert losses.shape == (128, 2, 4)
     assert np.bincount(rows).tolist() == [2] * 64

@@ -11,7 +11,7 @@ from pyorder.posets import Poset
 from pyorder.precedence import Support
 from pyorder.runs import load_run
 from pyorder.search import Budget, Precedence, precedence
-from pyorder.search.precedence import assemble, distinct, finalists, leader, lost_last, remarks
+from pyorder.search.precedence import assemble, distinct, finalists, leader, lost_last, remarks, sort_along
 
 
 def support(before, after, benefit):
@@ -22,7 +22,7 @@ def support(before, after, benefit):
     ("option", "value"), [("error_rate", 0.0), ("share", 1.0), ("samples", 0), ("rounds", 0), ("candidates", 1)]
 )
 def test_options_out_of_range_are_refused(option, value):
-    with pytest.raises(ValueError, match=f"^{option}: {value}"):
+    with pytest.raises(ValueError, match=f"^{option}: expected .* got {value}"):
         Precedence(**{option: value})
 
 
@@ -64,6 +64,19 @@ def test_lost_steps_come_last_where_the_graph_allows():
         assert order.index(0) < order.index(1) < order.index(2)
         assert order.index(4) < order.index(1)
         assert order.index(4) < order.index(3)
+
+
+def test_a_sort_follows_an_order_as_far_as_the_graph_allows():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        order, names = rng.permutation(8), rng.permutation(8)
+        edges = [(names[p], names[i]) for p, i in itertools.combinations(range(8), 2) if rng.random() < 0.2]
+        graph = Poset(8, edges or ())
+        found = sort_along(graph, order)
+        assert graph.is_sort(found[None])[0]
+        assert np.array_equal(sort_along(graph, found), found)
+        first = next(step for step in order if not graph.closure[:, step].any())
+        assert found[0] == first
 
 
 def test_finalists_are_sorts_their_reverse_and_moves():
