@@ -233,10 +233,14 @@ class Laboratory:
         return time.perf_counter() - self.started
 
     def affords(self, *pools: int, beside: Cost | None = None) -> bool:
-        """Whether runs of these many candidates, and a cost ``beside`` them, are within the budget."""
-        spent = self.cost + (beside or Cost())
-        cost = sum(map(self.run_cost, pools), spent)
-        allowed = self._budget.allows(cost, self.seconds)
+        """Whether runs of these many candidates, after a cost ``beside`` them, are within the budget.
+
+        The last of them has to start in time, at the pace so far.
+        """
+        spent = self._effort(self.cost)
+        before_last = sum(map(self.run_cost, pools[:-1]), self.cost + (beside or Cost()))
+        start = self.seconds * self._effort(before_last) / spent if spent else self.seconds
+        allowed = self._budget.allows(before_last + self.run_cost(pools[-1]), start)
         self.curtailed |= not allowed
         return allowed
 

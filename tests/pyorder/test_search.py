@@ -229,3 +229,21 @@ def test_an_option_of_another_type_is_refused_before_any_work(name, options):
     (option,) = options
     with pytest.raises((TypeError, ValueError), match=f"^{option}: expected"):
         search.make_strategy(name, 9, **options)
+
+
+def test_when_time_runs_out_the_best_of_every_pool_still_meet(square5, monkeypatch):
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self):
+            self.now += 0.01
+            return self.now
+
+    monkeypatch.setattr(base, "time", Clock())
+    strategy = Random(candidates=120, pool=10, finalists=2)
+    whole = find(square5, strategy)
+    found = find(square5, strategy, budget=Budget(seconds=0.6 * whole.seconds))
+    assert not found.converged
+    assert 3 < found.runs < whole.runs
+    assert found.history[-1].name == "best of every pool"
+    assert len(found.history[-1].profile.orders) == 2 * (found.runs - 1)
