@@ -74,18 +74,28 @@ def build_checked(build: Build, vocabulary_size: int, input_length: int, target_
     was_training = module.training
     module.eval()
     with torch.no_grad():
-        _check_causality(module, vocabulary_size, input_length, target_length)
+        check_causality(module, vocabulary_size, input_length, target_length)
     module.train(was_training)
     return module
 
 
-def _check_causality(module: nn.Module, vocabulary_size: int, input_length: int, target_length: int) -> None:
-    """Change the emitted steps from slot k on, for every k at once: logits up to slot k must stay."""
+def check_causality(module: nn.Module, vocabulary_size: int, input_length: int, target_length: int) -> None:
+    """Change the emitted steps from slot k on, for every k at once: logits up to slot k must stay.
+
+    A caller's own module is checked before training and after it: a leak may show only then, such as behind an
+    output layer that starts at zero. The module is in evaluation mode, without gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `build_checked`.
+    """
+    device = next(module.parameters()).device
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.randint(vocabulary_size, (1, input_length), generator=generator)
-    emitted = torch.randint(vocabulary_size, (1, target_length), generator=generator)
+    inputs = torch.randint(vocabulary_size, (1, input_length), generator=generator).to(device)
+    emitted = torch.randint(vocabulary_size, (1, target_length), generator=generator).to(device)
     other = (emitted + 1) % vocabulary_size
-    slots = torch.arange(target_length)
+    slots = torch.arange(target_length, device=device)
     changed = torch.where(slots >= slots[:, None], other, emitted)  # (k, j)
     batch = torch.cat([emitted, changed])
     try:

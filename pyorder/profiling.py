@@ -20,10 +20,10 @@ import numpy.typing as npt
 import torch
 
 from pyorder._checks import MAX_SEED, check_integer
-from pyorder.contract import build_checked, resolve_model
+from pyorder.contract import build_checked, check_causality, resolve_model
 from pyorder.dataset import Dataset
 from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
-from pyorder.model import Build, Preset
+from pyorder.model import Build, Decoder, Preset
 from pyorder.permutations import check_orders
 from pyorder.progress import Progress, Report
 from pyorder.runs import RunDir, StageRecord, make_run_dir, write_history, write_run
@@ -244,6 +244,9 @@ class Profiler:
                 rng,
                 lambda step, _: tell("training", weight * (step + 1) / self.training.steps),
             )
+        if not isinstance(module, Decoder):
+            with torch.no_grad():
+                check_causality(module, self.vocabulary_size, self.inputs.shape[1], self.length)
         row_loss, step_loss = score(
             module,
             self.held_inputs,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pyorder._checks import MAX_SEED, check_integer
-from pyorder.contract import build_checked, resolve_model
+from pyorder.contract import build_checked, check_causality, resolve_model
 from pyorder.dataset import Dataset
 from pyorder.execution import Precision, multiply_in, resolve_device, resolve_precision, seeded
 from pyorder.model import Build, Decoder, Preset
@@ -77,6 +77,9 @@ class Fitted:
             If an input holds a value that training has not, or is not as long as the training inputs.
         """
         rows = np.asarray(inputs)
+        wanted = self.settings["input_length"]
+        if rows.ndim != 2 or rows.shape[1] != wanted:
+            raise ValueError(f"inputs: expected shape (R, {wanted}), as in training, got {rows.shape}")
         blank = np.full((len(rows), len(self.order)), self.vocabulary[0])
         device = next(self.model.parameters()).device
         encoded, _ = tokens(Dataset(rows, blank), self.vocabulary, "inputs", device)
@@ -183,6 +186,9 @@ def fit(
             np.random.default_rng([seed, 3]),
             after_step,
         )
+    if not isinstance(module, Decoder):
+        with torch.no_grad():
+            check_causality(module, len(vocabulary), train.input_length, train.target_length)
     emitted = generate(module, test_inputs, train.target_length, settings.precision)
     right: npt.NDArray[np.bool_] = (emitted == test_targets[:, torch.from_numpy(chosen).to(on)]).cpu().numpy()
     accuracy = np.empty(train.target_length)
@@ -202,6 +208,7 @@ def fit(
             "seed": seed,
             "training_rows": len(inputs),
             "test_rows": len(test_inputs),
+            "input_length": train.input_length,
             "data": train.metadata,
         },
     )

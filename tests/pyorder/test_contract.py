@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+import pyorder
 from pyorder import contract
 from pyorder.contract import build_checked, resolve_model
 from pyorder.model import PRESETS
@@ -74,3 +75,19 @@ def test_what_does_not_fit_the_data_is_refused(build, error, message):
 def test_what_is_no_model_is_refused(given, error):
     with pytest.raises(error, match="^model: "):
         resolve_model(given, "nano")
+
+
+def test_a_leak_that_shows_only_after_training_is_refused(square5):
+    """An output layer that starts at zero hides that the module sees its own step."""
+
+    def build(values, _inputs, _steps):
+        module = Recurrent(values, shift=0)
+        nn.init.zeros_(module.head.weight)
+        nn.init.zeros_(module.head.bias)
+        return module
+
+    build_checked(build, 9, 4, 5)
+    with pytest.raises(ValueError, match="^model: the logits of slot"):
+        pyorder.profile(square5.train, [[0, 1, 2, 3, 4]], validation=square5.validation, model=build, steps=3)
+    with pytest.raises(ValueError, match="^model: the logits of slot"):
+        pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, model=build, steps=3)

@@ -94,3 +94,10 @@ def test_a_test_value_that_training_lacks_is_named(square5):
     test = pyorder.Dataset(square5.test.inputs, square5.test.targets.astype(int) * 50)
     with pytest.raises(ValueError, match="test"):
         pyorder.fit(train, range(5), test=test)
+
+
+def test_prediction_refuses_inputs_of_another_length(square5):
+    fitted = pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, steps=1)
+    for wrong in (np.zeros((2, 1), int), np.zeros((2, 6), int), np.zeros(5, int)):
+        with pytest.raises(ValueError, match=r"^inputs: expected shape \(R, 5\)"):
+            fitted.predict(wrong)
