@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -173,6 +173,7 @@ class Profiler:
             build_checked(self.build, self.vocabulary_size, train.input_length, self.length)
         self.settings = {
             "model": name,
+            "architecture": asdict(self.build) if isinstance(self.build, Preset) else None,
             **self.training.record(),
             "device": str(self.device),
             "training_rows": len(self.inputs),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -203,6 +203,7 @@ def fit(
         seconds=time.perf_counter() - started,
         settings={
             "model": name,
+            "architecture": asdict(build) if isinstance(build, Preset) else None,
             **settings.record(),
             "device": str(on),
             "seed": seed,

@@ -219,13 +219,12 @@ def parse_model(text: str | None, option: str = "--model") -> str | Build | None
     if text is None or ":" not in text:
         return text
     module, _, name = text.partition(":")
-    sys.path.append(os.getcwd())  # as `python -m` has it; an installed command does not
+    if os.getcwd() not in sys.path:  # as `python -m` has it; an installed command does not
+        sys.path.append(os.getcwd())
     try:
         build: Build = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever the caller's module raises
         raise ValueError(f"{option}: cannot import {text!r}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.pop()
     if not callable(build):
         raise ValueError(f"{option}: {text!r} is no function")
     return build

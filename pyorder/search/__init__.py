@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from pyorder._checks import MAX_SEED, check_integer
+from pyorder.any_order import EXPLORER
 from pyorder.profiling import Profiler
 from pyorder.runs import RunDir, check_run_dir
 from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
@@ -168,7 +169,12 @@ def discover(
         seconds=laboratory.seconds,
         seed=seed,
         exploration=laboratory.exploration,
-        settings={**profiler.settings, "seeds": seeds, "budget": None if budget is None else asdict(budget)},
+        settings={
+            **profiler.settings,
+            "explorer": None if laboratory.exploration is None else asdict(EXPLORER),
+            "seeds": seeds,
+            "budget": None if budget is None else asdict(budget),
+        },
     )
     if run_dir is not None:
         found.save(run_dir)

@@ -7,6 +7,7 @@ different runs proposes them together once more.
 
 from __future__ import annotations
 
+import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -141,7 +142,8 @@ class Discovery:
             for stage in self.history
         )
         exploration = None if self.exploration is None else self.exploration.renamed(steps)
-        return replace(self, order=steps[self.order], history=history, exploration=exploration)
+        settings = {**self.settings, "data": _before_reordering(self.settings["data"], steps)}
+        return replace(self, order=steps[self.order], history=history, exploration=exploration, settings=settings)
 
     def summary(self) -> dict[str, Any]:
         """What the search found and what it cost, in values of JSON."""
@@ -188,6 +190,16 @@ class Discovery:
         except (OSError, ValueError) as error:  # hours of work should not be lost to a full disk
             error.add_note(f"the order that was found: {self.order.tolist()}")
             raise
+
+
+def _before_reordering(metadata: dict[str, str], steps: npt.NDArray[np.int64]) -> dict[str, str]:
+    """Metadata of a dataset before `Dataset.reorder` by ``steps``, as it is after it."""
+    told, last = metadata.get("order", ""), json.dumps(steps.tolist())
+    others = {key: value for key, value in metadata.items() if key != "order"}
+    if not told.endswith(last):
+        return metadata
+    earlier = told.removesuffix(last).removesuffix(" then ")
+    return {**others, "order": earlier} if earlier else others
 
 
 class Laboratory:

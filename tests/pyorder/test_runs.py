@@ -238,6 +238,9 @@ def test_a_search_on_shuffled_columns_is_told_in_the_datas_own_steps(square5):
     )
     found = shuffled.renamed(steps)
     assert found.order.tolist() == [int(steps[step]) for step in shuffled.order]
+    assert shuffled.settings["data"]["order"] == "[3, 0, 4, 2, 1]"
+    assert found.settings["data"] == square5.train.metadata  # of the data that the order is told in
+    assert shuffled.settings["architecture"]["width"] == 32
     for before, after in zip(shuffled.history, found.history, strict=True):
         np.testing.assert_array_equal(before.profile.loss, after.profile.loss)
         for candidate in range(len(before.profile.orders)):
