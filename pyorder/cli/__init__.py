@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    path = sys.path.copy()  # a caller's module adds its folder, also for what it imports later
     try:
         code: int | None = typer.main.get_command(app)(words, prog_name="pyorder", standalone_mode=False)
         if code == 130:  # typer's answer to Ctrl-C; older versions abort
@@ -73,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error, str(error), 2, debug)
     except Exception as error:
         return _refuse(error, f"{type(error).__name__}: {error}", 1, debug)
+    finally:
+        sys.path[:] = path
 
 
 def _refuse(error: Exception, message: str, code: int, debug: bool) -> int:

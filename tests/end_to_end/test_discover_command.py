@@ -118,7 +118,7 @@ def test_an_interrupt_ends_it_with_one_line_and_nothing_written(folder):
         os.kill(process.pid, signal.SIGINT)
         rest = process.stderr.read().splitlines()
         assert process.stdout.read() == ""
-    assert first.startswith("search: global 1 of ")
+    assert first.startswith("search: round 1: ")
     assert process.returncode == 130
     assert rest[-1] == "pyorder: interrupted"
     assert all(line.startswith("search: ") for line in rest[:-1])

@@ -244,13 +244,16 @@ def test_own_data_and_own_model(told, own_data, tmp_path):
                     return logits[:, None].expand(-1, emitted.shape[1], -1)
 
             def build(vocabulary, inputs, steps):
-                return Model(vocabulary, inputs, steps)
+                import helper  # beside this file, and only now
+
+                return Model(helper.same(vocabulary), inputs, steps)
 
             def wrong(vocabulary, inputs, steps):
                 return Model(vocabulary + 1, inputs, steps)
             """
         )
     )
+    (tmp_path / "helper.py").write_text("def same(number):\n    return number\n")
     data = own_data(rows=200)
     result = told(
         "discover", "--data", data, "--model", "mine:build", "--fit-model", "mine:build", *SEARCH, "--fit-steps", 5
