@@ -3,7 +3,9 @@
 `python benchmarks/hierarchical.py`: square L = 9 and relu L = 8, seeds 0 to 4, each
 `pyorder discover TASK --length L --strategy hierarchical --seed S --json`. The command shuffles the target columns
 secretly and maps the order back at the end. Names of tasks and seeds as arguments run only these. Rows go to
-docs/results/hierarchical.jsonl with the number of threads, finished ones are skipped.
+docs/results/hierarchical.jsonl with the number of threads, finished ones are skipped. `published` as first
+argument runs the published stages alone (`--option direction=false`); its rows go to
+docs/results/hierarchical_as_published.jsonl.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 
 import torch
 from study import run_cells
 
 
-def measure(task: str, length: int, seed: int) -> dict[str, object]:
+def measure(task: str, length: int, seed: int, options: tuple[str, ...]) -> dict[str, object]:
     command = [
         "discover",
         task,
@@ -27,6 +30,7 @@ def measure(task: str, length: int, seed: int) -> dict[str, object]:
         "--seed",
         str(seed),
         "--json",
+        *options,
     ]
     done = subprocess.run([sys.executable, "-m", "pyorder", *command], capture_output=True, text=True, cwd="/")
     if done.returncode:
@@ -37,10 +41,14 @@ def measure(task: str, length: int, seed: int) -> dict[str, object]:
 
 def main() -> None:
     lengths = {"square": 9, "relu": 8}
-    tasks = [word for word in sys.argv[1:] if not word.isdigit()] or list(lengths)
-    seeds = [int(word) for word in sys.argv[1:] if word.isdigit()] or range(5)
+    published = sys.argv[1:2] == ["published"]
+    words = sys.argv[1 + published :]
+    tasks = [word for word in words if not word.isdigit()] or list(lengths)
+    seeds = [int(word) for word in words if word.isdigit()] or range(5)
     cells = [{"task": task, "length": lengths[task], "seed": seed} for task in tasks for seed in seeds]
-    rows = run_cells("hierarchical", cells, measure)
+    name = "hierarchical_as_published" if published else "hierarchical"
+    options = ("--option", "direction=false") if published else ()
+    rows = run_cells(name, cells, partial(measure, options=options))
     print("\n| task | seed | order found | dependencies | discovered | reverse | random | search | in all |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:

@@ -3,7 +3,8 @@
 `python benchmarks/precedence.py STUDY ...` with the studies below; every cell is a whole `pyorder.discover` with
 the strategy's defaults, on data whose target columns were shuffled, mapped back at the end. Rows go to
 docs/results/precedence.jsonl, finished cells are skipped. `python benchmarks/precedence.py table STUDY ...`
-prints the tables of the rows that are there.
+prints the tables of the rows that are there, and `python benchmarks/precedence.py plot` draws how time grows, with
+the exponent fitted to it, as docs/results/precedence_growth.png.
 
 *Solved*: every dependency p -> i of the task has p before i; where y_p is computable from the input alone (step 0)
 there is none. *Recall*: share of the dependencies that follow from the graph that was found. *Precision*: share of
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from random_graphs import RandomGraph
-from study import read_rows, run_cells
+from study import RESULTS, read_rows, run_cells
 
 import pyorder
 from pyorder.any_order import EXPLORER, AnyOrderDecoder
@@ -147,13 +148,37 @@ def spread(values: list[float], digits: int = 0) -> str:
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def plot() -> None:
+    """Draw the times of the study of growth over the number of steps, and the power law through them."""
+    from matplotlib.figure import Figure
+
+    rows = read_rows("precedence", STUDIES["growth"])
+    lengths = np.array([row["length"] for row in rows])
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for key, marker, name in (("graph_seconds", "o", "to the graph"), ("seconds", "s", "to the answer")):
+        seconds = np.array([row[key] for row in rows])
+        exponent, scale = np.polyfit(np.log(lengths), np.log(seconds), 1)
+        (points,) = axes.loglog(lengths, seconds, marker, label=f"{name}: L to the power of {exponent:.2f}")
+        axes.loglog(lengths, np.exp(scale) * lengths**exponent, "--", color=points.get_color(), linewidth=1)
+        print(f"{name}: exponent {exponent:.2f}, {', '.join(f'{spent:.0f} s' for spent in seconds)}")
+    axes.set(title=f"{rows[0]['task']}, seed {rows[0]['seed']}", xlabel="steps L", ylabel="seconds")
+    axes.set_xticks(lengths, map(str, lengths))
+    axes.minorticks_off()
+    axes.legend()
+    figure.savefig(RESULTS / "precedence_growth.png", dpi=120)
+
+
 def main() -> None:
     names = sys.argv[1:]
-    only_print = names[:1] == ["table"]
-    names = names[only_print:] or list(STUDIES)
-    for name in () if only_print else names:
-        run_cells("precedence", STUDIES[name], measure)
-    table(names)
+    if names == ["plot"]:
+        plot()
+    elif names[:1] == ["table"]:
+        table(names[1:] or list(STUDIES))
+    else:
+        for name in names or STUDIES:
+            run_cells("precedence", STUDIES[name], measure)
+        table(names or list(STUDIES))
 
 
 if __name__ == "__main__":
