@@ -7,8 +7,6 @@
 namespace pyorder {
 namespace {
 
-constexpr std::uint64_t sorts_stream = 0x736F727473;  // "sorts"; see permutation.cpp
-
 // Calls visit(column) for every bit that is set in a row, in ascending sequence.
 template <class Visit>
 void for_each_bit(const std::uint64_t* row, std::size_t words, Visit visit) {
@@ -125,44 +123,6 @@ std::vector<std::size_t> Poset::path(std::size_t first, std::size_t last) const 
         steps.push_back(next[steps.back()]);
     }
     return steps;
-}
-
-void sample_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::int64_t* out) {
-    const std::size_t length = poset.length();
-    const auto edges = poset.reduction();  // fewest to count down, sorted by `before`
-    std::vector<std::size_t> first_edge(length + 1, 0);
-    std::vector<std::uint16_t> predecessors(length, 0);
-    for (const auto& [before, after] : edges) {
-        ++first_edge[before + std::size_t{1}];
-        ++predecessors[after];
-    }
-    std::partial_sum(first_edge.begin(), first_edge.end(), first_edge.begin());
-    std::vector<std::uint16_t> sources;
-    for (std::size_t step = 0; step < length; ++step) {
-        if (predecessors[step] == 0) {
-            sources.push_back(static_cast<std::uint16_t>(step));
-        }
-    }
-
-    std::vector<std::uint16_t> missing(length);    // predecessors that a step still waits for
-    std::vector<std::uint16_t> available(length);  // steps that wait for none
-    for (std::size_t i = 0; i < count; ++i) {
-        Philox random(seed, sorts_stream, i);
-        std::copy(predecessors.begin(), predecessors.end(), missing.begin());
-        std::copy(sources.begin(), sources.end(), available.begin());
-        std::size_t size = sources.size();
-        for (std::size_t j = 0; j < length; ++j) {
-            const std::size_t choice = random.below(static_cast<std::uint32_t>(size));
-            const std::size_t step = available[choice];
-            available[choice] = available[--size];
-            *out++ = static_cast<std::int64_t>(step);
-            for (std::size_t edge = first_edge[step]; edge < first_edge[step + 1]; ++edge) {
-                if (--missing[edges[edge].after] == 0) {
-                    available[size++] = edges[edge].after;
-                }
-            }
-        }
-    }
 }
 
 template <class Step>

@@ -69,10 +69,6 @@ class Poset {
     BitMatrix closure_;
 };
 
-// Random topological sorts, each step drawn uniformly among those that may come next; row i depends on
-// (seed, i) only.
-void sample_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::int64_t* out);
-
 // The share of the edges that each order satisfies, exactly 1 for a topological sort.
 template <class Step>
 void satisfied(const Poset& poset, Orders<Step> orders, double* out);

@@ -20,20 +20,25 @@ class RowSet {
     // Adds a copy of the row, and says whether it is new.
     bool insert(const Step* row) {
         const std::uint64_t code = hash(row);
-        const std::uint64_t tag = code & tag_mask;
-        std::size_t place = first_place(code);
-        for (; table_[place] != 0; place = next_place(place)) {
-            if ((table_[place] & tag_mask) == tag && equal(row, (table_[place] & ~tag_mask) - 1)) {
-                return false;
-            }
+        const std::size_t place = find_place(row, code);
+        if (table_[place] != 0) {
+            return false;
         }
         rows_.insert(rows_.end(), row, row + length_);
-        table_[place] = tag | ++size_;
+        table_[place] = (code & tag_mask) | ++size_;
         if (2 * size_ > table_.size()) {
             grow();
         }
         return true;
     }
+
+    // The index of a row, or the number of rows where it is not among them.
+    std::size_t find(const Step* row) const {
+        const std::uint64_t found = table_[find_place(row, hash(row))];
+        return found == 0 ? size_ : static_cast<std::size_t>((found & ~tag_mask) - 1);
+    }
+
+    const Step* operator[](std::size_t index) const { return rows_.data() + index * length_; }
 
     std::size_t size() const { return size_; }
 
@@ -49,6 +54,17 @@ class RowSet {
         return static_cast<std::size_t>(code) & (table_.size() - 1);
     }
     std::size_t next_place(std::size_t place) const { return (place + 1) & (table_.size() - 1); }
+
+    // Where the row is, or else the empty place where it would go.
+    std::size_t find_place(const Step* row, std::uint64_t code) const {
+        const std::uint64_t tag = code & tag_mask;
+        std::size_t place = first_place(code);
+        while (table_[place] != 0 &&
+               ((table_[place] & tag_mask) != tag || !equal(row, (table_[place] & ~tag_mask) - 1))) {
+            place = next_place(place);
+        }
+        return place;
+    }
 
     bool equal(const Step* row, std::uint64_t index) const {
         return std::memcmp(rows_.data() + index * length_, row, length_ * sizeof(Step)) == 0;

@@ -16,6 +16,7 @@ Orders are checked as in pyorder.permutations.
 
 from __future__ import annotations
 
+import math
 import reprlib
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -23,12 +24,14 @@ import numpy as np
 
 from pyorder import _core
 from pyorder._checks import MAX_SEED, check_integer, check_rows, integer_array
-from pyorder.permutations import MAX_LENGTH
+from pyorder.permutations import MAX_LENGTH, check_order
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Poset"]
+
+DOWNSETS = 1_000_000  # sets of steps that counting keeps, unless told otherwise
 
 
 class Poset:
@@ -139,8 +142,8 @@ class Poset:
 
         Slot by slot, a step is drawn uniformly among those that no step still to come precedes. Every sort can
         occur, but not all are equally likely: of ``0 -> 1`` beside a lone 2, the sort 2, 0, 1 has probability
-        1/2, the other two 1/4 each. Labels play no part in the probabilities. The random numbers are
-        those of Philox4x64-10 (Salmon et al., 2011).
+        1/2, the other two 1/4 each. Labels play no part in the probabilities. ``uniform_sorts`` has them
+        equal. The random numbers are those of Philox4x64-10 (Salmon et al., 2011).
 
         Raises
         ------
@@ -159,6 +162,137 @@ class Poset:
         seed = check_integer(seed, "seed", 0, MAX_SEED)
         check_rows(count, self.length, "count")
         return self._graph.sample_sorts(count, seed)
+
+    def count_sorts(self, *, limit: SupportsIndex = DOWNSETS) -> int:
+        """Return the exact number of topological sorts.
+
+        Counts the ways to every set of steps that may have been emitted so far, in each connected part of the
+        graph on its own. There can be 2 to the power of L such sets: ``limit`` is how many are kept, each taking
+        some dozen bytes.
+
+        Raises
+        ------
+        ValueError
+            When there are more sets than ``limit``; ``estimate_sorts`` then says about how many sorts there are.
+
+        Examples
+        --------
+        >>> Poset(5, [[0, 1], [1, 2], [3, 4]]).count_sorts()
+        10
+        """
+        parts = self._graph.count_sorts(check_integer(limit, "limit", 1))
+        total = math.factorial(self.length)
+        for size, sorts in parts:
+            total = total // math.factorial(size) * int.from_bytes(sorts, "little")
+        return total
+
+    def estimate_sorts(self, samples: SupportsIndex = 10_000, *, seed: SupportsIndex) -> tuple[float, float]:
+        """Return an estimate of the natural logarithm of the number of topological sorts, and its standard error.
+
+        The mean of one over the probability of the rows of ``sample_sorts`` is an unbiased estimate of the number
+        (Knuth, "Estimating the efficiency of backtrack programs", 1975). On large graphs few rows make up most of
+        it: trust neither figure where the error is not far below 1.
+
+        Examples
+        --------
+        >>> log_count, error = Poset(3, [[0, 1]]).estimate_sorts(seed=0)
+        >>> abs(log_count - math.log(3)) < 4 * error < 0.1
+        True
+        """
+        samples, seed = check_integer(samples, "samples", 2), check_integer(seed, "seed", 0, MAX_SEED)
+        check_rows(samples, self.length, "samples")
+        logs = self._graph.sort_weights(samples, seed)
+        weights = np.exp(logs - logs.max())
+        error = weights.std(ddof=1) / math.sqrt(samples) / weights.mean()
+        return float(logs.max() + math.log(weights.mean())), float(error)
+
+    def sorts(self, *, limit: SupportsIndex = 1_000_000) -> NDArray[np.int64]:
+        """Return all topological sorts in lexicographic sequence, (T, L).
+
+        Raises
+        ------
+        ValueError
+            When there are more than ``limit``.
+
+        Examples
+        --------
+        >>> Poset(3, [[2, 0]]).sorts()
+        array([[1, 2, 0],
+               [2, 0, 1],
+               [2, 1, 0]])
+        """
+        return self._graph.every_sort(check_integer(limit, "limit", 1))
+
+    def sorts_near(
+        self, sort: ArrayLike, distance: SupportsIndex, *, limit: SupportsIndex = 1_000_000
+    ) -> NDArray[np.int64]:
+        """Return the sorts that emit at most ``distance`` pairs of steps in another sequence than ``sort`` does.
+
+        (T, L), ``sort`` itself first and then by distance (Kendall's).
+
+        Raises
+        ------
+        ValueError
+            When ``sort`` is none, or when there are more than ``limit``.
+
+        Examples
+        --------
+        >>> Poset(3, [[0, 1]]).sorts_near([2, 0, 1], 1)
+        array([[2, 0, 1],
+               [0, 2, 1]])
+        """
+        sort = check_order(sort, self.length, name="sort")
+        if not self.is_sort(sort[None])[0]:
+            raise ValueError(f"sort: {sort.tolist()} is no topological sort of this poset")
+        return self._graph.near_sorts(
+            sort, check_integer(distance, "distance", 0), check_integer(limit, "limit", 1)
+        )
+
+    def uniform_sorts(
+        self, count: SupportsIndex, *, seed: SupportsIndex, limit: SupportsIndex = DOWNSETS
+    ) -> NDArray[np.int64]:
+        """Return random topological sorts (count, L), all equally likely, row i depending on the seed and i only.
+
+        Needs the same sets of steps as ``count_sorts``.
+
+        Raises
+        ------
+        ValueError
+            When there are more sets than ``limit``; ``walk_sorts`` then comes close to uniform.
+
+        Examples
+        --------
+        >>> sorts = Poset(3, [[0, 1]]).uniform_sorts(30_000, seed=0)
+        >>> np.unique(sorts, axis=0, return_counts=True)[1] // 1000
+        array([ 9, 10, 10])
+        """
+        count, seed = check_integer(count, "count", 0), check_integer(seed, "seed", 0, MAX_SEED)
+        check_rows(count, self.length, "count")
+        return self._graph.uniform_sorts(count, seed, check_integer(limit, "limit", 1))
+
+    def walk_sorts(
+        self, count: SupportsIndex, *, seed: SupportsIndex, error: float = 0.01, moves: SupportsIndex | None = None
+    ) -> NDArray[np.int64]:
+        """Return nearly uniform random topological sorts (count, L) of any graph, by a Markov chain each.
+
+        Two neighbours are exchanged where no edge holds them (Bubley and Dyer, "Faster random generation of
+        linear extensions", 1999). After the default number of ``moves``, (L^3 - L) / 6 times ln(L^2 / (4 error)),
+        the distribution of a row is proven to be within ``error`` of uniform in total variation, from any start.
+        Fewer moves rest on the hope that the chain forgets its start sooner than the proof says.
+
+        Examples
+        --------
+        >>> Poset(40, [[0, 1]]).walk_sorts(2, seed=0).shape
+        (2, 40)
+        """
+        count, seed = check_integer(count, "count", 0), check_integer(seed, "seed", 0, MAX_SEED)
+        check_rows(count, self.length, "count")
+        if not 0 < error < 1:
+            raise ValueError(f"error: expected a number between 0 and 1, got {error!r}")
+        if moves is None:
+            scale = (self.length**3 - self.length) // 6
+            moves = math.ceil(scale * max(0.0, math.log(self.length**2 / (4 * error))))
+        return self._graph.walked_sorts(count, seed, check_integer(moves, "moves", 0, MAX_SEED))
 
     def satisfied(self, orders: ArrayLike) -> NDArray[np.float64]:
         """Return the share of the edges that each of the orders (T, L) satisfies, 1 when there are none: (T,).

@@ -6,6 +6,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "topological_sorts.hpp"
 
 namespace pyorder::bindings {
 namespace {
@@ -94,6 +95,66 @@ py::array_t<std::int64_t> sorts(SharedPoset& shared, std::size_t count, std::uin
     return result;
 }
 
+// Logarithms of one over the probability of each row of sorts().
+py::array_t<double> sort_weights(SharedPoset& shared, std::size_t count, std::uint64_t seed) {
+    py::array_t<double> result(static_cast<py::ssize_t>(count));
+    auto* out = result.mutable_data();
+    locked(shared, [&](const Poset& poset) {
+        std::vector<std::int64_t> rows(count * poset.length());
+        sample_sorts(poset, count, seed, rows.data(), out);
+    });
+    return result;
+}
+
+py::array_t<std::int64_t> uniform_sorts(SharedPoset& shared, std::size_t count, std::uint64_t seed,
+                                        std::size_t limit) {
+    py::array_t<std::int64_t> result({count, shared.poset.length()});
+    auto* out = result.mutable_data();
+    locked(shared, [&](const Poset& poset) { Downsets(poset, limit).sample(count, seed, out); });
+    return result;
+}
+
+py::array_t<std::int64_t> walked_sorts(SharedPoset& shared, std::size_t count, std::uint64_t seed,
+                                       std::uint64_t moves) {
+    py::array_t<std::int64_t> result({count, shared.poset.length()});
+    auto* out = result.mutable_data();
+    locked(shared, [&](const Poset& poset) { walk_sorts(poset, count, seed, moves, out); });
+    return result;
+}
+
+// For every connected part: its number of steps, and that of its sorts as bytes, the least significant first.
+py::list count_sorts(SharedPoset& shared, std::size_t limit) {
+    const auto downsets = locked(shared, [&](const Poset& poset) { return Downsets(poset, limit); });
+    py::list counts;
+    for (const auto& part : downsets.parts()) {
+        std::string bytes;
+        for (std::size_t byte = 0; byte < 8 * part.count_words; ++byte) {
+            bytes.push_back(static_cast<char>(part.sorts()[byte / 8] >> 8 * (byte % 8) & 255));
+        }
+        counts.append(py::make_tuple(part.steps.size(), py::bytes(bytes)));
+    }
+    return counts;
+}
+
+py::array_t<std::int64_t> every_sort(SharedPoset& shared, std::size_t limit) {
+    const auto rows = locked(shared, [&](const Poset& poset) { return all_sorts(poset, limit); });
+    return unpack(rows, shared.poset.length());
+}
+
+// `sort` must be a sort of the poset: pyorder.posets checks.
+py::array_t<std::int64_t> near_sorts(SharedPoset& shared, const py::array& sort, std::size_t distance,
+                                     std::size_t limit) {
+    const auto shape = orders_shape(sort, "sort", Shape::one);
+    return with_step(shape.length, [&]<class Step> {
+        const auto steps = pack<Step>(sort, shape, "sort");
+        return unpack(locked(shared,
+                             [&](const Poset& poset) {
+                                 return sorts_near<Step>(poset, steps.data(), distance, limit);
+                             }),
+                      shape.length);
+    });
+}
+
 py::array_t<double> satisfied_shares(SharedPoset& shared, const py::array& orders) {
     const auto shape = orders_shape(orders, "orders", Shape::several);
     if (shape.length != shared.poset.length()) {
@@ -151,6 +212,12 @@ void register_poset(py::module_ module) {
              })
         .def("closure", &closure)
         .def("sample_sorts", &sorts, "count"_a, "seed"_a)
+        .def("sort_weights", &sort_weights, "count"_a, "seed"_a)
+        .def("uniform_sorts", &uniform_sorts, "count"_a, "seed"_a, "limit"_a)
+        .def("walked_sorts", &walked_sorts, "count"_a, "seed"_a, "moves"_a)
+        .def("count_sorts", &count_sorts, "limit"_a)
+        .def("every_sort", &every_sort, "limit"_a)
+        .def("near_sorts", &near_sorts, "sort"_a, "distance"_a, "limit"_a)
         .def("satisfied", &satisfied_shares, "orders"_a);
 }
 

@@ -64,7 +64,10 @@ class Hierarchical(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        if isinstance(self.initialisation, str) and self.initialisation not in INITIALISATIONS:
+        if not isinstance(self.initialisation, str):
+            if not len(check_orders(self.initialisation, name="initialisation")):
+                raise ValueError("initialisation: expected at least one order, got none")
+        elif self.initialisation not in INITIALISATIONS:
             known = ", ".join(map(repr, INITIALISATIONS))
             raise ValueError(f"initialisation: {self.initialisation!r} is none of {known}")
         if self.depth is not None:
@@ -76,8 +79,8 @@ class Hierarchical(Strategy):
 
     @property
     def uses_data_order(self) -> bool:
-        """Pg, Pf and Pb start from the order that the data came in."""
-        return isinstance(self.initialisation, str) and self.initialisation != "Pr"
+        """Pg, Pf and Pb start from the order that the data came in, and a caller's own candidates may."""
+        return not isinstance(self.initialisation, str) or self.initialisation != "Pr"
 
     def resolved_depth(self, length: int) -> int:
         """K for orders of this length."""
@@ -90,6 +93,8 @@ class Hierarchical(Strategy):
         """K runs of (K + 1)! candidates, one of two, then two for every block size."""
         depth = self.resolved_depth(length)
         sizes = [min(math.factorial(depth + 1), math.factorial(min(length, 20)))] * depth
+        if not isinstance(self.initialisation, str):
+            sizes[0] = len(check_orders(self.initialisation, length, name="initialisation"))
         sizes += [2] if self.direction else []
         for size in range(2, length // 2 + 1) if self.local else ():
             whole, rest = divmod(length, size)

@@ -105,6 +105,8 @@ def test_hierarchical_is_blind_to_labels(square5):
         train=square5.train.reorder(shuffle), validation=square5.validation.reorder(shuffle)
     )
     one = find(square5, Hierarchical(initialisation=initial, depth=2))
+    assert one.uses_data_order
+    assert len(one.history[0].profile.orders) == Hierarchical(initialisation=initial, depth=2).pools(5)[0] == 6
     other = find(shuffled, Hierarchical(initialisation=np.argsort(shuffle)[initial], depth=2))
     assert np.array_equal(shuffle[other.order], one.order)
     for mine, theirs in zip(one.history, other.history, strict=True):
@@ -192,6 +194,11 @@ def test_auto_is_exhaustive_for_short_targets_only():
         ),
         (lambda: Exhaustive().pools(8), "^strategy: 'exhaustive' searches at most 7 steps, the data has 8"),
         (lambda: Hierarchical(initialisation="Px"), "^initialisation: 'Px' is none of 'Pr', 'Pg'"),
+        (
+            lambda: Hierarchical(initialisation=np.empty((0, 5), int)),
+            "^initialisation: expected at least one order",
+        ),
+        (lambda: Hierarchical(initialisation=[[0, 0]]), "^initialisation: row 0 is not a permutation"),
         (lambda: Hierarchical(depth=9), "^depth: expected .* from 1 to 8, got 9"),
         (lambda: Hierarchical(depth=6).pools(5), "^depth: 6 given, orders of 5 steps"),
         (lambda: Random(pool=0), "^pool: expected .* at least 1, got 0"),

@@ -1,0 +1,371 @@
+#include "topological_sorts.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+namespace pyorder {
+namespace {
+
+// See permutation.cpp.
+constexpr std::uint64_t sorts_stream = 0x736F727473;      // "sorts"
+constexpr std::uint64_t walk_stream = 0x77616C6B;         // "walk"
+constexpr std::uint64_t uniform_stream = 0x756E69666F72;  // "unifor"
+
+using Number = std::vector<std::uint64_t>;  // the least significant word first
+
+[[noreturn]] void refuse(const char* what, std::size_t limit) {
+    throw std::length_error("limit: there are more than " + std::to_string(limit) + " " + what);
+}
+
+// The reduction as lists of the steps that come next.
+struct Covers {
+    explicit Covers(const Poset& poset)
+        : edges(poset.reduction()), first(poset.length() + 1, 0), predecessors(poset.length(), 0) {
+        for (const auto& [before, after] : edges) {  // sorted by `before`
+            ++first[before + std::size_t{1}];
+            ++predecessors[after];
+        }
+        std::partial_sum(first.begin(), first.end(), first.begin());
+    }
+
+    // Calls visit(step) for every step that comes next after `step`.
+    template <class Visit>
+    void for_each(std::size_t step, Visit visit) const {
+        for (std::size_t edge = first[step]; edge < first[step + 1]; ++edge) {
+            visit(std::size_t{edges[edge].after});
+        }
+    }
+
+    std::vector<Edge> edges;
+    std::vector<std::size_t> first;
+    std::vector<std::uint16_t> predecessors;
+};
+
+std::size_t words_for(std::size_t bits) { return (bits + 63) / 64; }
+
+bool has(const std::uint64_t* set, std::size_t member) { return (set[member / 64] >> member % 64 & 1) != 0; }
+void flip(std::uint64_t* set, std::size_t member) { set[member / 64] ^= std::uint64_t{1} << member % 64; }
+
+void add(std::uint64_t* sum, const std::uint64_t* number, std::size_t words) {
+    unsigned __int128 carry = 0;
+    for (std::size_t word = 0; word < words; ++word) {
+        carry += sum[word];
+        carry += number[word];
+        sum[word] = static_cast<std::uint64_t>(carry);
+        carry >>= 64;
+    }
+}
+
+bool less(const std::uint64_t* one, const std::uint64_t* other, std::size_t words) {
+    for (std::size_t word = words; word-- > 0;) {
+        if (one[word] != other[word]) {
+            return one[word] < other[word];
+        }
+    }
+    return false;
+}
+
+void subtract(std::uint64_t* from, const std::uint64_t* number, std::size_t words) {
+    std::uint64_t borrow = 0;
+    for (std::size_t word = 0; word < words; ++word) {
+        const unsigned __int128 taken = static_cast<unsigned __int128>(number[word]) + borrow;
+        borrow = from[word] < taken ? 1 : 0;
+        from[word] = static_cast<std::uint64_t>(from[word] - taken);
+    }
+}
+
+// Uniform in [0, bound): draws as many bits as the bound has until they are below it.
+Number draw_below(const std::uint64_t* bound, std::size_t words, Philox& random) {
+    Number drawn(words, 0);
+    std::size_t used = words;
+    while (used > 1 && bound[used - 1] == 0) --used;
+    const std::uint64_t mask = ~std::uint64_t{0} >> std::countl_zero(bound[used - 1]);
+    do {
+        for (std::size_t word = 0; word < used; ++word) drawn[word] = random.next();
+        drawn[used - 1] &= mask;
+    } while (!less(drawn.data(), bound, words));
+    return drawn;
+}
+
+// The steps of every connected part of the graph.
+std::vector<std::vector<std::uint16_t>> connected_parts(const Poset& poset) {
+    std::vector<std::size_t> part(poset.length());
+    std::iota(part.begin(), part.end(), std::size_t{0});
+    const auto root = [&](std::size_t step) {
+        while (part[step] != step) step = part[step] = part[part[step]];
+        return step;
+    };
+    for (const auto& [before, after] : poset.edges()) part[root(before)] = root(after);
+    std::vector<std::vector<std::uint16_t>> parts(poset.length());
+    for (std::size_t step = 0; step < poset.length(); ++step) {
+        parts[root(step)].push_back(static_cast<std::uint16_t>(step));
+    }
+    std::erase_if(parts, [](const auto& steps) { return steps.empty(); });
+    return parts;
+}
+
+// Words that hold size!, and with it every number of sorts of so many steps.
+std::size_t words_for_sorts(std::size_t size) {
+    return words_for(static_cast<std::size_t>(std::lgamma(static_cast<double>(size) + 1) / std::log(2.0)) +
+                     2);
+}
+
+Downsets::Part count_part(const Poset& poset, std::vector<std::uint16_t> steps, std::size_t limit,
+                          std::size_t& total) {
+    const std::size_t size = steps.size();
+    const std::size_t set_words = words_for(size);
+    const std::size_t count_words = words_for_sorts(size);
+    Downsets::Part part{std::move(steps), set_words, count_words, {}, {}, {}};
+    part.after.resize(size * set_words);
+    std::vector<std::uint64_t> before(size * set_words);
+    for (std::size_t i = 0; i < size; ++i) {
+        for (std::size_t j = 0; j < size; ++j) {
+            if (poset.precedes(part.steps[i], part.steps[j])) {
+                flip(&part.after[i * set_words], j);
+                flip(&before[j * set_words], i);
+            }
+        }
+    }
+    part.sets.assign(size + 1, RowSet<std::uint64_t>(set_words));
+    part.ways.resize(size + 1);
+    std::vector<std::uint64_t> set(set_words, 0);
+    part.sets[0].insert(set.data());
+    part.ways[0].assign(count_words, 0);
+    part.ways[0][0] = 1;
+    for (std::size_t emitted = 0; emitted < size; ++emitted) {
+        auto& larger = part.sets[emitted + 1];
+        auto& ways = part.ways[emitted + 1];
+        for (std::size_t index = 0; index < part.sets[emitted].size(); ++index) {
+            std::copy_n(part.sets[emitted][index], set_words, set.begin());
+            for (std::size_t next = 0; next < size; ++next) {
+                const std::uint64_t* needed = &before[next * set_words];
+                const auto lacks = [&](std::size_t word) { return (needed[word] & ~set[word]) != 0; };
+                bool ready = !has(set.data(), next);
+                for (std::size_t word = 0; ready && word < set_words; ++word) ready = !lacks(word);
+                if (!ready) {
+                    continue;
+                }
+                flip(set.data(), next);
+                if (larger.insert(set.data())) {
+                    if (++total > limit) refuse("sets of steps that may have been emitted", limit);
+                    ways.resize(ways.size() + count_words, 0);
+                }
+                add(&ways[larger.find(set.data()) * count_words], &part.ways[emitted][index * count_words],
+                    count_words);
+                flip(set.data(), next);
+            }
+        }
+    }
+    return part;
+}
+
+// Unranks a number below the number of the part's sorts, from the last step to the first one.
+void unrank(const Downsets::Part& part, Number rank, std::uint16_t* out) {
+    const std::size_t size = part.steps.size();
+    std::vector<std::uint64_t> set(part.sets[size][0], part.sets[size][0] + part.set_words);
+    for (std::size_t emitted = size; emitted-- > 0;) {
+        for (std::size_t last = 0;; ++last) {
+            const std::uint64_t* after = &part.after[last * part.set_words];
+            bool free = has(set.data(), last);
+            for (std::size_t word = 0; free && word < part.set_words; ++word) {
+                free = (after[word] & set[word]) == 0;
+            }
+            if (!free) {
+                continue;
+            }
+            flip(set.data(), last);
+            const std::uint64_t* ways =
+                &part.ways[emitted][part.sets[emitted].find(set.data()) * part.count_words];
+            if (less(rank.data(), ways, part.count_words)) {
+                out[emitted] = part.steps[last];
+                break;
+            }
+            subtract(rank.data(), ways, part.count_words);
+            flip(set.data(), last);
+        }
+    }
+}
+
+}  // namespace
+
+void sample_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::int64_t* out,
+                  double* log_weights) {
+    const std::size_t length = poset.length();
+    const Covers covers(poset);
+    std::vector<std::uint16_t> sources;
+    for (std::size_t step = 0; step < length; ++step) {
+        if (covers.predecessors[step] == 0) {
+            sources.push_back(static_cast<std::uint16_t>(step));
+        }
+    }
+
+    std::vector<std::uint16_t> missing(length);    // predecessors that a step still waits for
+    std::vector<std::uint16_t> available(length);  // steps that wait for none
+    for (std::size_t i = 0; i < count; ++i) {
+        Philox random(seed, sorts_stream, i);
+        std::copy(covers.predecessors.begin(), covers.predecessors.end(), missing.begin());
+        std::copy(sources.begin(), sources.end(), available.begin());
+        std::size_t size = sources.size();
+        double log_weight = 0;
+        for (std::size_t j = 0; j < length; ++j) {
+            log_weight += log_weights == nullptr ? 0 : std::log(static_cast<double>(size));
+            const std::size_t choice = random.below(static_cast<std::uint32_t>(size));
+            const std::size_t step = available[choice];
+            available[choice] = available[--size];
+            *out++ = static_cast<std::int64_t>(step);
+            covers.for_each(step, [&](std::size_t next) {
+                if (--missing[next] == 0) {
+                    available[size++] = static_cast<std::uint16_t>(next);
+                }
+            });
+        }
+        if (log_weights != nullptr) {
+            log_weights[i] = log_weight;
+        }
+    }
+}
+
+std::vector<std::uint16_t> all_sorts(const Poset& poset, std::size_t limit) {
+    const std::size_t length = poset.length();
+    const Covers covers(poset);
+    auto missing = covers.predecessors;
+    std::vector<std::uint64_t> available(words_for(length), 0);
+    for (std::size_t step = 0; step < length; ++step) {
+        if (missing[step] == 0) flip(available.data(), step);
+    }
+    // The smallest step from `from` on that may come next, or L.
+    const auto next_available = [&](std::size_t from) {
+        while (from < length && !has(available.data(), from)) {
+            const std::uint64_t rest = available[from / 64] >> from % 64;
+            from = rest != 0 ? from + static_cast<std::size_t>(std::countr_zero(rest)) : (from / 64 + 1) * 64;
+        }
+        return std::min(from, length);
+    };
+    std::vector<std::uint16_t> sorts;
+    std::vector<std::uint16_t> emitted;
+    std::size_t from = 0;
+    while (true) {
+        const std::size_t step = next_available(from);
+        if (step < length) {
+            emitted.push_back(static_cast<std::uint16_t>(step));
+            flip(available.data(), step);
+            covers.for_each(step, [&](std::size_t next) {
+                if (--missing[next] == 0) flip(available.data(), next);
+            });
+            if (emitted.size() < length) {
+                from = 0;
+                continue;
+            }
+            if (sorts.size() / length == limit) refuse("topological sorts", limit);
+            sorts.insert(sorts.end(), emitted.begin(), emitted.end());
+        }
+        if (emitted.empty()) {
+            return sorts;
+        }
+        const std::size_t withdrawn = emitted.back();
+        emitted.pop_back();
+        covers.for_each(withdrawn, [&](std::size_t next) {
+            if (missing[next]++ == 0) flip(available.data(), next);
+        });
+        flip(available.data(), withdrawn);
+        from = withdrawn + 1;
+    }
+}
+
+template <class Step>
+std::vector<Step> sorts_near(const Poset& poset, const Step* sort, std::size_t distance, std::size_t limit) {
+    // Two sorts that differ in d pairs are d exchanges of neighbouring slots apart, through sorts only: in
+    // any sort some neighbours are in the other sequence than in the goal, and then no edge holds them.
+    const std::size_t length = poset.length();
+    RowSet<Step> found(length);
+    found.insert(sort);
+    std::vector<Step> row(length);
+    std::size_t begin = 0;
+    for (std::size_t away = 0; away < distance && begin < found.size(); ++away) {
+        const std::size_t end = found.size();
+        for (; begin < end; ++begin) {
+            std::copy_n(found[begin], length, row.begin());
+            for (std::size_t j = 0; j + 1 < length; ++j) {
+                if (poset.precedes(row[j], row[j + 1])) {
+                    continue;
+                }
+                std::swap(row[j], row[j + 1]);
+                if (found.insert(row.data()) && found.size() > limit) refuse("such sorts", limit);
+                std::swap(row[j], row[j + 1]);
+            }
+        }
+    }
+    return std::move(found).take();
+}
+
+template std::vector<std::uint8_t> sorts_near(const Poset&, const std::uint8_t*, std::size_t, std::size_t);
+template std::vector<std::uint16_t> sorts_near(const Poset&, const std::uint16_t*, std::size_t, std::size_t);
+
+void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::uint64_t moves,
+                std::int64_t* out) {
+    sample_sorts(poset, count, seed, out);
+    const std::size_t length = poset.length();
+    const auto ends = static_cast<std::uint32_t>(length + 1);
+    for (std::size_t i = 0; i < count && length > 1; ++i, out += length) {
+        Philox random(seed, walk_stream, i);
+        for (std::uint64_t move = 0; move < moves;) {
+            // Slots p - 1 and p with a probability in proportion to p (L - p), as often as three different
+            // numbers from 0..L have p in the middle.
+            std::uint32_t low = random.below(ends);
+            std::uint32_t middle = random.below(ends);
+            std::uint32_t high = random.below(ends);
+            if (low == middle || middle == high || low == high) {
+                continue;
+            }
+            if (low > middle) std::swap(low, middle);
+            if (middle > high) std::swap(middle, high);
+            middle = std::max(low, middle);
+            ++move;
+            const bool exchange = (random.next32() & 1) != 0;
+            std::int64_t& first = out[middle - 1];
+            std::int64_t& second = out[middle];
+            if (exchange &&
+                !poset.precedes(static_cast<std::size_t>(first), static_cast<std::size_t>(second))) {
+                std::swap(first, second);
+            }
+        }
+    }
+}
+
+Downsets::Downsets(const Poset& poset, std::size_t limit) : length_(poset.length()) {
+    std::size_t total = 0;
+    for (auto& steps : connected_parts(poset)) {
+        parts_.push_back(count_part(poset, std::move(steps), limit, total));
+    }
+}
+
+void Downsets::sample(std::size_t count, std::uint64_t seed, std::int64_t* out) const {
+    std::vector<std::uint16_t> sequences(length_);  // of the parts, one after the other
+    std::vector<std::size_t> next(parts_.size());
+    std::vector<std::size_t> left(parts_.size());
+    for (std::size_t i = 0; i < count; ++i) {
+        Philox random(seed, uniform_stream, i);
+        std::size_t start = 0;
+        for (std::size_t part = 0; part < parts_.size(); ++part) {
+            next[part] = start;
+            left[part] = parts_[part].steps.size();
+            unrank(parts_[part], draw_below(parts_[part].sorts(), parts_[part].count_words, random),
+                   &sequences[start]);
+            start += left[part];
+        }
+        // Every interleaving of the parts is as likely as any other.
+        for (std::size_t rest = length_; rest > 0; --rest) {
+            std::size_t ticket = random.below(static_cast<std::uint32_t>(rest));
+            std::size_t part = 0;
+            while (ticket >= left[part]) ticket -= left[part++];
+            --left[part];
+            *out++ = sequences[next[part]++];
+        }
+    }
+}
+
+}  // namespace pyorder

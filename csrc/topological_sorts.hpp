@@ -1,0 +1,63 @@
+// Topological sorts of a dependency graph: how many there are, all of them, random ones, and those near to
+// one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "permutation.hpp"
+#include "poset.hpp"
+#include "row_set.hpp"
+
+namespace pyorder {
+
+// Random topological sorts, each step drawn uniformly among those that may come next; row i depends on
+// (seed, i) only. `log_weights`, if given, takes the logarithm of one over each row's probability.
+void sample_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::int64_t* out,
+                  double* log_weights = nullptr);
+
+// All topological sorts in lexicographic sequence. Throws std::length_error when there are more than `limit`.
+std::vector<std::uint16_t> all_sorts(const Poset& poset, std::size_t limit);
+
+// The topological sorts that differ from `sort`, which is one, in the sequence of at most `distance` pairs of
+// steps: `sort` first, then by distance. Throws std::length_error when there are more than `limit`.
+template <class Step>
+std::vector<Step> sorts_near(const Poset& poset, const Step* sort, std::size_t distance, std::size_t limit);
+
+// Random topological sorts after `moves` moves each of the chain of Bubley and Dyer ("Faster random
+// generation of linear extensions", 1999), begun at the rows of sample_sorts; row i depends on (seed, i)
+// only.
+void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::uint64_t moves,
+                std::int64_t* out);
+
+// The sets of steps that may be what has been emitted so far, with the number of ways to get there, for every
+// connected part of a graph on its own. Numbers have a fixed count of 64-bit words, the least significant
+// first.
+class Downsets {
+  public:
+    // Throws std::length_error when there are more than `limit` sets.
+    Downsets(const Poset& poset, std::size_t limit);
+
+    struct Part {
+        std::vector<std::uint16_t> steps;
+        std::size_t set_words;
+        std::size_t count_words;
+        std::vector<std::uint64_t> after;  // for every step of the part, the set of those that follow it
+        std::vector<RowSet<std::uint64_t>> sets;       // by size
+        std::vector<std::vector<std::uint64_t>> ways;  // to each of them
+
+        const std::uint64_t* sorts() const { return ways.back().data(); }
+    };
+
+    const std::vector<Part>& parts() const { return parts_; }
+
+    // Topological sorts, all equally likely; row i depends on (seed, i) only.
+    void sample(std::size_t count, std::uint64_t seed, std::int64_t* out) const;
+
+  private:
+    std::size_t length_;
+    std::vector<Part> parts_;
+};
+
+}  // namespace pyorder
