@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pyorder.any_order import EXPLORER, AnyOrderDecoder
 from pyorder.execution import multiply_in, seeded
-from pyorder.kernels.reference import permuted_cross_entropy
 from pyorder.permutations import sample
 from pyorder.trainer import TrainingSettings, descend, make_optimiser
 
@@ -47,7 +47,6 @@ class Explorer:
         self,
         inputs: Tensor,
         targets: Tensor,
-        vocabulary_size: int,
         *,
         evidence_rows: int,
         precision: torch.dtype,
@@ -55,6 +54,7 @@ class Explorer:
     ) -> None:
         self.device = inputs.device
         self.length = targets.shape[1]
+        inputs, targets, vocabulary_size = only_used(inputs, targets)
         self.evidence_rows = min(evidence_rows, max(1, len(inputs) // 5))
         self.steps_done = 0
         self.settings = TrainingSettings.of(EXPLORER, precision, steps=None, batch_size=None, learning_rate=None)
@@ -62,8 +62,8 @@ class Explorer:
         self._generator = torch.Generator(self.device).manual_seed(int(self.rng.integers(2**62)))
         rows = torch.from_numpy(self.rng.permutation(len(inputs))).to(self.device)
         held, kept = rows[: self.evidence_rows], rows[self.evidence_rows :]
-        self._held = inputs[held].long(), targets[held].long()
-        self._train = inputs[kept].long(), targets[kept].long()
+        self._held = inputs[held], targets[held]
+        self._train = inputs[kept], targets[kept]
         self._queue = np.empty(0, np.int64)
         self.base = np.maximum(marginal_entropy(self._train[1], vocabulary_size), LEAST_ENTROPY)
         with seeded(int(self.rng.integers(2**62)), self.device):
@@ -77,13 +77,12 @@ class Explorer:
         size = self.settings.batch_size
         all_orders = torch.from_numpy(orders).to(self.device)
         rows = torch.from_numpy(self._next_rows(len(orders))).to(self.device)
-        own = torch.arange(size, device=self.device)
         self.module.train()
         for start in range(0, len(orders), size):
             order, row = all_orders[start : start + size], rows[start : start + size]
             with multiply_in(self.settings.precision, self.device):
-                logits = self.module(self._hide(inputs[row]), targets[row].gather(1, order), order)
-            loss = permuted_cross_entropy(logits, targets, order, own, row).mean()
+                logits = self.module(self._hide(inputs[row]), targets[row], order)
+            loss = step_losses(logits, targets[row]).mean()
             # A constant rate after the warm-up: how many rounds there will be is not known beforehand.
             rate = self.settings.learning_rate * min(1.0, (self.steps_done + 1) / (self.settings.warmup + 1))
             descend(self._optimiser, loss, rate)
@@ -100,11 +99,9 @@ class Explorer:
             part = slice(start, start + ROWS_AT_ONCE)
             order = torch.from_numpy(orders[part]).to(self.device)
             row = torch.from_numpy(rows[part]).to(self.device)
-            own = torch.arange(len(row), device=self.device)
             with torch.inference_mode(), multiply_in(self.settings.precision, self.device):
-                logits = self.module(inputs[row], targets[row].gather(1, order), order)
-                nats = permuted_cross_entropy(logits, targets, order, own, row)
-            np.put_along_axis(found[part], orders[part], nats.double().cpu().numpy(), axis=1)
+                logits = self.module(inputs[row], targets[row], order)
+                found[part] = step_losses(logits, targets[row]).double().cpu().numpy()
         return found
 
     def antithetic(self, samples: int) -> tuple[Orders, npt.NDArray[np.int64], Floats]:
@@ -133,6 +130,24 @@ class Explorer:
         rate = MOST_HIDDEN * draw[:, :1] * (draw[:, 1:] < HIDDEN_ROWS)
         hidden = torch.rand(inputs.shape, generator=self._generator, device=self.device) < rate
         return inputs.masked_fill(hidden, self.module.hidden)
+
+
+def only_used(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Number the tokens that occur from 0 on: a vocabulary can be declared much wider, and logits cost time.
+
+    Examples
+    --------
+    >>> only_used(torch.tensor([[7, 2]]), torch.tensor([[900]]))
+    (tensor([[1, 0]]), tensor([[2]]), 3)
+    """
+    used = torch.cat([inputs, targets], dim=1).flatten().bincount() > 0
+    number = used.cumsum(0) - 1
+    return number[inputs.long()], number[targets.long()], int(used.sum())
+
+
+def step_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, L, V) and tokens (B, L): (B, L) float32, nats."""
+    return F.cross_entropy(logits.transpose(1, 2).float(), targets, reduction="none")
 
 
 def marginal_entropy(tokens: Tensor, vocabulary_size: int) -> Floats:

@@ -262,7 +262,6 @@ class Laboratory:
         return Explorer(
             profiler.inputs,
             profiler.targets,
-            profiler.vocabulary_size,
             evidence_rows=samples,
             precision=profiler.training.precision,
             seed=self.seed,

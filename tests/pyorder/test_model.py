@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pyorder import model
-from pyorder.model import PRESETS, Decoder
+from pyorder.model import PRESETS, Decoder, attend
 
 TINY = replace(PRESETS["nano"], layers=2, heads=2, width=16, feed_forward=32)
 
@@ -101,3 +101,23 @@ def test_it_is_not_told_the_order():
 def test_impossible_presets_are_refused(change, name):
     with pytest.raises(ValueError, match=f"^{name}: "):
         replace(TINY, **change)
+
+
+def test_training_attention_has_the_gradients_of_masked_softmax():
+    """The mask is set unseen by autograd; in float64, against the fused attention that is told the mask."""
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.randn(2, 3, size, 4, generator=generator, dtype=torch.float64) for size in (5, 6, 6)]
+    bias = torch.randn(3, 5, 6, generator=generator, dtype=torch.float64)
+    visible = torch.rand(2, 1, 5, 6, generator=generator) < 0.5
+    visible[..., 0] = True
+    weight = torch.randn(2, 3, 5, 4, generator=generator, dtype=torch.float64)
+    ours = [part.clone().requires_grad_() for part in (*parts, bias)]
+    theirs = [part.clone().requires_grad_() for part in (*parts, bias)]
+    found = attend(*ours[:3], visible, 0.0, ours[3])
+    mask = theirs[3].expand(2, -1, -1, -1).masked_fill(~visible, -torch.inf)
+    wanted = torch.nn.functional.scaled_dot_product_attention(*theirs[:3], mask)
+    torch.testing.assert_close(found, wanted)
+    (found * weight).sum().backward()
+    (wanted * weight).sum().backward()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
