@@ -9,6 +9,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "delay_systems.hpp"
 #include "task_tables.hpp"
 
 namespace pyorder {
@@ -37,11 +38,15 @@ constexpr StepTable cubic_table = power_table(3);
 
 [[noreturn]] void refuse(const std::string& message) { throw std::invalid_argument(message); }
 
-void check_range(const std::string& what, std::int64_t value, Range allowed) {
-    if (value < allowed.low || value > allowed.high) {
-        refuse(what + " must be in [" + std::to_string(allowed.low) + ", " + std::to_string(allowed.high) +
-               "], got " + std::to_string(value));
+// Every step depends on the `reach` steps before it.
+std::vector<Dependency> chain_dependencies(std::size_t length, std::size_t reach) {
+    std::vector<Dependency> found;
+    for (std::size_t after = 1; after < length; ++after) {
+        for (std::size_t before = after - std::min(reach, after); before < after; ++before) {
+            found.push_back({before, after});
+        }
     }
+    return found;
 }
 
 // y_1 = x_1, y_i = max(x_i + y_{i-1}, 0).
@@ -60,6 +65,8 @@ class Relu final : public Task {
             target[i] = static_cast<std::int16_t>(y);
         }
     }
+
+    std::vector<Dependency> dependencies() const override { return chain_dependencies(length, 1); }
 };
 
 // y_1 = x_1, y_i = table[x_i + 9][y_{i-1} + 9].
@@ -78,6 +85,8 @@ class TableChain final : public Task {
             target[i] = static_cast<std::int16_t>(y);
         }
     }
+
+    std::vector<Dependency> dependencies() const override { return chain_dependencies(length, 1); }
 
   private:
     const StepTable& table_;
@@ -101,6 +110,8 @@ class Index final : public Task {
             target[i] = input[sum % length];
         }
     }
+
+    std::vector<Dependency> dependencies() const override { return chain_dependencies(length, d_); }
 
   private:
     std::size_t d_;
@@ -134,6 +145,9 @@ class Prod final : public Task {
         }
     }
 
+    // A digit is no function of other digits, but of sums that are no steps.
+    std::vector<Dependency> dependencies() const override { return {}; }
+
   private:
     std::uint64_t base_;
 };
@@ -157,21 +171,30 @@ std::unique_ptr<Task> make_prod(const std::string&, std::int64_t length, const P
     return std::make_unique<Prod>(length, parameters.at("base"));
 }
 
+template <class System>
+std::unique_ptr<Task> make_delay(const std::string& name, std::int64_t length, const Parameters& parameters) {
+    return std::make_unique<System>(name, length, parameters);
+}
+
 struct Entry {
     std::string name;
     Parameters defaults;
     Factory make;
 };
 
-const std::array<Entry, 8>& entries() {
-    static const std::array<Entry, 8> all{{{"relu", {}, make_relu},
-                                           {"square", {}, make_chain<square_table>},
-                                           {"cubic", {}, make_chain<cubic_table>},
-                                           {"sine", {}, make_chain<sine_table>},
-                                           {"triangle", {}, make_chain<triangle_table>},
-                                           {"mlp", {}, make_chain<mlp_table>},
-                                           {"index", {{"d", 2}}, make_index},
-                                           {"prod", {{"base", 10}}, make_prod}}};
+const std::array<Entry, 11>& entries() {
+    static const std::array<Entry, 11> all{
+        {{"relu", {}, make_relu},
+         {"square", {}, make_chain<square_table>},
+         {"cubic", {}, make_chain<cubic_table>},
+         {"sine", {}, make_chain<sine_table>},
+         {"triangle", {}, make_chain<triangle_table>},
+         {"mlp", {}, make_chain<mlp_table>},
+         {"index", {{"d", 2}}, make_index},
+         {"prod", {{"base", 10}}, make_prod},
+         {"delay_chain", {{"variables", 4}, {"delay", 1}, {"coupling", 1}}, make_delay<DelayChain>},
+         {"delay_ring", {{"variables", 4}, {"delays", 3}, {"coupling", 1}}, make_delay<DelayRing>},
+         {"delay_slow", {{"variables", 4}, {"delay", 3}, {"coupling", 1}}, make_delay<DelaySlow>}}};
     return all;
 }
 
@@ -209,6 +232,13 @@ std::uint64_t input_count(const Task& task) {
 }
 
 }  // namespace
+
+void check_range(const std::string& what, std::int64_t value, Range allowed) {
+    if (value < allowed.low || value > allowed.high) {
+        refuse(what + " must be in [" + std::to_string(allowed.low) + ", " + std::to_string(allowed.high) +
+               "], got " + std::to_string(value));
+    }
+}
 
 std::vector<std::string> task_names() {
     std::vector<std::string> names;

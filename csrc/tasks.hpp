@@ -22,6 +22,15 @@ struct Range {
 
 using Parameters = std::map<std::string, std::int64_t>;
 
+// Throws std::invalid_argument, which says what `what` must be, for a value outside of `allowed`.
+void check_range(const std::string& what, std::int64_t value, Range allowed);
+
+// The value of step `after` is computed from that of step `before`.
+struct Dependency {
+    std::size_t before;
+    std::size_t after;
+};
+
 // One task at one length: inputs are uniform and independent in input_range, targets follow from them.
 class Task {
   public:
@@ -36,6 +45,9 @@ class Task {
 
     // Writes the target (L values) of one input (X values within input_range).
     virtual void compute_row(const std::int16_t* input, std::int16_t* target) const = 0;
+
+    // What compute_row reads of the target itself; empty where that is no dependency graph of the steps.
+    virtual std::vector<Dependency> dependencies() const = 0;
 };
 
 std::vector<std::string> task_names();

@@ -11,13 +11,31 @@ triangle   y_i = round(9 (1 - abs((x_i + y_{i-1} + 5) mod 20 - 10) / 5)), a tria
 mlp        y_i = a fixed two-layer tanh network of (x_i, y_{i-1}), scaled and rounded to [-9, 9]      63 %
 index      y_i = x_p, p = (y_{i-1} + … + y_{i-d}) mod L, terms before y_1 left out
 prod       y = the digits of a·b, the least significant first
+delay_*    below
 =========  ====================================================================================  =========
 
 y_1 = x_1, except in prod. The x are uniform in [-9, 9]; for index in [0, L), with positions counted from 0;
 for prod they are the digits of a and then of b, floor(L/2) each, the most significant first, in a given base.
 *Ambiguous* is the share of (x_i, y_i), at the last step of L = 13, that leave y_{i-1} open: going backwards,
 such a step cannot be told from what was emitted before. relu, square, index and prod are those of Sato,
-Kawamoto and Kera (arXiv 2506.23875); the constants of the others are this project's own.
+Kawamoto and Kera (arXiv 2506.23875); the others are this project's own.
+
+**Delay systems** have several state variables, each a recurrence on delayed values of itself and of one other.
+Step t · variables + v is variable v at time t, both counted from 0; x_{v,t} stands at the same place of the input:
+
+    z_{v,t} = (x_{v,t}² + z_{v,t-a}² + coupling · z_{u,t-b}²) mod 19, as the residue in [-9, 9],
+
+where terms from before t = 0 are left out, and x is uniform in [-9, 9].
+
+===========  =====================================================  ==========================================
+name         a, u, b                                                parameters
+===========  =====================================================  ==========================================
+delay_chain  a = 1; u = v - 1, none for v = 0; b = delay            variables = 4, delay = 1, coupling = 1
+delay_ring   a = 1; u = v - 1, the last for v = 0; b = 1 + v mod    variables = 4, delays = 3, coupling = 1
+             delays
+delay_slow   v = 0 is slow, a = delay and no u, and drives the      variables = 4, delay = 3, coupling = 1
+             others: a = 1, u = 0, b = 1
+===========  =====================================================  ==========================================
 
 Row i of a stream depends on (task, seed, stream, i) only, whatever the number of rows and threads.
 """
@@ -49,6 +67,9 @@ _RECURRENCES = {
     "mlp": "y_i = fixed tanh network of (x_i, y_{i-1}), in [-9, 9]",
     "index": "y_i = x_p, p = (y_{i-1} + … + y_{i-d}) mod L",
     "prod": "y = digits of a·b, least significant first",
+    "delay_chain": "z_{v,t} = (x_{v,t}² + z_{v,t-1}² + c z_{v-1,t-delay}²) mod 19 in [-9, 9]",
+    "delay_ring": "z_{v,t} = (x_{v,t}² + z_{v,t-1}² + c z_{v-1,t-1-(v mod delays)}²) mod 19 in [-9, 9]",
+    "delay_slow": "z_{v,t} = (x_{v,t}² + z_{v,t-1}² + c z_{0,t-1}²) mod 19; z_{0,t} has z_{0,t-delay} only",
 }
 _MAX_VALUE = 2**15 - 1  # data is int16
 
@@ -64,7 +85,7 @@ class Task:
     input_length : int
         Values of an input, X.
     parameters : dict of str to int
-        ``d`` of index, ``base`` of prod; empty for the others.
+        ``d`` of index, ``base`` of prod, those of the delay systems; empty for the others.
     recurrence : str
         The recurrence in one line; the documentation of this module has it in full.
     vocabulary : (V,) int64
@@ -72,8 +93,8 @@ class Task:
     space_size : int
         The number of distinct inputs.
     dependencies : tuple of (int, int), or None
-        The pairs (p, i) of steps, counted from 0, where y_i is computed from y_p. Step 0 is left out as p: it
-        is a copy of x_1, which the input tells already. None for prod, whose steps are sums of products.
+        The pairs (p, i) of steps, counted from 0, where y_i is computed from y_p. Steps that are computed from
+        the input alone are left out as p. None for prod, whose steps are sums of products.
     """
 
     def __init__(self, core: _core.tasks.Task) -> None:
@@ -90,12 +111,39 @@ class Task:
         self.vocabulary.flags.writeable = False
         self.dependencies: tuple[tuple[int, int], ...] | None = None
         if self.name != "prod":
-            d = self.parameters.get("d", 1)
-            self.dependencies = tuple((p, i) for i in range(2, self.length) for p in range(max(1, i - d), i))
+            told = core.dependencies
+            computed = {i for _, i in told}
+            self.dependencies = tuple((p, i) for i, p in sorted((i, p) for p, i in told) if p in computed)
 
     def __repr__(self) -> str:
         parameters = "".join(f", {name}={value}" for name, value in self.parameters.items())
         return f"make_task({self.name!r}, length={self.length}{parameters})"
+
+    def designed_orders(self) -> dict[str, NDArray[np.int64]]:
+        """Return the orders that a person would choose, by name; every one satisfies the dependencies.
+
+        ``forward`` is the order of the recurrence, which for delay systems runs time by time. They also have
+        ``wavefront``, every step as soon as its dependencies allow, and ``variable by variable`` where that is
+        possible.
+
+        Examples
+        --------
+        >>> for name, order in make_task("delay_chain", length=6, variables=2).designed_orders().items():
+        ...     print(name, order)
+        forward [0 1 2 3 4 5]
+        wavefront [0 1 2 3 4 5]
+        variable by variable [0 2 4 1 3 5]
+        """
+        orders = {"forward": np.arange(self.length)}
+        if self.name.startswith("delay_"):
+            level = [0] * self.length
+            for before, after in sorted(self._core.dependencies, key=lambda pair: pair[1]):
+                level[after] = max(level[after], level[before] + 1)
+            orders["wavefront"] = np.argsort(level, kind="stable")
+            by_variable = orders["forward"].reshape(-1, self.parameters["variables"]).T.flatten()
+            if satisfied_dependencies(by_variable, self.dependencies or ()) == 1:
+                orders["variable by variable"] = by_variable
+        return orders
 
     def compute(self, inputs: ArrayLike) -> NDArray[np.int16]:
         """Return the targets (N, L) of the given inputs, (N, X) integers.
@@ -212,8 +260,8 @@ def task_names() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> task_names()
-    ('relu', 'square', 'cubic', 'sine', 'triangle', 'mlp', 'index', 'prod')
+    >>> task_names()  # doctest: +ELLIPSIS
+    ('relu', 'square', 'cubic', 'sine', 'triangle', 'mlp', 'index', 'prod', 'delay_chain', 'delay_ring', ...)
     """
     return tuple(_core.tasks.task_names())
 
@@ -222,7 +270,8 @@ def make_task(name: str, length: SupportsIndex, **parameters: SupportsIndex) -> 
     """Return a task of L = ``length`` steps.
 
     ``index`` takes ``d`` (2 unless given; 1 to L), the number of earlier steps that are added up;
-    ``prod`` takes ``base`` (10 unless given).
+    ``prod`` takes ``base`` (10 unless given). The delay systems take ``variables`` (their length is variables
+    times time steps), ``delay`` (``delays`` for delay_ring) and ``coupling``.
 
     Raises
     ------

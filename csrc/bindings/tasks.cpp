@@ -97,6 +97,14 @@ void register_tasks(py::module_ module) {
         .def_property_readonly(
             "target_range",
             [](const Task& task) { return std::pair(task.target_range.low, task.target_range.high); })
+        .def_property_readonly("dependencies",
+                               [](const Task& task) {
+                                   std::vector<std::pair<std::size_t, std::size_t>> pairs;
+                                   for (const auto& [before, after] : task.dependencies()) {
+                                       pairs.emplace_back(before, after);
+                                   }
+                                   return pairs;
+                               })
         .def("generate", &generate_rows, "rows"_a, "seed"_a, "stream"_a, "threads"_a)
         .def("generate_unseen", &generate_unseen_rows, "rows"_a, "seed"_a, "stream"_a, "seen"_a, "threads"_a)
         .def("compute", &compute_rows, "inputs"_a, "threads"_a);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyorder.cli import _options as options
 
-SHOWN_LENGTH = 4
+SHOWN_LENGTHS = {"delay": 12}  # three time steps; the others show 4
 
 
 def command(as_json: options.Json = False) -> None:
@@ -12,7 +12,7 @@ def command(as_json: options.Json = False) -> None:
     from pyorder.cli._terminal import print_json, print_table
     from pyorder.tasks import make_task, task_names
 
-    made = [make_task(name, length=SHOWN_LENGTH) for name in task_names()]
+    made = [make_task(name, length=SHOWN_LENGTHS.get(name.partition("_")[0], 4)) for name in task_names()]
     if as_json:
         listed = [
             {
@@ -29,5 +29,5 @@ def command(as_json: options.Json = False) -> None:
     for task in made:
         pairs = "unknown" if task.dependencies is None else " ".join(f"{p}→{i}" for p, i in task.dependencies)
         parameters = " ".join(f"{key}={value}" for key, value in task.parameters.items())
-        rows.append([task.name, parameters or "-", task.recurrence, pairs])
-    print_table(["task", "parameters", "recurrence", f"dependencies at length {SHOWN_LENGTH}"], rows)
+        rows.append([task.name, parameters or "-", task.recurrence, f"L = {task.length}: {pairs}"])
+    print_table(["task", "parameters", "recurrence", "dependencies"], rows)

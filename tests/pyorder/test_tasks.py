@@ -178,17 +178,17 @@ def test_relu_declares_the_largest_sum():
 
 @pytest.mark.parametrize("name", task_names())
 def test_inputs_are_uniform(name):
-    inputs = make_task(name, length=10).generate(20_000, seed=11).inputs
+    inputs = make_task(name, length=12).generate(20_000, seed=11).inputs
     counts = np.unique(inputs, return_counts=True)[1]
     expected = inputs.size / counts.size
-    assert counts.size == {"index": 10, "prod": 10}.get(name, 19)
+    assert counts.size == {"index": 12, "prod": 10}.get(name, 19)
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
-    assert np.abs(np.corrcoef(inputs.T) - np.eye(10)).max() < 0.04
+    assert np.abs(np.corrcoef(inputs.T) - np.eye(12)).max() < 0.04
 
 
 @pytest.mark.parametrize("name", task_names())
 def test_rows_depend_on_their_number_only(name):
-    task = make_task(name, length=9)
+    task = make_task(name, length=12)
     whole = task.generate(3000, seed=4, stream=2, threads=1)
     for rows, threads in [(3000, 2), (3000, 7), (3000, 0), (1, 1), (777, 3)]:
         part = task.generate(rows, seed=4, stream=2, threads=threads)
@@ -206,7 +206,7 @@ def test_inputs_are_the_bounded_numbers_of_their_row():
 
 @pytest.mark.parametrize("name", task_names())
 def test_compute_gives_the_generated_targets(name):
-    task = make_task(name, length=9)
+    task = make_task(name, length=12)
     data = task.generate(700, seed=4)
     for dtype in (np.int8, np.int64, ">i4"):
         assert np.array_equal(task.compute(data.inputs.astype(dtype)), data.targets)
@@ -375,7 +375,7 @@ def test_the_core_refuses_what_would_read_outside_its_tables():
 
 def test_every_name_makes_a_task_with_its_recurrence():
     for name in task_names():
-        task = make_task(name, length=6)
+        task = make_task(name, length=8)
         assert task.name == name
         assert "\n" not in task.recurrence
         assert eval(repr(task)).parameters == task.parameters
