@@ -1,15 +1,17 @@
 #include "delay_systems.hpp"
 
+#include <cstdlib>
 #include <stdexcept>
 
 namespace pyorder {
 namespace {
 
-constexpr int modulus = 19;
+constexpr int most = 9;
 
-int residue(int number) {
-    const int rest = number % modulus;  // number >= 0
-    return rest > modulus / 2 ? rest - modulus : rest;
+// A triangle wave of period 4 * most, which is the number itself from -most to most.
+int reflect(int number) {
+    const int phase = ((number - most) % (4 * most) + 4 * most) % (4 * most);
+    return std::abs(phase - 2 * most) - most;
 }
 
 }  // namespace
@@ -24,8 +26,8 @@ DelaySystem::DelaySystem(const std::string& name, std::int64_t length, const Par
         throw std::invalid_argument("length of " + name + " must be a multiple of its " +
                                     std::to_string(variables_) + " variables, got " + std::to_string(length));
     }
-    check_range("coupling of " + name, coupling_, {1, modulus - 1});
-    input_range = target_range = {-9, 9};
+    check_range("coupling of " + name, coupling_, {1, most});
+    input_range = target_range = {-most, most};
 }
 
 void DelaySystem::add_term(std::int64_t to, std::int64_t at, std::int64_t variable, std::int64_t time,
@@ -38,9 +40,9 @@ void DelaySystem::add_term(std::int64_t to, std::int64_t at, std::int64_t variab
 
 void DelaySystem::compute_row(const std::int16_t* input, std::int16_t* target) const {
     for (std::size_t step = 0; step < length; ++step) {
-        int sum = input[step] * input[step];
-        for (const auto& [from, weight] : terms_[step]) sum += weight * target[from] * target[from];
-        target[step] = static_cast<std::int16_t>(residue(sum));
+        int sum = input[step];
+        for (const auto& [from, weight] : terms_[step]) sum += weight * std::abs(target[from]);
+        target[step] = static_cast<std::int16_t>(reflect(sum));
     }
 }
 

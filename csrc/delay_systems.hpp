@@ -3,9 +3,10 @@
 // A target lists the values z_{v,t} of all variables v at time step 0, then at time step 1, and so on: step
 // t * variables + v, and x_{v,t} stands at the same place of the input. Both are in [-9, 9]:
 //
-//     z_{v,t} = (x_{v,t}^2 + z_{v,t-a}^2 + coupling * z_{u,t-b}^2) mod 19, as the residue in [-9, 9],
+//     z_{v,t} = F(x_{v,t} + |z_{v,t-a}| + coupling * |z_{u,t-b}|),
 //
-// where terms from before the first time step are left out. The systems differ in u, a and b.
+// where F reflects at -9 and 9 until the number lies between, and terms from before the first time step are
+// left out. The systems differ in u, a and b.
 #pragma once
 
 #include <cstddef>
@@ -22,13 +23,14 @@ class DelaySystem : public Task {
     std::vector<Dependency> dependencies() const override;
 
   protected:
-    // Throws std::invalid_argument unless the length is a multiple of the variables, and the coupling in 1..18.
+    // Throws std::invalid_argument unless the length is a multiple of the variables, and the coupling
+    // in 1..9.
     DelaySystem(const std::string& name, std::int64_t length, const Parameters& parameters);
 
     std::int64_t variables() const { return variables_; }
     std::int64_t times() const { return static_cast<std::int64_t>(terms_.size()) / variables_; }
 
-    // Adds weight * z_{variable,time}^2 to z_{to,at}, unless time is negative.
+    // Adds weight * |z_{variable,time}| to z_{to,at}, unless time is negative.
     void add_term(std::int64_t to, std::int64_t at, std::int64_t variable, std::int64_t time,
                   std::int64_t weight);
 

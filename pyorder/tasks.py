@@ -23,9 +23,10 @@ Kawamoto and Kera (arXiv 2506.23875); the others are this project's own.
 **Delay systems** have several state variables, each a recurrence on delayed values of itself and of one other.
 Step t · variables + v is variable v at time t, both counted from 0; x_{v,t} stands at the same place of the input:
 
-    z_{v,t} = (x_{v,t}² + z_{v,t-a}² + coupling · z_{u,t-b}²) mod 19, as the residue in [-9, 9],
+    z_{v,t} = F(x_{v,t} + |z_{v,t-a}| + coupling · |z_{u,t-b}|),
 
-where terms from before t = 0 are left out, and x is uniform in [-9, 9].
+where F reflects at -9 and 9 until the number lies between, and terms from before t = 0 are left out. The x are
+uniform in [-9, 9].
 
 ===========  =====================================================  ==========================================
 name         a, u, b                                                parameters
@@ -67,9 +68,9 @@ _RECURRENCES = {
     "mlp": "y_i = fixed tanh network of (x_i, y_{i-1}), in [-9, 9]",
     "index": "y_i = x_p, p = (y_{i-1} + … + y_{i-d}) mod L",
     "prod": "y = digits of a·b, least significant first",
-    "delay_chain": "z_{v,t} = (x_{v,t}² + z_{v,t-1}² + c z_{v-1,t-delay}²) mod 19 in [-9, 9]",
-    "delay_ring": "z_{v,t} = (x_{v,t}² + z_{v,t-1}² + c z_{v-1,t-1-(v mod delays)}²) mod 19 in [-9, 9]",
-    "delay_slow": "z_{v,t} = (x_{v,t}² + z_{v,t-1}² + c z_{0,t-1}²) mod 19; z_{0,t} has z_{0,t-delay} only",
+    "delay_chain": "z_{v,t} = x_{v,t} + |z_{v,t-1}| + c |z_{v-1,t-delay}|, reflected at -9 and 9",
+    "delay_ring": "z_{v,t} = x_{v,t} + |z_{v,t-1}| + c |z_{v-1,t-1-(v mod delays)}|, reflected at -9 and 9",
+    "delay_slow": "z_{v,t} = x_{v,t} + |z_{v,t-1}| + c |z_{0,t-1}|, reflected; for v = 0 only |z_{0,t-delay}|",
 }
 _MAX_VALUE = 2**15 - 1  # data is int16
 
