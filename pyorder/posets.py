@@ -315,6 +315,16 @@ class Poset:
         sorts: NDArray[np.bool_] = self.satisfied(orders) == 1
         return sorts
 
+    def renamed(self, steps: ArrayLike) -> Poset:
+        """Return the graph with step s called ``steps[s]``.
+
+        Examples
+        --------
+        >>> Poset(3, [[0, 1]]).renamed([2, 0, 1])
+        Poset(3, [[2, 0]])
+        """
+        return Poset(self.length, check_order(steps, self.length, name="steps")[self.edges])
+
     def copy(self) -> Poset:
         """Return an independent copy.
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pyorder.dataset import Dataset
 from pyorder.permutations import check_order, check_orders
+from pyorder.posets import Poset
 from pyorder.runs import load_run
 from pyorder.safetensors import read_safetensors
 from pyorder.tasks import Task, make_task, satisfied_dependencies
@@ -193,6 +194,25 @@ def parse_order(text: str, length: int, seed: int) -> Orders:
                 f"--order: {text!r} is none of steps like 0,2,1, forward, reverse, random, @RUN_FOLDER"
             ) from None
     return check_order(np.array(order, np.int64), length, name="--order")
+
+
+def read_constraints(text: str, length: int, task: Task | None) -> Poset:
+    """Read the graph that --constraints asks for: a file of edges, a run's, or the task's own."""
+    edges: Any
+    with naming("--constraints"):
+        if text == "task":
+            if task is None or task.dependencies is None:
+                raise ValueError("'task' given, but the data is of no task that knows its dependencies")
+            edges = task.dependencies
+        elif text.startswith("@"):
+            result = load_run(text[1:], name="run").result
+            exploration = result.get("search", result).get("exploration")
+            if exploration is None:
+                raise ValueError(f"the run in {text[1:]!r} tells no dependencies")
+            edges = [(edge["before"], edge["after"]) for edge in exploration["dependencies"]]
+        else:
+            edges = json.loads(Path(text).read_text("utf-8"))
+        return Poset(length, edges)
 
 
 def random_order(length: int, seed: int) -> Orders:

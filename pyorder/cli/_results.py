@@ -24,12 +24,14 @@ def data_text(data: Mapping[str, Any]) -> str:
 def print_search(search: Mapping[str, Any]) -> None:
     """Print what a search found and what it cost."""
     options = " ".join(f"{key}={value}" for key, value in search["options"].items() if value is not None)
+    constraints = search.get("constraints")
     print_facts(
         {
             "order": order_text(search["order"]),
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
             "converged": "yes" if search["converged"] else "no",
             "knew the data's order": "yes" if search["uses_data_order"] else "no",
+            "constraints": "none" if constraints is None else f"{len(constraints)} dependencies, all satisfied",
             "profiling runs": f"{search['runs']}, with {search['candidates_profiled']:,} candidates",
             "training steps": f"{search['training_steps']:,}",
             "rows scored": f"{search['rows_scored']:,}",

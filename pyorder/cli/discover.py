@@ -11,6 +11,7 @@ from pyorder.cli import _options as options
 if TYPE_CHECKING:
     from pyorder.dataset import Dataset
     from pyorder.model import Build
+    from pyorder.posets import Poset
     from pyorder.search import Strategy
 
 
@@ -34,6 +35,15 @@ def command(
         typer.Option(
             help="Option of the strategy, such as depth=5; can be repeated.",
             metavar="KEY=VALUE",
+            rich_help_panel="Search",
+        ),
+    ] = None,
+    constraints: Annotated[
+        str | None,
+        typer.Option(
+            help="Search topological sorts of a dependency graph only: a JSON file of edges "
+            "[[before, after], ...], @RUN_FOLDER for the graph that a search found, or task for the task's own.",
+            metavar="FILE|@RUN|task",
             rich_help_panel="Search",
         ),
     ] = None,
@@ -70,11 +80,13 @@ def command(
         parse_model,
         parse_pairs,
         random_order,
+        read_constraints,
         satisfied,
     )
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import data_text, print_fits, print_search
     from pyorder.cli._terminal import print_json, show_progress
+    from pyorder.posets import Poset
     from pyorder.runs import check_run_dir, load_run, write_json, write_run
     from pyorder.search import Budget, discover
     from pyorder.training import fit
@@ -88,7 +100,10 @@ def command(
         files={"validation": validation_data, "test": test_data},
         seed=seed,
     )
-    searching = _make_strategy(strategy, train.target_length, parse_pairs(option, "--option"))
+    made_by = find_task(train)
+    graph = None if constraints is None else read_constraints(constraints, train.target_length, made_by)
+    allowed = graph or Poset(train.target_length)
+    searching = _make_strategy(strategy, allowed, parse_pairs(option, "--option"))
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
     final = parse_model(fit_model, "--fit-model")
     _check_final_training(train, test, final)
@@ -103,6 +118,7 @@ def command(
             train.reorder(shuffle),
             validation=validation.reorder(shuffle),
             strategy=searching,
+            constraints=None if graph is None else graph.renamed(np.argsort(shuffle)),
             model=parse_model(model),
             steps=steps,
             batch_size=batch_size,
@@ -114,7 +130,6 @@ def command(
             device=device,
             progress=progress,
         ).renamed(shuffle)
-    made_by = find_task(train)
     result: dict[str, Any] = {
         "data": describe_data(made_by, train=train, validation=validation, test=test),
         "order": found.order,
@@ -160,12 +175,12 @@ def command(
             print(f"saved in {out}")
 
 
-def _make_strategy(name: str, length: int, given: dict[str, Any]) -> Strategy:
+def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Strategy:
     from pyorder.search import make_strategy
 
     try:
-        made = make_strategy(name, length, **given)
-        made.pools(length)  # takes every number that the strategy will use
+        made = make_strategy(name, constraints.length, **given)
+        made.pools(constraints)  # takes every number that the strategy will use
     except TypeError as error:
         values = " ".join(f"{key}={value}" for key, value in given.items())
         raise ValueError(f"--option: {values}: {error}") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.any_order import EXPLORER
+from pyorder.posets import Poset
 from pyorder.profiling import Profiler
 from pyorder.runs import RunDir, check_run_dir
 from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
@@ -80,6 +81,7 @@ def discover(
     *,
     validation: Dataset,
     strategy: str | Strategy = "auto",
+    constraints: Poset | None = None,
     model: str | Preset | Build | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
@@ -99,6 +101,9 @@ def discover(
     train, validation : Datasets; models train on the first, orders are ranked on the second. Report success on
         rows that are in neither.
     strategy : a name from `strategy_names`, "auto", or a `Strategy` with options of your own
+    constraints : a dependency graph of the target's steps that is known beforehand, such as
+        ``Poset(task.length, task.dependencies)`` or an earlier ``found.graph``; only its topological sorts are
+        candidates
     model, steps, batch_size, learning_rate, precision, device : of each profiling run, as in `profile`
     budget : the most to spend; the search then ends with the best order so far, ``converged`` False
     seed : of the search and of every run in it
@@ -127,7 +132,12 @@ def discover(
         strategy = make_strategy(strategy, train.target_length)
     elif not isinstance(strategy, Strategy):
         raise TypeError(f"strategy: a name or a Strategy is needed, {type(strategy).__name__} given")
-    pools = strategy.pools(train.target_length)
+    if constraints is not None and not isinstance(constraints, Poset):
+        raise TypeError(f"constraints: a Poset is needed, {type(constraints).__name__} given")
+    graph = Poset(train.target_length) if constraints is None else constraints.copy()
+    if graph.length != train.target_length:
+        raise ValueError(f"constraints: a graph of {graph.length} steps given, the data has {train.target_length}")
+    pools = strategy.pools(graph)
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
     profiler = Profiler(
@@ -142,6 +152,7 @@ def discover(
     )
     laboratory = Laboratory(
         profiler,
+        constraints=graph,
         seed=seed,
         seeds=seeds,
         budget=budget or Budget(),
@@ -169,6 +180,7 @@ def discover(
         seconds=laboratory.seconds,
         seed=seed,
         exploration=laboratory.exploration,
+        constraints=None if constraints is None else graph,
         settings={
             **profiler.settings,
             "explorer": None if laboratory.exploration is None else asdict(EXPLORER),

@@ -19,9 +19,12 @@ import numpy.typing as npt
 
 from pyorder.dependencies import Dependency, Exploration
 from pyorder.exploration import Explorer
+from pyorder.permutations import sample
+from pyorder.posets import Poset
 from pyorder.profiling import Cost, Orders, Profile, Profiler
 from pyorder.progress import Progress, Report
 from pyorder.runs import RunDir, StageRecord, make_run_dir, plain, write_history, write_precedence, write_run
+from pyorder.search._sorts import count_up_to, draw_sorts
 
 
 class BudgetSpentError(Exception):
@@ -95,6 +98,7 @@ class Discovery:
     seed : of the search
     settings : how each profiling run was run, and the budget
     exploration : the dependency graph and its evidence, where the strategy looks for one
+    constraints : what the search was told: only topological sorts of this graph were candidates
     """
 
     order: Orders
@@ -108,11 +112,19 @@ class Discovery:
     seed: int
     settings: dict[str, Any]
     exploration: Exploration | None = None
+    constraints: Poset | None = None
 
     @property
     def dependencies(self) -> tuple[Dependency, ...] | None:
         """Edges of the reduced dependency graph, by step; None where the strategy looks for no graph."""
         return None if self.exploration is None else self.exploration.dependencies
+
+    @property
+    def graph(self) -> Poset | None:
+        """The dependency graph found; None where the strategy looks for none."""
+        if self.dependencies is None:
+            return None
+        return Poset(len(self.order), [(edge.before, edge.after) for edge in self.dependencies])
 
     @property
     def runs(self) -> int:
@@ -142,8 +154,14 @@ class Discovery:
             for stage in self.history
         )
         exploration = None if self.exploration is None else self.exploration.renamed(steps)
-        settings = {**self.settings, "data": _before_reordering(self.settings["data"], steps)}
-        return replace(self, order=steps[self.order], history=history, exploration=exploration, settings=settings)
+        return replace(
+            self,
+            order=steps[self.order],
+            history=history,
+            exploration=exploration,
+            constraints=None if self.constraints is None else self.constraints.renamed(steps),
+            settings={**self.settings, "data": _before_reordering(self.settings["data"], steps)},
+        )
 
     def summary(self) -> dict[str, Any]:
         """What the search found and what it cost, in values of JSON."""
@@ -153,6 +171,7 @@ class Discovery:
             "options": plain(self.options),
             "converged": self.converged,
             "uses_data_order": self.uses_data_order,
+            "constraints": None if self.constraints is None else self.constraints.edges.tolist(),
             "runs": self.runs,
             "candidates_profiled": self.candidates_profiled,
             "training_steps": self.cost.training_steps,
@@ -208,6 +227,7 @@ class Laboratory:
     Attributes
     ----------
     length : number of steps of an order
+    constraints : the graph whose sorts are searched; one without edges allows every order
     seed : of the search; strategies draw from ``rng``, never from a global generator
     history : the runs so far
     exploration : what a strategy that explores has found
@@ -218,6 +238,7 @@ class Laboratory:
         self,
         profiler: Profiler,
         *,
+        constraints: Poset,
         seed: int,
         seeds: int,
         budget: Budget,
@@ -225,6 +246,7 @@ class Laboratory:
         progress: Report | None,
     ) -> None:
         self.length = profiler.length
+        self.constraints = constraints
         self.seed = seed
         self.rng = np.random.default_rng([seed, 2])
         self.history: list[Stage] = []
@@ -255,6 +277,17 @@ class Laboratory:
         allowed = self._budget.allows(before_last + self.run_cost(pools[-1]), start)
         self.curtailed |= not allowed
         return allowed
+
+    def draw(self, count: int) -> Orders:
+        """Draw distinct orders that the constraints allow, uniformly at random; fewer where there are fewer."""
+        if len(self.constraints.edges):
+            return draw_sorts(self.constraints, count, self.rng)
+        count = count_up_to(self.constraints, count)
+        return sample(self.length, count, seed=self.seed, distinct=True)
+
+    def allowed(self, orders: Orders) -> Orders:
+        """Those of the orders (T, L) that the constraints allow."""
+        return orders[self.constraints.is_sort(orders)]
 
     def explorer(self, samples: int) -> Explorer:
         """Make an any-order model on the training rows, some of which it sets apart as evidence."""
@@ -331,13 +364,15 @@ class Strategy(ABC):
         return False
 
     @abstractmethod
-    def pools(self, length: int) -> list[int]:
+    def pools(self, constraints: Poset) -> list[int]:
         """Number of candidates in each profiling run to come, at most; for estimates of the time left.
+
+        Searched are the topological sorts of ``constraints``: all L! orders where it has no edges.
 
         Raises
         ------
         ValueError
-            If the strategy cannot search orders of this length.
+            If the strategy cannot search orders of this length, or so many.
         """
 
     def exploration_cost(self) -> Cost:

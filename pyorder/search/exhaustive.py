@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder._checks import check_integer
-from pyorder.permutations import lexicographic
+from pyorder.posets import Poset
 from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._sorts import count_up_to
 
 LONGEST = 7
+MOST = math.factorial(LONGEST)
 
 
 @dataclass(frozen=True)
 class Exhaustive(Strategy):
-    """Profile all L! orders together, then the best of them once more among themselves; for L up to 7.
+    """Profile all orders together, then the best of them once more among themselves; for L! up to 7!.
 
     The second, smaller run is what decides: the fewer orders share the model, the more it learns of each.
 
@@ -28,7 +30,7 @@ class Exhaustive(Strategy):
 
     Examples
     --------
-    >>> Exhaustive().pools(5)
+    >>> Exhaustive().pools(Poset(5))
     [120, 32]
     """
 
@@ -39,18 +41,23 @@ class Exhaustive(Strategy):
         """Refuse options out of range."""
         check_integer(self.finalists, "finalists", 1)
 
-    def pools(self, length: int) -> list[int]:
-        """One run of L! candidates, one of the finalists."""
-        if length > LONGEST:
-            raise ValueError(f"strategy: 'exhaustive' searches at most {LONGEST} steps, the data has {length}")
-        finalists = min(self.finalists, math.factorial(length))
-        return [math.factorial(length)] + ([finalists] if finalists > 1 else [])
+    def pools(self, constraints: Poset) -> list[int]:
+        """One run of all orders, one of the finalists."""
+        orders = count_up_to(constraints, MOST + 1)
+        if orders > MOST:
+            told = "; the constraints allow more" if len(constraints.edges) else ""
+            raise ValueError(
+                f"strategy: 'exhaustive' searches at most {MOST:,} orders, all of {LONGEST} steps; the data has "
+                f"{constraints.length}{told}"
+            )
+        finalists = min(self.finalists, orders)
+        return [orders] + ([finalists] if finalists > 1 else [])
 
     def search(self, laboratory: Laboratory) -> npt.NDArray[np.int64]:
         """Find the order of lowest loss."""
-        orders = lexicographic(laboratory.length)
         # Places in the pool are drawn at random, so that being the first order in the alphabet means nothing.
-        result = laboratory.profile(laboratory.rng.permutation(orders), "all orders")
+        orders = laboratory.rng.permutation(laboratory.constraints.sorts())
+        result = laboratory.profile(orders, "all orders")
         if self.finalists > 1:
             result = laboratory.profile(result.orders[result.ranking[: self.finalists]], "finalists")
         return result.best

@@ -26,8 +26,10 @@ import numpy.typing as npt
 
 from pyorder import moves
 from pyorder._checks import check_integer
-from pyorder.permutations import check_orders, sample
+from pyorder.permutations import check_orders
+from pyorder.posets import Poset
 from pyorder.search._base import Laboratory, Strategy, check_flag
+from pyorder.search._sorts import count_up_to, distinct
 
 Orders = npt.NDArray[np.int64]
 INITIALISATIONS = ("Pr", "Pg", "Pf", "Pb")
@@ -50,7 +52,7 @@ class Hierarchical(Strategy):
 
     Examples
     --------
-    >>> Hierarchical(local=False).pools(8)
+    >>> Hierarchical(local=False).pools(Poset(8))
     [120, 120, 120, 120, 2]
     """
 
@@ -89,10 +91,11 @@ class Hierarchical(Strategy):
             raise ValueError(f"depth: {depth} given, orders of {length} steps have at most {length} blocks")
         return depth
 
-    def pools(self, length: int) -> list[int]:
+    def pools(self, constraints: Poset) -> list[int]:
         """K runs of (K + 1)! candidates, one of two, then two for every block size."""
+        length = constraints.length
         depth = self.resolved_depth(length)
-        sizes = [min(math.factorial(depth + 1), math.factorial(min(length, 20)))] * depth
+        sizes = [count_up_to(constraints, math.factorial(depth + 1))] * depth
         if not isinstance(self.initialisation, str):
             sizes[0] = len(check_orders(self.initialisation, length, name="initialisation"))
         sizes += [2] if self.direction else []
@@ -106,15 +109,17 @@ class Hierarchical(Strategy):
         """Run both stages."""
         depth = self.resolved_depth(laboratory.length)
         total = math.factorial(depth + 1)
-        candidates = self.initial_candidates(laboratory, total)
+        candidates = laboratory.allowed(self.initial_candidates(laboratory, total))
+        if not len(candidates):
+            raise ValueError("initialisation: the constraints allow none of its orders")
         for blocks in range(1, depth + 1):
-            pool = moves.block_rearrangements(candidates, blocks)
+            pool = laboratory.allowed(moves.block_rearrangements(candidates, blocks))
             result = laboratory.profile(pool, f"global {blocks} of {depth}")
             candidates = result.orders[result.ranking[: total // math.factorial(blocks + 1)]]
         order: Orders = candidates[0]
         if self.direction:
             both = laboratory.rng.permutation(np.stack([order, order[::-1]]))
-            order = laboratory.profile(both, "direction").best
+            order = self.step(order, both, "direction", laboratory)
         return self.refine(order, laboratory) if self.local else order
 
     def refine(self, order: Orders, laboratory: Laboratory) -> Orders:
@@ -122,10 +127,15 @@ class Hierarchical(Strategy):
         for size in range(2, laboratory.length // 2 + 1):
             seed = int(laboratory.rng.integers(2**32))
             inside = moves.within_blocks(order, size, limit=self.limit, seed=seed)
-            order = laboratory.profile(inside, f"local, inside blocks of {size}").best
+            order = self.step(order, inside, f"local, inside blocks of {size}", laboratory)
             between = moves.between_blocks(order, size)
-            order = laboratory.profile(between, f"local, between blocks of {size}").best
+            order = self.step(order, between, f"local, between blocks of {size}", laboratory)
         return order
+
+    def step(self, order: Orders, pool: Orders, stage: str, laboratory: Laboratory) -> Orders:
+        """Go to the best of a pool that holds ``order``, as far as the constraints allow."""
+        pool = laboratory.allowed(pool)
+        return laboratory.profile(pool, stage).best if len(pool) > 1 else order
 
     def initial_candidates(self, laboratory: Laboratory, count: int) -> Orders:
         """Draw up to ``count`` distinct initial candidates."""
@@ -136,8 +146,7 @@ class Hierarchical(Strategy):
             return swapped_blocks(length, count, rng)
         if self.initialisation == "Pb":
             return rearranged_blocks(length, count, self.block, rng)
-        count = min(count, math.factorial(length)) if length <= 20 else count
-        orders = sample(length, count, seed=laboratory.seed, distinct=True)
+        orders = laboratory.draw(count)
         if self.initialisation == "Pg":
             orders = distinct(np.concatenate([np.arange(length)[None], orders]))[:count]
             orders = rng.permutation(orders)
@@ -198,9 +207,3 @@ def rearranged_blocks(length: int, count: int, block: int, rng: np.random.Genera
         barren = barren + 1 if len(grown) == len(found) else 0
         found = grown
     return found[:count]
-
-
-def distinct(orders: Orders) -> Orders:
-    """Drop repeated rows, keeping the first of each and their sequence."""
-    _, first = np.unique(orders, axis=0, return_index=True)
-    return orders[np.sort(first)]

@@ -17,7 +17,6 @@ about the same rows again. Only where a step has nothing left to lose does its l
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist
@@ -36,6 +35,7 @@ from pyorder.posets import Poset
 from pyorder.precedence import EXPLAINED, FirstLook, Support, measure, predecessors, z_threshold
 from pyorder.profiling import Cost, Profile
 from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._sorts import count_up_to, distinct, sort_along
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -62,9 +62,11 @@ class Precedence(Strategy):
     rounds : of training, at most
     candidates : orders in the last run
 
+    Constraints are edges of the graph from the start, whatever the evidence says; others are looked for as ever.
+
     Examples
     --------
-    >>> Precedence(candidates=32).pools(40)
+    >>> Precedence(candidates=32).pools(Poset(40))
     [32]
     """
 
@@ -84,9 +86,9 @@ class Precedence(Strategy):
         for option, least in (("samples", 1), ("rounds", 1), ("candidates", 2)):
             check_integer(getattr(self, option), option, least)
 
-    def pools(self, length: int) -> list[int]:
+    def pools(self, constraints: Poset) -> list[int]:
         """One run, of the final candidates."""
-        return [min(self.candidates, math.factorial(min(length, 20)))]
+        return [count_up_to(constraints, self.candidates)]
 
     def exploration_cost(self) -> Cost:
         """A dozen rounds, or all of them if they are fewer."""
@@ -99,7 +101,7 @@ class Precedence(Strategy):
         found = loop.result()
         laboratory.exploration = found
         weighed = loop.weighed_order()
-        pool = finalists(loop.graph, weighed, self.pools(laboratory.length)[0], laboratory.rng)
+        pool = finalists(loop.graph, weighed, loop.last, laboratory.constraints, laboratory.rng)
         profile = laboratory.profile(pool, "final candidates")
         of_all = leader(profile, np.ones(len(pool), bool), weighed, self.error_rate)
         if found is None or not found.settled:
@@ -117,7 +119,8 @@ class _Loop:
         self.laboratory = laboratory
         self.length = laboratory.length
         self.explorer: Explorer = laboratory.explorer(strategy.samples)
-        self.graph = Poset(self.length)
+        self.graph = laboratory.constraints.copy()
+        (self.last,) = strategy.pools(laboratory.constraints)  # candidates of the last run
         self.supports: list[list[Support]] = [[] for _ in range(self.length)]
         self.graph_loss = self.explorer.base
         self.rounds: list[Round] = []
@@ -129,11 +132,10 @@ class _Loop:
     def run(self) -> None:
         training = self.explorer.settings.steps * self.explorer.settings.batch_size
         cost = round_cost(self.strategy.samples)
-        last = self.strategy.pools(self.length)[0]
         for number in range(1, self.strategy.rounds + 1):
-            if not self.laboratory.affords(last, beside=cost):
+            if not self.laboratory.affords(self.last, beside=cost):
                 return
-            tell = self.laboratory.teller(self.describe(number), cost, to_come=self.laboratory.run_cost(last))
+            tell = self.laboratory.teller(self.describe(number), cost, to_come=self.laboratory.run_cost(self.last))
             self.explorer.train(self.training_orders(training), partial(tell, "training"))
             self.laboratory.cost += cost
             self.weigh()
@@ -174,7 +176,8 @@ class _Loop:
                     share=strategy.share, threshold=threshold, entropy=float(explorer.base[step]),
                 )  # fmt: skip
         before = edge_set(self.graph)
-        self.graph = assemble(self.length, [support for found in self.supports for support in found], explorer.rng)
+        supports = [support for found in self.supports for support in found]
+        self.graph = assemble(self.laboratory.constraints, supports, explorer.rng)
         now = edge_set(self.graph)
         self.stable = self.stable + 1 if now == before else 0
         seen = np.arange(explorer.evidence_rows)
@@ -294,8 +297,8 @@ def edge_set(graph: Poset) -> set[tuple[int, int]]:
     return {(before, after) for before, after in graph.reduction.tolist()}
 
 
-def assemble(length: int, supports: list[Support], rng: np.random.Generator) -> Poset:
-    """Build an acyclic graph from edges that may contradict each other, so that the benefit kept is large.
+def assemble(constraints: Poset, supports: list[Support], rng: np.random.Generator) -> Poset:
+    """Add edges that may contradict each other to a graph, so that it stays acyclic and the benefit kept is large.
 
     The strongest edge goes first, and one that would close a cycle is left out. Where that loses benefit, a linear
     ordering of all edges is tried as well; edges of equal benefit come in random sequence.
@@ -303,21 +306,23 @@ def assemble(length: int, supports: list[Support], rng: np.random.Generator) -> 
     Examples
     --------
     >>> edges = [Support(0, 1, 2.0, 0.1, 9.0), Support(1, 2, 1.5, 0.1, 9.0), Support(2, 0, 1.0, 0.1, 9.0)]
-    >>> assemble(3, edges, np.random.default_rng(0))
+    >>> assemble(Poset(3), edges, np.random.default_rng(0))
     Poset(3, [[0, 1], [1, 2]])
     """
-    graph = Poset(length)
-    weights = np.zeros((length, length))
+    graph = constraints.copy()
+    weights = np.zeros((graph.length, graph.length))
     kept = 0.0
     for index in sorted(rng.permutation(len(supports)), key=lambda index: -supports[index].benefit):
         edge = supports[index]
         weights[edge.before, edge.after] = edge.benefit
         kept += edge.benefit if graph.add(edge.before, edge.after) else 0.0
     if kept < weights.sum() * (1 - 1e-9):
-        better = linear_ordering.solve(weights, seed=seed_from(rng))
-        if better.value > kept * (1 + 1e-9):
-            slots = np.argsort(better.order)
-            graph = Poset(length, np.argwhere((weights > 0) & (slots[:, None] < slots)))
+        binding = constraints.closure * (weights.sum() + 1.0)
+        order = linear_ordering.solve(weights + binding, seed=seed_from(rng)).order
+        slots = np.argsort(order)
+        ahead = (weights > 0) & (slots[:, None] < slots)
+        if weights[ahead].sum() > kept * (1 + 1e-9) and constraints.is_sort(order[None])[0]:
+            graph = Poset(graph.length, np.concatenate([constraints.edges, np.argwhere(ahead)]))
     return graph
 
 
@@ -337,34 +342,16 @@ def lost_last(graph: Poset, lost: npt.NDArray[np.bool_], rng: np.random.Generato
     return extended
 
 
-def sort_along(graph: Poset, order: Orders) -> Orders:
-    """The topological sort that emits, of the steps that may come next, always the one that is first in ``order``.
-
-    An order that is a sort already stays as it is.
-
-    Examples
-    --------
-    >>> sort_along(Poset(4, [[3, 0]]), np.array([0, 1, 3, 2]))
-    array([1, 3, 0, 2])
-    """
-    closure = graph.closure
-    waiting, emitted = list(order), []
-    while waiting:
-        free = next(step for step in waiting if not closure[waiting, step].any())
-        waiting.remove(free)
-        emitted.append(free)
-    return np.array(emitted, np.int64)
-
-
-def finalists(graph: Poset, weighed: Orders, count: int, rng: np.random.Generator) -> Orders:
+def finalists(graph: Poset, weighed: Orders, count: int, constraints: Poset, rng: np.random.Generator) -> Orders:
     """Draw distinct candidates of the last run: half sorts of the graph, then the rest; in random sequence.
 
     The rest are the reverse of ``weighed``, and it and other sorts with one step moved, which may contradict the
-    graph.
+    graph but not the constraints.
     """
     sorts = graph.sample_sorts(4 * count, seed=seed_from(rng))
     pool = distinct(np.concatenate([weighed[None], sorts]))[: max(1, count // 2)]
     pool = distinct(np.concatenate([pool, weighed[None, ::-1]]))
+    pool = pool[constraints.is_sort(pool)]
     for _ in range(100):
         if len(pool) >= count:
             break
@@ -372,14 +359,9 @@ def finalists(graph: Poset, weighed: Orders, count: int, rng: np.random.Generato
         for order in (weighed, *sorts[rng.permutation(len(sorts))[:count]], weighed):
             start, stop = rng.integers(len(order), size=2)
             moved.append(np.insert(np.delete(order, start), stop, order[start]))
-        pool = distinct(np.concatenate([pool, moved]))
+        allowed = np.array(moved)[constraints.is_sort(moved)]
+        pool = distinct(np.concatenate([pool, allowed]))
     return rng.permutation(pool[:count])
-
-
-def distinct(orders: Orders) -> Orders:
-    """Drop repeated rows, keeping the first of each and their sequence."""
-    _, first = np.unique(orders, axis=0, return_index=True)
-    return orders[np.sort(first)]
 
 
 def leader(profile: Profile, allowed: npt.NDArray[np.bool_], incumbent: Orders, error_rate: float) -> Orders:

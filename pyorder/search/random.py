@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder._checks import check_integer
-from pyorder.permutations import sample
+from pyorder.posets import Poset
 from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._sorts import count_up_to
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Random(Strategy):
 
     Attributes
     ----------
-    candidates : how many orders to draw, at most L!; fewer are profiled when the budget ends first
+    candidates : how many orders to draw, at most all there are; fewer are profiled when the budget ends first
     pool : how many of them share a profiling run
     finalists : how many of the best of each pool go to the last run
 
     Examples
     --------
-    >>> Random(candidates=300, pool=128, finalists=8).pools(10)
+    >>> Random(candidates=300, pool=128, finalists=8).pools(Poset(10))
     [128, 128, 44, 24]
     """
 
@@ -40,18 +40,18 @@ class Random(Strategy):
         for option in ("candidates", "pool", "finalists"):
             check_integer(getattr(self, option), option, 1)
 
-    def pools(self, length: int) -> list[int]:
+    def pools(self, constraints: Poset) -> list[int]:
         """The pools, and the last run of their best."""
-        count = self.candidates if length > 20 else min(self.candidates, math.factorial(length))
+        count = count_up_to(constraints, self.candidates)
         sizes = [min(self.pool, count - start) for start in range(0, count, self.pool)]
         last = [sum(min(self.finalists, size) for size in sizes)] if len(sizes) > 1 else []
         return sizes + last
 
     def search(self, laboratory: Laboratory) -> npt.NDArray[np.int64]:
         """Find the best of the drawn orders."""
-        sizes = self.pools(laboratory.length)
+        sizes = self.pools(laboratory.constraints)
         last = sizes.pop() if len(sizes) > 1 else 0
-        orders = sample(laboratory.length, sum(sizes), seed=laboratory.seed, distinct=True)
+        orders = laboratory.draw(sum(sizes))
         best: list[npt.NDArray[np.int64]] = []
         for number, pool in enumerate(np.split(orders, np.cumsum(sizes)[:-1])):
             # The last run is kept in reserve: without it the winners of two pools could not be compared.

@@ -6,12 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 
 import pyorder
 from pyorder import search
 from pyorder.model import PRESETS
-from pyorder.search import Budget, Exhaustive, Hierarchical, Precedence, Random, exhaustive, hierarchical, random
+from pyorder.posets import Poset
+from pyorder.search import (
+    Budget,
+    Exhaustive,
+    Hierarchical,
+    Precedence,
+    Random,
+    _sorts,
+    exhaustive,
+    hierarchical,
+    random,
+)
 from pyorder.search import _base as base
 
 TINY = replace(PRESETS["nano"], width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
@@ -31,7 +42,7 @@ def find(data, strategy, **arguments):
     return pyorder.discover(data.train, validation=data.validation, strategy=strategy, **arguments)
 
 
-@pytest.mark.parametrize("module", [search, base, exhaustive, random, hierarchical])
+@pytest.mark.parametrize("module", [search, base, exhaustive, random, hierarchical, _sorts])
 def test_docstring_examples(module, doctests):
     doctests(module)
 
@@ -58,7 +69,7 @@ class TestEveryStrategy:
 
     def test_the_planned_pools_bound_the_runs(self, strategy, square5):
         sizes = [len(stage.profile.orders) for stage in find(square5, strategy).history]
-        planned = strategy.pools(5)
+        planned = strategy.pools(Poset(5))
         assert len(planned) == len(sizes)
         assert all(size <= most for size, most in zip(sizes, planned, strict=True))
 
@@ -89,8 +100,20 @@ class TestEveryStrategy:
         shares = [report.share for report in reports]
         assert shares == sorted(shares)
         assert shares[-1] > 0.8
-        assert len(strategy.pools(5)) == 1 or reports[-1].best_loss is not None
+        assert len(strategy.pools(Poset(5))) == 1 or reports[-1].best_loss is not None
         assert reports[-1].candidates > 10
+
+    def test_constraints_are_kept(self, strategy, square5):
+        graph = Poset(5, [[3, 1], [1, 4]])
+        if "Pg" in repr(strategy):  # it holds the identity, and the constraints may allow it
+            graph = Poset(5, [[1, 3], [1, 4]])
+        found = find(square5, strategy, constraints=graph)
+        assert all(graph.is_sort(stage.profile.orders).all() for stage in found.history)
+        assert graph.is_sort(found.order[None])[0]
+        assert found.constraints == graph
+        assert found.summary()["constraints"] == graph.edges.tolist()
+        steps = np.array([2, 0, 1, 4, 3])
+        assert found.renamed(steps).constraints.is_sort(steps[found.order][None])[0]
 
     def test_knowledge_of_the_data_order_is_declared(self, strategy, square5):
         knows = getattr(strategy, "initialisation", "Pr") != "Pr"
@@ -106,7 +129,9 @@ def test_hierarchical_is_blind_to_labels(square5):
     )
     one = find(square5, Hierarchical(initialisation=initial, depth=2))
     assert one.uses_data_order
-    assert len(one.history[0].profile.orders) == Hierarchical(initialisation=initial, depth=2).pools(5)[0] == 6
+    assert (
+        len(one.history[0].profile.orders) == Hierarchical(initialisation=initial, depth=2).pools(Poset(5))[0] == 6
+    )
     other = find(shuffled, Hierarchical(initialisation=np.argsort(shuffle)[initial], depth=2))
     assert np.array_equal(shuffle[other.order], one.order)
     for mine, theirs in zip(one.history, other.history, strict=True):
@@ -144,7 +169,7 @@ def test_hierarchical_follows_the_published_schedule():
     for length, depth in ((8, 4), (9, 5), (10, 6), (13, 6)):
         assert Hierarchical().resolved_depth(length) == depth
         # K global runs of (K + 1)! candidates, 2 (L // 2 - 1) local ones
-        pools = Hierarchical(direction=False).pools(length)
+        pools = Hierarchical(direction=False).pools(Poset(length))
         assert pools[:depth] == [math.factorial(depth + 1)] * depth
         assert len(pools) == depth + 2 * (length // 2 - 1)
 
@@ -179,6 +204,48 @@ def test_pg_holds_the_identity(square5):
     assert (found.history[0].profile.orders == np.arange(5)).all(1).any()
 
 
+def test_a_longer_target_with_few_sorts_is_searched_exhaustively():
+    graph = Poset(9, [[i, i + 1] for i in range(8) if i != 4])
+    assert Exhaustive().pools(graph) == [math.comb(9, 4), 32]
+    splits = pyorder.make_task("square", length=9).splits(train=500, validation=50, test=1, seed=0)
+    found = find(splits, Exhaustive(), constraints=graph)
+    assert sorted(found.history[0].profile.orders.tolist()) == graph.sorts().tolist()
+
+
+@pytest.mark.parametrize(
+    ("constraints", "error", "message"),
+    [
+        (Poset(4), ValueError, "^constraints: a graph of 4 steps given, the data has 5"),
+        ([[0, 1]], TypeError, "^constraints: a Poset is needed, list given"),
+    ],
+)
+def test_bad_constraints_are_refused(constraints, error, message, square5):
+    with pytest.raises(error, match=message):
+        find(square5, Random(10, 10), constraints=constraints)
+
+
+def test_initial_candidates_that_the_constraints_forbid_are_refused(square5):
+    strategy = Hierarchical(initialisation=[[1, 0, 2, 3, 4]], depth=1)
+    with pytest.raises(ValueError, match="^initialisation: the constraints allow none"):
+        find(square5, strategy, constraints=Poset(5, [[0, 1]]))
+
+
+def test_drawn_sorts_are_distinct_and_uniform():
+    graph = Poset(6, [[0, 1], [2, 3], [2, 4]])
+    every = graph.sorts()
+    assert len(_sorts.draw_sorts(graph, 10_000, np.random.default_rng(0))) == len(every) == 120
+    rng = np.random.default_rng(1)
+    drawn = np.concatenate([_sorts.draw_sorts(graph, 30, rng) for _ in range(400)])
+    found, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert np.array_equal(found, every)
+    # 30 of 120 without replacement: the spread of a count is that of a coin, a little less
+    assert chisquare(counts).pvalue > 0.01
+    wide = Poset(60, [[0, 1]])  # too many sets of steps to count
+    few = _sorts.draw_sorts(wide, 3, rng)
+    assert wide.is_sort(few).all()
+    assert _sorts.count_up_to(wide, 7) == 7
+
+
 def test_auto_is_exhaustive_for_short_targets_only():
     assert search.make_strategy("auto", length=7).name == "exhaustive"
     assert search.make_strategy("auto", length=8).name == "precedence"
@@ -192,7 +259,10 @@ def test_auto_is_exhaustive_for_short_targets_only():
             lambda: search.make_strategy("random", 8, depth=3),
             "^options: random has no 'depth', it has 'candidates'",
         ),
-        (lambda: Exhaustive().pools(8), "^strategy: 'exhaustive' searches at most 7 steps, the data has 8"),
+        (
+            lambda: Exhaustive().pools(Poset(8)),
+            "^strategy: 'exhaustive' searches at most 5,040 orders, all of 7 steps; the data has 8$",
+        ),
         (lambda: Hierarchical(initialisation="Px"), "^initialisation: 'Px' is none of 'Pr', 'Pg'"),
         (
             lambda: Hierarchical(initialisation=np.empty((0, 5), int)),
@@ -200,7 +270,7 @@ def test_auto_is_exhaustive_for_short_targets_only():
         ),
         (lambda: Hierarchical(initialisation=[[0, 0]]), "^initialisation: row 0 is not a permutation"),
         (lambda: Hierarchical(depth=9), "^depth: expected .* from 1 to 8, got 9"),
-        (lambda: Hierarchical(depth=6).pools(5), "^depth: 6 given, orders of 5 steps"),
+        (lambda: Hierarchical(depth=6).pools(Poset(5)), "^depth: 6 given, orders of 5 steps"),
         (lambda: Random(pool=0), "^pool: expected .* at least 1, got 0"),
         (lambda: Budget(seconds=0), "^budget: seconds=0 given"),
     ],

@@ -11,7 +11,8 @@ from pyorder.posets import Poset
 from pyorder.precedence import Support
 from pyorder.runs import load_run
 from pyorder.search import Budget, Precedence, precedence
-from pyorder.search.precedence import assemble, distinct, finalists, leader, lost_last, remarks, sort_along
+from pyorder.search._sorts import distinct, sort_along
+from pyorder.search.precedence import assemble, finalists, leader, lost_last, remarks
 
 
 def support(before, after, benefit):
@@ -32,7 +33,7 @@ def test_the_graph_keeps_the_largest_benefit_of_any_order():
         weights = np.where(rng.random((5, 5)) < 0.5, rng.random((5, 5)), 0)
         np.fill_diagonal(weights, 0)
         edges = [support(p, i, weights[p, i]) for p, i in np.argwhere(weights)]
-        graph = assemble(5, edges, rng)
+        graph = assemble(Poset(5), edges, rng)
         kept = sum(weights[p, i] for p, i in graph.edges)
         best = max(
             sum(weights[p, i] for p, i in itertools.combinations(order, 2))
@@ -41,17 +42,33 @@ def test_the_graph_keeps_the_largest_benefit_of_any_order():
         assert kept == pytest.approx(best)
 
 
+def test_the_graph_keeps_the_constraints_and_the_largest_benefit_beside_them():
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        weights = np.where(rng.random((5, 5)) < 0.6, rng.random((5, 5)), 0)
+        np.fill_diagonal(weights, 0)
+        a, b, c = rng.permutation(5)[:3]
+        constraints = Poset(5, [[a, b], [b, c]])
+        graph = assemble(constraints, [support(p, i, weights[p, i]) for p, i in np.argwhere(weights)], rng)
+        assert (graph.closure | ~constraints.closure).all()
+        kept = sum(weights[p, i] for p, i in graph.edges)
+        best = max(
+            sum(weights[p, i] for p, i in itertools.combinations(order, 2)) for order in constraints.sorts()
+        )
+        assert kept == pytest.approx(best)
+
+
 def test_edges_without_a_cycle_are_all_kept():
     shuffle = np.random.default_rng(1).permutation(40)
     edges = [support(int(p), int(i), 1.0) for p, i in itertools.pairwise(shuffle)]
-    assert len(assemble(40, edges, np.random.default_rng(0)).edges) == 39
+    assert len(assemble(Poset(40), edges, np.random.default_rng(0)).edges) == 39
 
 
 def test_equal_edges_of_a_cycle_are_dropped_without_favour():
     edges = [support(0, 1, 1.0), support(1, 2, 1.0), support(2, 0, 1.0)]
     kept = np.zeros((3, 3), int)
     for seed in range(300):
-        for before, after in assemble(3, edges, np.random.default_rng(seed)).edges:
+        for before, after in assemble(Poset(3), edges, np.random.default_rng(seed)).edges:
             kept[before, after] += 1
     assert kept.sum() == 600
     assert kept[[0, 1, 2], [1, 2, 0]].min() > 160  # 200 expected
@@ -82,7 +99,7 @@ def test_a_sort_follows_an_order_as_far_as_the_graph_allows():
 def test_finalists_are_sorts_their_reverse_and_moves():
     graph = Poset(9, [[0, 1], [1, 2], [2, 3], [5, 6]])
     weighed = np.array([4, 0, 1, 2, 3, 5, 6, 7, 8])
-    pool = finalists(graph, weighed, 32, np.random.default_rng(0))
+    pool = finalists(graph, weighed, 32, Poset(graph.length), np.random.default_rng(0))
     assert len(pool) == len(distinct(pool)) == 32
     assert (pool == weighed).all(1).any()
     assert (pool == weighed[::-1]).all(1).any()
@@ -91,7 +108,7 @@ def test_finalists_are_sorts_their_reverse_and_moves():
 
 def test_finalists_of_a_total_order():
     chain = Poset(4, [[2, 0], [0, 3], [3, 1]])
-    pool = finalists(chain, np.array([2, 0, 3, 1]), 24, np.random.default_rng(0))
+    pool = finalists(chain, np.array([2, 0, 3, 1]), 24, Poset(4), np.random.default_rng(0))
     assert len(distinct(pool)) == len(pool)
     assert chain.is_sort(pool).sum() == 1
 

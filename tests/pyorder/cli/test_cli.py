@@ -227,6 +227,29 @@ def test_a_strategy_that_knows_the_datas_order_is_not_shuffled_and_says_so(run, 
     assert "knew the data's order  yes" in out
 
 
+@pytest.mark.parametrize("given", ["edges.json", "@run", "task"])
+def test_constraints_hold_in_the_datas_own_columns(run, told, given, tmp_path):
+    (tmp_path / "edges.json").write_text("[[3, 0], [2, 0]]")
+    edges = [(1, 2), (2, 3)]  # the task's own
+    if given == "edges.json":
+        edges = [(3, 0), (2, 0)]
+    if given == "@run":
+        words = ["--strategy", "precedence", "--option", "candidates=4", "--option", "rounds=3"]
+        first = told("discover", *SQUARE, *words, "--steps", 5, *CHEAP, *FIT, "--out", "run")
+        found = first["search"]["exploration"]["dependencies"]
+        edges = [(edge["before"], edge["after"]) for edge in found]
+    words = [*SEARCH, *FIT, "--constraints", given, "--out", "constrained"]
+    result = told("discover", *SQUARE, *words)
+    assert sorted(map(tuple, result["search"]["constraints"])) == sorted(edges)
+    graph = pyorder.posets.Poset(4, edges)
+    (stage,) = pyorder.runs.load_run("constrained/search").history()
+    assert len(stage.orders) == min(6, len(graph.sorts()))
+    assert graph.is_sort(stage.orders).all()
+    assert graph.is_sort([result["order"]])[0]
+    out = run("report", "constrained")[1]
+    assert f"{len(edges)} dependencies, all satisfied" in out
+
+
 def test_own_data_and_own_model(told, own_data, tmp_path):
     (tmp_path / "mine.py").write_text(
         textwrap.dedent(

@@ -30,6 +30,13 @@ GENERATE = ["generate", "square", "--length", "5"]
         ([*HIERARCHICAL, "--option", "depth=2.5"], "--option: depth=2.5: "),
         ([*HIERARCHICAL, "--option", "depth=9"], "depth: "),
         (["discover", *SQUARE, "--parameter", "d=4"], "'d'"),
+        (["discover", *SQUARE, "--constraints", "no.json"], "--constraints: 'no.json': No such file"),
+        (["discover", *SQUARE, "--constraints", "/dev/null"], "--constraints: "),
+        (["discover", *SQUARE, "--constraints", "@nowhere"], "--constraints: run: 'nowhere' is no run folder"),
+        (
+            ["discover", "prod", "--length", "4", "--train-rows", "40", "--constraints", "task"],
+            "--constraints: 'task' given",
+        ),
         (["discover", *SQUARE, "--model", "huge"], "model: 'huge'"),
         (["discover", *SQUARE, "--fit-model", "huge"], "model: 'huge'"),
         (["discover", *SQUARE, "--model", "nowhere_to_be_found:build"], "--model: cannot import"),
