@@ -5,7 +5,7 @@ config.json             what was asked for: the kind of run, its settings, versi
 result.json             what came out; written last
 history.safetensors     of a profile or a search: orders, losses, standard errors of every profiling run
 precedence.safetensors  of a search that explores: benefits of all pairs, their errors, losses by step
-fit.safetensors         of a final training: loss curve, accuracy by step, success by test row
+fit.safetensors         of a final training: loss and validation curves, accuracy by step, success by test row
 model.safetensors       of a final training: the weights, for ``safetensors.torch.load_model``
 ======================  ========================================================================================
 
@@ -183,6 +183,7 @@ def write_fit(
     step_accuracy: npt.NDArray[np.float64],
     success: npt.NDArray[np.bool_],
     module: nn.Module,
+    validation_curve: npt.NDArray[np.float64] | None = None,
 ) -> None:
     """Write fit.safetensors and model.safetensors."""
     from safetensors.torch import save_model
@@ -191,6 +192,7 @@ def write_fit(
         "loss_curve": loss_curve,
         "step_accuracy": step_accuracy,
         "success": success,
+        **({} if validation_curve is None else {"validation_curve": validation_curve}),
     }
     write_safetensors(folder / "fit.safetensors", arrays)
     with replacing(folder / "model.safetensors") as temporary:

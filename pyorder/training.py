@@ -43,6 +43,8 @@ class Fitted:
     success : (R,) bool, test rows whose whole target was generated exactly, greedily
     step_accuracy : (L,) float64, share of test rows with the right value, by canonical step; greedy generation
     loss_curve : (steps,) float32, training loss in nats a step
+    validation_curve : (K, 3) float64, a row a look at the validation rows: training steps so far, loss in nats a
+        step, and the share of steps predicted right, given those before them; None without validation rows
     model : the trained module, in evaluation mode, on the device it was trained on
     vocabulary : (V,) int64, the value of every token id
     seconds : wall time of training and testing
@@ -57,6 +59,7 @@ class Fitted:
     vocabulary: npt.NDArray[np.int64]
     seconds: float
     settings: dict[str, Any]
+    validation_curve: Floats | None = None
 
     @property
     def success_rate(self) -> float:
@@ -104,7 +107,7 @@ class Fitted:
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
         folder = make_run_dir(run_dir)
-        write_fit(folder, self.loss_curve, self.step_accuracy, self.success, self.model)
+        write_fit(folder, self.loss_curve, self.step_accuracy, self.success, self.model, self.validation_curve)
         write_run(folder, "fit", {**self.settings, "vocabulary": self.vocabulary}, self.summary())
 
 
@@ -113,6 +116,8 @@ def fit(
     order: npt.ArrayLike,
     *,
     test: Dataset,
+    validation: Dataset | None = None,
+    validate_every: int = 25,
     model: str | Preset | Build | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
@@ -129,6 +134,7 @@ def fit(
     ----------
     train, test : Datasets; ``test`` should be neither trained on nor used to choose the order
     order : (L,) integers
+    validation : rows to look at during training, every so many steps and at the end
     model : as in `profile`; by default "base" on a CPU, "large" on a GPU
     steps, batch_size, learning_rate, precision, seed, device, progress : as in `profile`
     run_dir : a new or empty folder for the result and the weights, as `Fitted.save` writes them
@@ -167,9 +173,20 @@ def fit(
     check_same_shape(train, test, "test")
     inputs, targets = tokens(train, vocabulary, "train", on)
     test_inputs, test_targets = tokens(test, vocabulary, "test", on)
+    looks: list[tuple[int, float, float]] = []
+    watched = None
+    if validation is not None:
+        check_same_shape(train, validation, "validation")
+        watched = tokens(validation, vocabulary, "validation", on)
+    check_integer(validate_every, "validate_every", 1)
     check_run_dir(run_dir)
+    slots = torch.from_numpy(chosen).to(on)
 
     def after_step(step: int, _: Tensor) -> None:
+        if watched is not None and ((step + 1) % validate_every == 0 or step + 1 == settings.steps):
+            module.eval()
+            looks.append((step + 1, *look(module, watched[0], watched[1][:, slots], settings.precision)))
+            module.train()
         if progress is not None:
             share = 0.95 * (step + 1) / settings.steps
             progress(Progress("final training", share, time.perf_counter() - started))
@@ -180,7 +197,7 @@ def fit(
             module,
             inputs,
             targets,
-            torch.from_numpy(chosen[None]).to(on),
+            slots[None],
             torch.zeros(len(inputs), dtype=torch.long, device=on),
             settings,
             np.random.default_rng([seed, 3]),
@@ -190,7 +207,7 @@ def fit(
         with torch.no_grad():
             check_causality(module, len(vocabulary), train.input_length, train.target_length)
     emitted = generate(module, test_inputs, train.target_length, settings.precision)
-    right: npt.NDArray[np.bool_] = (emitted == test_targets[:, torch.from_numpy(chosen).to(on)]).cpu().numpy()
+    right: npt.NDArray[np.bool_] = (emitted == test_targets[:, slots]).cpu().numpy()
     accuracy = np.empty(train.target_length)
     accuracy[chosen] = right.mean(0)
     fitted = Fitted(
@@ -200,6 +217,7 @@ def fit(
         loss_curve=curve.numpy(),
         model=module,
         vocabulary=vocabulary,
+        validation_curve=None if watched is None else np.array(looks),
         seconds=time.perf_counter() - started,
         settings={
             "model": name,
@@ -216,6 +234,19 @@ def fit(
     if run_dir is not None:
         fitted.save(run_dir)
     return fitted
+
+
+@torch.inference_mode()
+def look(module: nn.Module, inputs: Tensor, emitted: Tensor, precision: torch.dtype) -> tuple[float, float]:
+    """Mean loss in nats a step, and the share of steps predicted right, of emitted steps (R, L) by slot."""
+    loss = right = 0.0
+    for rows in row_slices(len(inputs), 1, GENERATED_AT_ONCE):
+        with multiply_in(precision, inputs.device):
+            logits = module(inputs[rows], emitted[rows]).float()
+        wanted = emitted[rows].long()
+        loss += float(nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum"))
+        right += float((logits.argmax(-1) == wanted).sum())
+    return loss / emitted.numel(), right / emitted.numel()
 
 
 @torch.inference_mode()

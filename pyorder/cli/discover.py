@@ -71,8 +71,6 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Find a learning-friendly order, train on it, and compare it with its reverse and a random order."""
-    import numpy as np
-
     from pyorder.cli._inputs import (
         describe_data,
         find_task,
@@ -88,7 +86,7 @@ def command(
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.posets import Poset
     from pyorder.runs import check_run_dir, load_run, write_json, write_run
-    from pyorder.search import Budget, discover
+    from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit
 
     train, validation, test = load_data(
@@ -109,27 +107,23 @@ def command(
     _check_final_training(train, test, final)
     check_run_dir(out, name="--out")
 
-    # The columns are shuffled in secret, so that nothing in the search can favour the order they came in.
-    shuffle = np.arange(train.target_length)
-    if not searching.uses_data_order:
-        shuffle = np.random.default_rng([seed, 4]).permutation(train.target_length)
     with show_progress("search") as progress:
-        found = discover(
-            train.reorder(shuffle),
-            validation=validation.reorder(shuffle),
+        found = discover_shuffled(
+            train,
+            validation=validation,
             strategy=searching,
-            constraints=None if graph is None else graph.renamed(np.argsort(shuffle)),
+            constraints=graph,
             model=parse_model(model),
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
-            precision=precision,  # type: ignore[arg-type]
+            precision=precision,
             budget=budget,
             seed=seed,
             seeds=seeds,
             device=device,
             progress=progress,
-        ).renamed(shuffle)
+        )
     result: dict[str, Any] = {
         "data": describe_data(made_by, train=train, validation=validation, test=test),
         "order": found.order,

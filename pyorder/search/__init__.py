@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.any_order import EXPLORER
 from pyorder.posets import Poset
@@ -34,6 +36,7 @@ __all__ = [
     "Stage",
     "Strategy",
     "discover",
+    "discover_shuffled",
     "make_strategy",
     "strategy_names",
 ]
@@ -191,3 +194,37 @@ def discover(
     if run_dir is not None:
         found.save(run_dir)
     return found
+
+
+def discover_shuffled(
+    train: Dataset,
+    *,
+    validation: Dataset,
+    strategy: Strategy,
+    constraints: Poset | None = None,
+    seed: int = 0,
+    **arguments: Any,
+) -> Discovery:
+    """Shuffle the target columns in secret, `discover`, and map the result back to the data's own steps.
+
+    Nothing in the search can then favour the order that the columns came in. A strategy that is told that order
+    gets the columns as they are.
+
+    Examples
+    --------
+    >>> splits = make_task("square", length=4).splits(train=500, validation=50, test=50)
+    >>> found = discover_shuffled(splits.train, validation=splits.validation, strategy=Exhaustive(), steps=5)
+    >>> found.constraints, sorted(found.order.tolist())
+    (None, [0, 1, 2, 3])
+    """
+    shuffle = np.arange(train.target_length)
+    if not strategy.uses_data_order:
+        shuffle = np.random.default_rng([seed, 4]).permutation(train.target_length)
+    return discover(
+        train.reorder(shuffle),
+        validation=validation.reorder(shuffle),
+        strategy=strategy,
+        constraints=None if constraints is None else constraints.renamed(np.argsort(shuffle)),
+        seed=seed,
+        **arguments,
+    ).renamed(shuffle)

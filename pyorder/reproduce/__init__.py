@@ -1,0 +1,194 @@
+"""The published tables and figures, and what reviews of them asked for, each by a name.
+
+A study is run cell by cell; a finished cell is a row in a file and is never run again, so a study can be stopped
+and taken up at any time. ``laptop`` is for two CPU cores and less than an hour, at reduced sizes; ``paper`` has
+the published settings and wants a GPU. Target columns are shuffled in secret wherever an order is searched for.
+
+Published figures: Sato, Kawamoto, Kera, arXiv 2506.23875 (``published.json``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from pyorder._checks import check_integer
+from pyorder.progress import Progress, Report
+from pyorder.reproduce._base import Cell, Row, Study, Table, task_name
+from pyorder.reproduce._rows import RowFile
+from pyorder.runs import RunDir, environment, replacing, write_json
+
+__all__ = ["SCALES", "Study", "Table", "make_study", "reproduce", "study_names"]
+
+SCALES = ("laptop", "paper")
+_STUDIES = {
+    "table1": "table1",
+    "table2": "table2",
+    "prod": "prod",
+    "delay": "delay",
+    "predictive": "predictive",
+}
+
+
+def study_names() -> tuple[str, ...]:
+    """Names that `reproduce` takes."""
+    return tuple(_STUDIES)
+
+
+def make_study(name: str, scale: str = "laptop") -> Study:
+    """Make a study at a scale.
+
+    Raises
+    ------
+    ValueError
+        For a name or a scale that there is not.
+
+    Examples
+    --------
+    >>> make_study("table2").title
+    'The published search from a random start'
+    """
+    if name not in _STUDIES:
+        raise ValueError(f"study: {name!r} is none of {', '.join(map(repr, _STUDIES))}")
+    if scale not in SCALES:
+        raise ValueError(f"scale: {scale!r} is none of {', '.join(map(repr, SCALES))}")
+    study: Study = getattr(import_module(f"pyorder.reproduce.{_STUDIES[name]}"), scale.upper())
+    return study
+
+
+def reproduce(
+    name: str,
+    *,
+    scale: str = "laptop",
+    out: RunDir = "reproduce",
+    only: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+    progress: Report | None = None,
+) -> list[Row]:
+    """Run the cells of a study that have no row yet, and write its report.
+
+    In the folder ``out``: NAME-SCALE.jsonl, the rows; NAME-SCALE.md and .json, the tables beside the published
+    figures; NAME-SCALE.png where matplotlib is installed.
+
+    Parameters
+    ----------
+    name : of `study_names`; scale : of `SCALES`
+    only : run only the cells that have these values
+    jobs : processes that cells are run in, each with one thread; 1 is this process, with its threads
+    progress : called after every cell
+
+    Returns
+    -------
+    Rows of all finished cells.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described, or no cell has the values of ``only``.
+    """
+    study = make_study(name, scale)
+    check_integer(jobs, "jobs", 1)
+    file = RowFile(Path(out) / f"{name}-{scale}.jsonl", study)
+    cells = [
+        cell for cell in study.cells() if all(cell.get(factor) == value for factor, value in (only or {}).items())
+    ]
+    if not cells:
+        told = " ".join(f"{factor}={value}" for factor, value in (only or {}).items())
+        raise ValueError(f"only: no cell of {name} at scale {scale} has {told}")
+    missing = file.missing(cells)
+    started = time.perf_counter()
+    for done, row in enumerate(_measured(study, scale, missing, jobs), 1):
+        file.append(row)
+        if progress is not None:
+            told = f"{done} of {len(missing)} cells, the last {task_name(row['cell'])}"
+            progress(Progress(told, done / len(missing), time.perf_counter() - started))
+    rows = file.read()
+    write_report(study, scale, rows, Path(out))
+    return rows
+
+
+def write_report(study: Study, scale: str, rows: Sequence[Row], out: Path) -> None:
+    """Write the tables as .md and .json, and the picture if matplotlib is there."""
+    tables = study.tables(rows)
+    stem = f"{study.name}-{scale}"
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / f"{stem}.md") as temporary:
+        temporary.write_text(markdown(study, scale, rows, tables), encoding="utf-8")
+    content = {
+        "study": study.name,
+        "scale": scale,
+        "settings": study.settings(),
+        "cells": {"run": len(rows), "planned": len(study.cells())},
+        "tables": [{"title": table.title, "columns": table.columns, "lines": table.lines} for table in tables],
+    }
+    write_json(out / f"{stem}.json", content)
+    try:
+        figure = study.draw(rows)
+    except ImportError:  # pictures come with the extra "plot"
+        return
+    with replacing(out / f"{stem}.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def markdown(study: Study, scale: str, rows: Sequence[Row], tables: Sequence[Table]) -> str:
+    """Write the report: what was run, how and where, then the tables."""
+    scales = {"laptop": "reduced sizes, for two CPU cores", "paper": "the published settings"}
+    numbers = ", ".join(f"{name} {value}" for name, value in study.settings()["sizes"].items())
+    head = [
+        f"# {study.title}",
+        "",
+        f"`pyorder reproduce {study.name} --scale {scale}`: {scales[scale]} ({numbers}).",
+        f"{len(rows)} of {len(study.cells())} cells run.",
+    ]
+    if rows:
+        dates = sorted(row["environment"]["date"][:10] for row in rows)
+        minutes = sum(row["seconds"] for row in rows) / 60
+        head += [f"From {dates[0]} to {dates[-1]}; {minutes:.0f} minutes, summed over the cells."]
+        head += [f"Hardware: {text}." for text in sorted({machine(row) for row in rows})]
+    return "\n".join([*head, *(f"\n{table.markdown()}" for table in tables)]) + "\n"
+
+
+def machine(row: Row) -> str:
+    """Say on what a row was measured."""
+    about = row["environment"]
+    device = about["gpu"] or f"{about['cpu']}, {about['cores']} cores"
+    return f"{device}; {about['threads']} threads a cell; torch {about['versions']['torch']}"
+
+
+def _measured(study: Study, scale: str, cells: Sequence[Cell], jobs: int) -> Iterator[Row]:
+    """Measure the cells, in this process or in several, and give back each row as it is finished."""
+    if jobs == 1:
+        yield from (_row(study.name, scale, cell) for cell in cells)
+        return
+    with ExitStack() as stack:
+        pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_use_one_thread)
+        stack.callback(pool.shutdown, cancel_futures=True)
+        for future in as_completed([pool.submit(_row, study.name, scale, cell) for cell in cells]):
+            yield future.result()
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _row(name: str, scale: str, cell: Cell) -> Row:
+    study = make_study(name, scale)
+    started = time.perf_counter()
+    result = study.measure(cell)
+    return {
+        "study": name,
+        "scale": scale,
+        "cell": cell,
+        "settings": study.settings(),
+        "result": result,
+        "seconds": time.perf_counter() - started,
+        "environment": environment(),
+    }

@@ -1,0 +1,90 @@
+"""Table 1: success rates of final training, in the forward order and in its reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from pyorder.reproduce import _base as base
+from pyorder.reproduce._base import Cell, Row, Study, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DIRECTIONS = ("forward", "reverse")
+
+
+@dataclass(frozen=True)
+class Table1(Study):
+    """Final training in both directions.
+
+    Attributes
+    ----------
+    longest : published rows of longer targets are not run
+    seeds : how many, each with data of its own
+    """
+
+    name: ClassVar[str] = "table1"
+    title: ClassVar[str] = "Final training: forward against reverse"
+    longest: int
+    seeds: int
+
+    def cells(self) -> list[Cell]:
+        """A published row, a direction and a seed each."""
+        return [
+            {**_published_cell(row), "direction": direction, "seed": seed}
+            for row in base.published(self.name)
+            if row["length"] <= self.longest
+            for seed in range(self.seeds)
+            for direction in DIRECTIONS
+        ]
+
+    def measure(self, cell: Cell) -> dict[str, Any]:
+        """Train on the direction and test."""
+        from pyorder.training import fit
+
+        splits = base.splits_of(cell, self.sizes)
+        order = np.arange(cell["length"])[:: 1 if cell["direction"] == "forward" else -1]
+        return base.fit_result(fit(splits.train, order, test=splits.test, seed=cell["seed"], **self.sizes.fitting))
+
+    def tables(self, rows: Sequence[Row]) -> list[Table]:
+        """Every published row, with ours beside it."""
+        lines = []
+        for row in base.published(self.name):
+            line = [base.task_name(row)]
+            for direction in DIRECTIONS:
+                ours = base.select(rows, **_published_cell(row), direction=direction)
+                rates = [one["result"]["success_rate"] for one in ours]
+                line += [base.over_seeds(rates, " %", scale=100), f"{row[direction]:g} %"]
+            lines.append(line)
+        columns = ("task", ">forward", ">published", ">reverse", ">published")
+        return [Table("Success rate: mean over seeds, with the range.", columns, lines)]
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """Ours against the published rate, a point for every seed."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5, 5), layout="constrained")
+        axes = figure.subplots()
+        for direction, marker in zip(DIRECTIONS, ("o", "s"), strict=True):
+            pairs = [
+                (row[direction], 100 * one["result"]["success_rate"])
+                for row in base.published(self.name)
+                for one in base.select(rows, **_published_cell(row), direction=direction)
+            ]
+            axes.plot(*np.array(pairs).reshape(-1, 2).T, marker, alpha=0.6, label=direction)
+        axes.plot([0, 100], [0, 100], ":", color="grey")
+        axes.set(xlabel="published success rate, %", ylabel="ours, %", title=self.title)
+        axes.legend()
+        return figure
+
+
+def _published_cell(row: dict[str, Any]) -> Cell:
+    return {"task": row["task"], "length": row["length"], "parameters": base.parameters_of(row)}
+
+
+LAPTOP = Table1(base.LAPTOP, longest=20, seeds=2)
+PAPER = Table1(base.PAPER, longest=100, seeds=3)

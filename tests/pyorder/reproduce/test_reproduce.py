@@ -1,0 +1,155 @@
+"""Published studies at tiny sizes: cells, rows, reports and the statistics in them."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import pyorder
+from pyorder.posets import Poset
+from pyorder.reproduce import _base as base
+from pyorder.reproduce import _rows, delay, make_study, predictive, prod, reproduce, study_names, table1, table2
+
+TINY = base.Sizes(400, 30, 20, "nano", 3, "nano", 4)
+SMALL = {
+    "table1": replace(table1.LAPTOP, sizes=TINY, longest=13, seeds=1),
+    "table2": replace(table2.LAPTOP, sizes=TINY, depth=2, limit=6),
+    "prod": replace(prod.LAPTOP, sizes=TINY, lengths=(4,), depth=1),
+    "delay": replace(delay.LAPTOP, sizes=TINY, variables=2, times=2, sampled=2, candidates=4, seeds=2),
+    "predictive": replace(predictive.LAPTOP, sizes=TINY, stratified=6, chunk=60, run_lengths=(2, 3), seeds=1),
+}
+# Cells to run of each: enough to fill a line of every table.
+SOME = {"table1": {"task": "index"}, "table2": {"length": 8}, "prod": {}, "delay": {}, "predictive": {"length": 8}}
+
+
+@pytest.fixture(autouse=True)
+def tiny_studies(monkeypatch):
+    modules = {"table1": table1, "table2": table2, "prod": prod, "delay": delay, "predictive": predictive}
+    for name, study in SMALL.items():
+        monkeypatch.setattr(modules[name], "LAPTOP", study)
+
+
+@pytest.mark.parametrize("module", [base, table2, delay, predictive])
+def test_docstring_examples(module, doctests):
+    doctests(module)
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_a_study_runs_resumes_and_reports(name, tmp_path, monkeypatch):
+    study = make_study(name)
+    heard = []
+    rows = reproduce(name, out=tmp_path, only=SOME[name], progress=heard.append)
+    wanted = [cell for cell in study.cells() if SOME[name].items() <= cell.items()]
+    assert [row["cell"] for row in rows] == json.loads(json.dumps(wanted))
+    assert len(heard) == len(wanted)
+    assert heard[-1].share == 1
+    assert len({_rows.key(cell) for cell in study.cells()}) == len(study.cells())
+
+    monkeypatch.setattr(type(study), "measure", None)  # nothing is measured twice
+    assert reproduce(name, out=tmp_path, only=SOME[name]) == rows
+
+    report = (tmp_path / f"{name}-laptop.md").read_text()
+    assert f"`pyorder reproduce {name} --scale laptop`" in report
+    assert f"{len(rows)} of {len(study.cells())} cells run" in report
+    assert "torch" in report
+    assert ("not run" in report) == (name in ("table1", "table2", "predictive") or name == "prod")
+    written = json.loads((tmp_path / f"{name}-laptop.json").read_text())
+    assert written["cells"] == {"run": len(rows), "planned": len(study.cells())}
+    for table in study.tables(rows):
+        assert table.lines
+        assert all(len(line) == len(table.columns) for line in table.lines)
+        assert table.markdown() in report
+    assert (tmp_path / f"{name}-laptop.png").read_bytes().startswith(b"\x89PNG")
+    nothing = study.tables([])
+    assert all("not run" in table.markdown() for table in nothing[:1])
+
+
+def test_rows_of_other_settings_are_passed_over_and_broken_ones_named(tmp_path):
+    cells = {"task": "prod", "order": "random"}
+    rows = reproduce("prod", out=tmp_path, only=cells)
+    path = tmp_path / "prod-laptop.jsonl"
+    other = replace(SMALL["prod"], seeds=2)
+    assert _rows.RowFile(path, other).read() == []
+    assert _rows.RowFile(path, SMALL["prod"]).read() == rows
+    path.write_text(path.read_text() + '{"cell": 1}\n')
+    with pytest.raises(ValueError, match=r"line 2 is no row of a study"):
+        reproduce("prod", out=tmp_path, only=cells)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "table9"}, "^study: 'table9' is none of 'table1'"),
+        ({"name": "prod", "scale": "desk"}, "^scale: 'desk' is none of 'laptop', 'paper'"),
+        ({"name": "prod", "only": {"length": 7}}, "^only: no cell of prod at scale laptop has length=7"),
+        ({"name": "prod", "jobs": 0}, "^jobs: "),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        reproduce(**arguments, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_published_row_has_cells_at_paper_scale():
+    for name in ("table1", "table2"):
+        cells = make_study(name, "paper").cells()
+        told = {base.task_name(cell) for cell in cells}
+        assert told == {base.task_name(row) for row in base.published(name)}
+
+
+def test_the_published_summary_is_that_of_the_paper():
+    summary = SMALL["table2"].tables([])[1]
+    assert summary.lines[0] == ["published", "10", "0", "16"]
+
+
+def test_the_permutation_test_is_that_of_all_permutations():
+    rng = np.random.default_rng(0)
+    losses = rng.normal(size=(3, 3)) + np.array([0.0, 0.5, 1.0])[:, None]
+    columns = [list(itertools.permutations(column)) for column in losses.T]
+    every = [np.mean(exchanged, 0).var() for exchanged in itertools.product(*columns)]
+    exact = np.mean(np.array(every) >= losses.mean(1).var() - 1e-12)
+    assert delay.sorts_differ(losses) == pytest.approx(exact, abs=0.02)
+
+
+def test_agreement_is_scipys_with_a_bootstrap_around_it():
+    rng = np.random.default_rng(1)
+    outcome = rng.normal(size=60)
+    runs = [outcome + rng.normal(size=60), outcome + rng.normal(size=60)]
+    told = predictive.agreement(runs, outcome, "spearman")
+    mean, low, _, high = told.replace("(", "").replace(")", "").split()
+    alone = np.mean([stats.spearmanr(run, outcome).statistic for run in runs])
+    assert float(mean) == pytest.approx(alone, abs=0.006)
+    z, error = np.arctanh(float(mean)), 1 / np.sqrt(57)
+    assert float(low) == pytest.approx(np.tanh(z - 1.96 * error), abs=0.12)
+    assert float(high) == pytest.approx(np.tanh(z + 1.96 * error), abs=0.12)
+
+
+def test_strata_are_filled_evenly():
+    orders = predictive.stratified("square", 8, 56)
+    dependencies = pyorder.make_task("square", 8).dependencies
+    broken = [round(6 * (1 - pyorder.satisfied_dependencies(order, dependencies))) for order in orders]
+    assert np.bincount(broken).tolist() == [8] * 7
+    assert len(np.unique(orders, axis=0)) == 56
+
+
+def test_every_sort_of_a_delay_system_is_valid_and_occurs_once():
+    for system in delay.SYSTEMS:
+        sorts = delay.PAPER.sorts(system)
+        task = pyorder.make_task(system, length=32, variables=4)
+        assert Poset(32, task.dependencies).is_sort(np.stack(list(sorts.values()))).all()
+        assert len(np.unique(list(sorts.values()), axis=0)) == len(sorts) >= 33
+        assert "forward" in sorts
+
+
+def test_lengths_that_were_not_run_are_shown_as_not_run():
+    result = {"success_rate": 0.5, "found": [0], "forward_distance": 0.0, "search_seconds": 1.0}
+    rows = [{"cell": cell, "result": result} for cell in SMALL["prod"].cells()]
+    table = SMALL["prod"].tables(rows)[0]
+    (ours,) = [line for line in table.lines if line[0] == "prod L = 4"]
+    assert ours == ["prod L = 4", *["50.0 %"] * 5, "-"]
+    (theirs,) = [line for line in table.lines if line[0] == "prod L = 12"]
+    assert theirs == ["prod L = 12", *["not run"] * 5, "51.4 %"]
