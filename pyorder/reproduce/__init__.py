@@ -30,9 +30,13 @@ SCALES = ("laptop", "paper")
 _STUDIES = {
     "table1": "table1",
     "table2": "table2",
+    "table3": "table3",
+    "figure-profile": "figure_profile",
     "prod": "prod",
     "delay": "delay",
+    "structured": "structured",
     "predictive": "predictive",
+    "transfer": "transfer",
 }
 
 

@@ -179,15 +179,33 @@ def task_name(cell: Cell) -> str:
     >>> task_name({"task": "index", "length": 13, "parameters": {"d": 4}})
     'index L = 13, d = 4'
     """
-    parameters = cell.get("parameters") or {key: cell[key] for key in ("d",) if key in cell}
+    parameters = cell.get("parameters") or published_cell(cell)["parameters"]
     return ", ".join(
         [f"{cell['task']} L = {cell['length']}", *(f"{key} = {value}" for key, value in parameters.items())]
     )
 
 
-def parameters_of(row: dict[str, Any]) -> dict[str, int]:
-    """Task parameters of a published row."""
-    return {"d": row["d"]} if "d" in row else {}
+def published_cell(row: dict[str, Any]) -> Cell:
+    """Factors of a cell that a published row tells.
+
+    Examples
+    --------
+    >>> published_cell({"task": "index", "length": 13, "d": 4, "forward": 62.3})
+    {'task': 'index', 'length': 13, 'parameters': {'d': 4}}
+    """
+    parameters = {"d": row["d"]} if "d" in row else {}
+    return {"task": row["task"], "length": row["length"], "parameters": parameters}
+
+
+def published_cells(name: str, longest: int, seeds: int, factor: str, values: Sequence[str]) -> list[Cell]:
+    """Make a cell of every published row up to a length, every value of a factor and every seed."""
+    return [
+        {**published_cell(row), factor: value, "seed": seed}
+        for row in published(name)
+        if row["length"] <= longest
+        for seed in range(seeds)
+        for value in values
+    ]
 
 
 def fit_result(fitted: Fitted) -> dict[str, Any]:

@@ -34,13 +34,7 @@ class Table1(Study):
 
     def cells(self) -> list[Cell]:
         """A published row, a direction and a seed each."""
-        return [
-            {**_published_cell(row), "direction": direction, "seed": seed}
-            for row in base.published(self.name)
-            if row["length"] <= self.longest
-            for seed in range(self.seeds)
-            for direction in DIRECTIONS
-        ]
+        return base.published_cells(self.name, self.longest, self.seeds, "direction", DIRECTIONS)
 
     def measure(self, cell: Cell) -> dict[str, Any]:
         """Train on the direction and test."""
@@ -56,7 +50,7 @@ class Table1(Study):
         for row in base.published(self.name):
             line = [base.task_name(row)]
             for direction in DIRECTIONS:
-                ours = base.select(rows, **_published_cell(row), direction=direction)
+                ours = base.select(rows, **base.published_cell(row), direction=direction)
                 rates = [one["result"]["success_rate"] for one in ours]
                 line += [base.over_seeds(rates, " %", scale=100), f"{row[direction]:g} %"]
             lines.append(line)
@@ -73,17 +67,13 @@ class Table1(Study):
             pairs = [
                 (row[direction], 100 * one["result"]["success_rate"])
                 for row in base.published(self.name)
-                for one in base.select(rows, **_published_cell(row), direction=direction)
+                for one in base.select(rows, **base.published_cell(row), direction=direction)
             ]
             axes.plot(*np.array(pairs).reshape(-1, 2).T, marker, alpha=0.6, label=direction)
         axes.plot([0, 100], [0, 100], ":", color="grey")
         axes.set(xlabel="published success rate, %", ylabel="ours, %", title=self.title)
         axes.legend()
         return figure
-
-
-def _published_cell(row: dict[str, Any]) -> Cell:
-    return {"task": row["task"], "length": row["length"], "parameters": base.parameters_of(row)}
 
 
 LAPTOP = Table1(base.LAPTOP, longest=20, seeds=2)

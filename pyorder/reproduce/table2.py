@@ -37,7 +37,7 @@ class Table2(Study):
     def cells(self) -> list[Cell]:
         """A published row and a seed each."""
         return [
-            {"task": row["task"], "length": row["length"], "parameters": base.parameters_of(row), "seed": seed}
+            {**base.published_cell(row), "seed": seed}
             for seed in range(self.seeds)
             for row in base.published(self.name)
         ]
@@ -46,7 +46,7 @@ class Table2(Study):
         """Search on shuffled columns."""
         from pyorder.search import Hierarchical, discover_shuffled
 
-        (row,) = self.published_rows(cell)
+        (row,) = (row for row in base.published(self.name) if base.published_cell(row).items() <= cell.items())
         depth = min(row["depth"], self.depth or row["depth"])
         splits = base.splits_of(cell, self.sizes)
         found = discover_shuffled(
@@ -68,21 +68,11 @@ class Table2(Study):
             "search_seconds": found.seconds,
         }
 
-    def published_rows(self, cell: Cell) -> list[dict[str, Any]]:
-        """Published rows of a cell's task: one."""
-        return [
-            row
-            for row in base.published(self.name)
-            if (row["task"], row["length"], base.parameters_of(row))
-            == (cell["task"], cell["length"], cell["parameters"])
-        ]
-
     def tables(self, rows: Sequence[Row]) -> list[Table]:
         """Final orders beside the published ones; then how many are forward."""
         lines = []
         for row in base.published(self.name):
-            cell = {"task": row["task"], "length": row["length"], "parameters": base.parameters_of(row)}
-            ours = base.select(rows, **cell)
+            ours = base.select(rows, **base.published_cell(row))
             told = [_told(one) for one in ours] or [[base.NOT_RUN, "", "", ""]]
             lines += [[base.task_name(row), base.order_text(row["final"]), *line] for line in told]
         columns = (

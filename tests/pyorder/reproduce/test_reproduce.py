@@ -11,25 +11,65 @@ from scipy import stats
 import pyorder
 from pyorder.posets import Poset
 from pyorder.reproduce import _base as base
-from pyorder.reproduce import _rows, delay, make_study, predictive, prod, reproduce, study_names, table1, table2
+from pyorder.reproduce import (
+    _rows,
+    delay,
+    figure_profile,
+    make_study,
+    predictive,
+    prod,
+    reproduce,
+    structured,
+    study_names,
+    table1,
+    table2,
+    table3,
+    transfer,
+)
 
 TINY = base.Sizes(400, 30, 20, "nano", 3, "nano", 4)
+MODULES = {
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "figure-profile": figure_profile,
+    "prod": prod,
+    "delay": delay,
+    "structured": structured,
+    "predictive": predictive,
+    "transfer": transfer,
+}
 SMALL = {
     "table1": replace(table1.LAPTOP, sizes=TINY, longest=13, seeds=1),
     "table2": replace(table2.LAPTOP, sizes=TINY, depth=2, limit=6),
+    "table3": replace(table3.LAPTOP, sizes=TINY, longest=13, seeds=1),
+    "figure-profile": replace(figure_profile.LAPTOP, sizes=TINY, length=5, candidates=33, chunk=16),
     "prod": replace(prod.LAPTOP, sizes=TINY, lengths=(4,), depth=1),
     "delay": replace(delay.LAPTOP, sizes=TINY, variables=2, times=2, sampled=2, candidates=4, seeds=2),
+    "structured": replace(structured.LAPTOP, sizes=TINY, lengths=(10, 20), depth=1, limit=4),
     "predictive": replace(predictive.LAPTOP, sizes=TINY, stratified=6, chunk=60, run_lengths=(2, 3), seeds=1),
+    "transfer": replace(transfer.LAPTOP, sizes=TINY, length=5, finders=("nano",), seeds=1, depth=1),
 }
 # Cells to run of each: enough to fill a line of every table.
-SOME = {"table1": {"task": "index"}, "table2": {"length": 8}, "prod": {}, "delay": {}, "predictive": {"length": 8}}
+SOME = {
+    "table1": {"task": "index"},
+    "table2": {"length": 8},
+    "table3": {"task": "index"},
+    "figure-profile": {"task": "relu"},
+    "structured": {"length": 10},
+    "predictive": {"length": 8},
+    "transfer": {"task": "relu"},
+}
 
 
 @pytest.fixture(autouse=True)
 def tiny_studies(monkeypatch):
-    modules = {"table1": table1, "table2": table2, "prod": prod, "delay": delay, "predictive": predictive}
     for name, study in SMALL.items():
-        monkeypatch.setattr(modules[name], "LAPTOP", study)
+        monkeypatch.setattr(MODULES[name], "LAPTOP", study)
+
+
+def test_every_study_is_tested():
+    assert set(SMALL) == set(study_names())
 
 
 @pytest.mark.parametrize("module", [base, table2, delay, predictive])
@@ -41,21 +81,21 @@ def test_docstring_examples(module, doctests):
 def test_a_study_runs_resumes_and_reports(name, tmp_path, monkeypatch):
     study = make_study(name)
     heard = []
-    rows = reproduce(name, out=tmp_path, only=SOME[name], progress=heard.append)
-    wanted = [cell for cell in study.cells() if SOME[name].items() <= cell.items()]
+    rows = reproduce(name, out=tmp_path, only=SOME.get(name, {}), progress=heard.append)
+    wanted = [cell for cell in study.cells() if SOME.get(name, {}).items() <= cell.items()]
     assert [row["cell"] for row in rows] == json.loads(json.dumps(wanted))
     assert len(heard) == len(wanted)
     assert heard[-1].share == 1
     assert len({_rows.key(cell) for cell in study.cells()}) == len(study.cells())
 
     monkeypatch.setattr(type(study), "measure", None)  # nothing is measured twice
-    assert reproduce(name, out=tmp_path, only=SOME[name]) == rows
+    assert reproduce(name, out=tmp_path, only=SOME.get(name, {})) == rows
 
     report = (tmp_path / f"{name}-laptop.md").read_text()
     assert f"`pyorder reproduce {name} --scale laptop`" in report
     assert f"{len(rows)} of {len(study.cells())} cells run" in report
     assert "torch" in report
-    assert ("not run" in report) == (name in ("table1", "table2", "predictive") or name == "prod")
+    assert ("not run" in report) == (len(rows) < len(study.cells()) or name == "prod")
     written = json.loads((tmp_path / f"{name}-laptop.json").read_text())
     assert written["cells"] == {"run": len(rows), "planned": len(study.cells())}
     for table in study.tables(rows):

@@ -1,0 +1,138 @@
+"""The published picture of a profile: loss by candidate, and what the best of them are worth in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from pyorder.permutations import sample
+from pyorder.reproduce import _base as base
+from pyorder.reproduce._base import Cell, Row, Study, Table
+from pyorder.reproduce.table2 import forward_distance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TASKS = ("square", "relu")
+BEST = 32  # candidates that are trained to the end, as published
+
+
+@dataclass(frozen=True)
+class FigureProfile(Study):
+    """Forward among random orders in one profiling run, then final training of the 32 of lowest loss.
+
+    Attributes
+    ----------
+    length : of the targets
+    candidates : orders of the run, forward among them at a random place
+    chunk : ranks that one cell trains
+    seeds : how many
+    """
+
+    name: ClassVar[str] = "figure-profile"
+    title: ClassVar[str] = "Loss by candidate, and success of the best 32"
+    length: int
+    candidates: int
+    chunk: int
+    seeds: int
+
+    def cells(self) -> list[Cell]:
+        """A task, a run of ranks and a seed each."""
+        return [
+            {"task": task, "length": self.length, "ranks_from": rank, "seed": seed}
+            for seed in range(self.seeds)
+            for task in TASKS
+            for rank in range(0, BEST, self.chunk)
+        ]
+
+    def measure(self, cell: Cell) -> dict[str, Any]:
+        """Profile, the same in every cell of a seed, and train its ranks to the end."""
+        from pyorder.profiling import profile
+        from pyorder.training import fit
+
+        splits = base.splits_of(cell, self.sizes)
+        drawn = sample(self.length, self.candidates, seed=cell["seed"], distinct=True)
+        rest = drawn[(drawn != np.arange(self.length)).any(1)][: self.candidates - 1]
+        pool = np.random.default_rng([cell["seed"], 6]).permutation(
+            np.concatenate([np.arange(self.length)[None], rest])
+        )
+        profiled = profile(
+            splits.train, pool, validation=splits.validation, seed=cell["seed"], **self.sizes.profiling
+        )
+        ranked = pool[profiled.ranking]
+        trained = [
+            fit(splits.train, order, test=splits.test, seed=cell["seed"], **self.sizes.fitting)
+            for order in ranked[cell["ranks_from"] :][: self.chunk]
+        ]
+        return {
+            "losses": profiled.loss[profiled.ranking].tolist(),
+            "forward_rank": 1 + int(np.flatnonzero((ranked == np.arange(self.length)).all(1))[0]),
+            "orders": [fitted.order.tolist() for fitted in trained],
+            "success_rates": [fitted.success_rate for fitted in trained],
+        }
+
+    def tables(self, rows: Sequence[Row]) -> list[Table]:
+        """The rank of forward, and success by rank."""
+        lines = []
+        for task in TASKS:
+            for seed in range(self.seeds):
+                ours = base.select(rows, task=task, seed=seed)
+                head = [base.task_name({"task": task, "length": self.length}), str(seed)]
+                if not ours:
+                    lines.append([*head, *[base.NOT_RUN] * 4])
+                    continue
+                success = {
+                    row["cell"]["ranks_from"] + k: rate
+                    for row in ours
+                    for k, rate in enumerate(row["result"]["success_rates"])
+                }
+                lines.append(
+                    [
+                        *head,
+                        f"{ours[0]['result']['forward_rank']} of {self.candidates}",
+                        *(_mean_success(success, ranks) for ranks in (range(1), range(1, 8), range(8, BEST))),
+                    ]
+                )
+        columns = (
+            "task",
+            ">seed",
+            ">rank of forward",
+            ">success of the first",
+            ">of ranks 2 to 8",
+            ">of ranks 9 to 32",
+        )
+        return [Table("Success rate after final training, mean over the ranks.", columns, lines)]
+
+    def draw(self, rows: Sequence[Row]) -> Figure:
+        """Loss by rank above, success of the best below; seed 0."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(4.5 * len(TASKS), 5.5), layout="constrained")
+        panels = figure.subplots(2, len(TASKS))
+        for column, task in enumerate(TASKS):
+            upper, lower = panels[:, column]
+            for row in base.select(rows, task=task, seed=0):
+                losses, rates = row["result"]["losses"], row["result"]["success_rates"]
+                orders = np.array(row["result"]["orders"])
+                ranks = row["cell"]["ranks_from"] + np.arange(len(rates))
+                upper.plot(losses, color="C0")
+                forward = [forward_distance(order) == 0 for order in orders]
+                lower.bar(1 + ranks, 100 * np.array(rates), color=np.where(forward, "C1", "C0"))
+            upper.set(title=f"{task} L = {self.length}", xlabel="candidate by loss", ylabel="loss, nats a step")
+            lower.set(xlabel="rank (orange: forward)", ylabel="success, %", ylim=(0, 102), xlim=(0, BEST + 1))
+        return figure
+
+
+def _mean_success(success: dict[int, float], ranks: range) -> str:
+    if any(rank not in success for rank in ranks):
+        return base.NOT_RUN
+    return f"{100 * np.mean([success[rank] for rank in ranks]):.1f} %"
+
+
+LAPTOP = FigureProfile(
+    base.Sizes(50_000, 500, 1_000, "nano", 400, "base", 600), length=13, candidates=128, chunk=8, seeds=1
+)
+PAPER = FigureProfile(base.PAPER, length=13, candidates=5_040, chunk=8, seeds=3)
