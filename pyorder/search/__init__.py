@@ -10,7 +10,10 @@ from pyorder.any_order import EXPLORER
 from pyorder.profiling import Profiler
 from pyorder.runs import RunDir, check_run_dir
 from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
+from pyorder.search.annealing import Annealing
+from pyorder.search.evolutionary import Evolutionary
 from pyorder.search.exhaustive import LONGEST, Exhaustive
+from pyorder.search.greedy import Greedy
 from pyorder.search.hierarchical import Hierarchical
 from pyorder.search.precedence import Precedence
 from pyorder.search.random import Random
@@ -24,9 +27,12 @@ if TYPE_CHECKING:
     from pyorder.progress import Report
 
 __all__ = [
+    "Annealing",
     "Budget",
     "Discovery",
+    "Evolutionary",
     "Exhaustive",
+    "Greedy",
     "Hierarchical",
     "Precedence",
     "Random",
@@ -37,7 +43,9 @@ __all__ = [
     "strategy_names",
 ]
 
-_FAMILY: dict[str, type[Strategy]] = {kind.name: kind for kind in (Exhaustive, Random, Hierarchical, Precedence)}
+_FAMILY: dict[str, type[Strategy]] = {
+    kind.name: kind for kind in (Exhaustive, Random, Hierarchical, Precedence, Greedy, Evolutionary, Annealing)
+}
 
 
 def strategy_names() -> tuple[str, ...]:
@@ -46,7 +54,7 @@ def strategy_names() -> tuple[str, ...]:
     Examples
     --------
     >>> strategy_names()
-    ('exhaustive', 'random', 'hierarchical', 'precedence')
+    ('exhaustive', 'random', 'hierarchical', 'precedence', 'greedy', 'evolutionary', 'annealing')
     """
     return tuple(_FAMILY)
 

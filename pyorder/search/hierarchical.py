@@ -28,6 +28,7 @@ from pyorder import moves
 from pyorder._checks import check_integer
 from pyorder.permutations import check_orders, sample
 from pyorder.search._base import Laboratory, Strategy, check_flag
+from pyorder.search._pools import distinct
 
 Orders = npt.NDArray[np.int64]
 INITIALISATIONS = ("Pr", "Pg", "Pf", "Pb")
@@ -198,9 +199,3 @@ def rearranged_blocks(length: int, count: int, block: int, rng: np.random.Genera
         barren = barren + 1 if len(grown) == len(found) else 0
         found = grown
     return found[:count]
-
-
-def distinct(orders: Orders) -> Orders:
-    """Drop repeated rows, keeping the first of each and their sequence."""
-    _, first = np.unique(orders, axis=0, return_index=True)
-    return orders[np.sort(first)]

@@ -17,7 +17,6 @@ about the same rows again. Only where a step has nothing left to lose does its l
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist
@@ -36,6 +35,7 @@ from pyorder.posets import Poset
 from pyorder.precedence import EXPLAINED, FirstLook, Support, measure, predecessors, z_threshold
 from pyorder.profiling import Cost, Profile
 from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._pools import at_most, distinct, seed_from
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -86,7 +86,7 @@ class Precedence(Strategy):
 
     def pools(self, length: int) -> list[int]:
         """One run, of the final candidates."""
-        return [min(self.candidates, math.factorial(min(length, 20)))]
+        return [at_most(self.candidates, length)]
 
     def exploration_cost(self) -> Cost:
         """A dozen rounds, or all of them if they are fewer."""
@@ -284,11 +284,6 @@ def round_cost(samples: int) -> Cost:
     return Cost(EXPLORER.steps, 3 * samples)
 
 
-def seed_from(rng: np.random.Generator) -> int:
-    """Draw a seed."""
-    return int(rng.integers(2**62))
-
-
 def edge_set(graph: Poset) -> set[tuple[int, int]]:
     """Edges of the transitive reduction."""
     return {(before, after) for before, after in graph.reduction.tolist()}
@@ -374,12 +369,6 @@ def finalists(graph: Poset, weighed: Orders, count: int, rng: np.random.Generato
             moved.append(np.insert(np.delete(order, start), stop, order[start]))
         pool = distinct(np.concatenate([pool, moved]))
     return rng.permutation(pool[:count])
-
-
-def distinct(orders: Orders) -> Orders:
-    """Drop repeated rows, keeping the first of each and their sequence."""
-    _, first = np.unique(orders, axis=0, return_index=True)
-    return orders[np.sort(first)]
 
 
 def leader(profile: Profile, allowed: npt.NDArray[np.bool_], incumbent: Orders, error_rate: float) -> Orders:

@@ -187,7 +187,7 @@ def test_auto_is_exhaustive_for_short_targets_only():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: search.make_strategy("greedy", 8), "^strategy: 'greedy' is none of 'auto', 'exhaustive'"),
+        (lambda: search.make_strategy("psychic", 8), "^strategy: 'psychic' is none of 'auto', 'exhaustive'"),
         (
             lambda: search.make_strategy("random", 8, depth=3),
             "^options: random has no 'depth', it has 'candidates'",
