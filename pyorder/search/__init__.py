@@ -17,6 +17,7 @@ from pyorder.search.greedy import Greedy
 from pyorder.search.hierarchical import Hierarchical
 from pyorder.search.precedence import Precedence
 from pyorder.search.random import Random
+from pyorder.search.soft import Soft
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,7 @@ __all__ = [
     "Hierarchical",
     "Precedence",
     "Random",
+    "Soft",
     "Stage",
     "Strategy",
     "discover",
@@ -44,7 +46,8 @@ __all__ = [
 ]
 
 _FAMILY: dict[str, type[Strategy]] = {
-    kind.name: kind for kind in (Exhaustive, Random, Hierarchical, Precedence, Greedy, Evolutionary, Annealing)
+    kind.name: kind
+    for kind in (Exhaustive, Random, Hierarchical, Precedence, Greedy, Evolutionary, Annealing, Soft)
 }
 
 
@@ -54,7 +57,7 @@ def strategy_names() -> tuple[str, ...]:
     Examples
     --------
     >>> strategy_names()
-    ('exhaustive', 'random', 'hierarchical', 'precedence', 'greedy', 'evolutionary', 'annealing')
+    ('exhaustive', 'random', 'hierarchical', 'precedence', 'greedy', 'evolutionary', 'annealing', 'soft')
     """
     return tuple(_FAMILY)
 
@@ -177,6 +180,7 @@ def discover(
         seconds=laboratory.seconds,
         seed=seed,
         exploration=laboratory.exploration,
+        remarks=tuple(laboratory.remarks),
         settings={
             **profiler.settings,
             "explorer": None if laboratory.exploration is None else asdict(EXPLORER),

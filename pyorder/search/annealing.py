@@ -22,7 +22,7 @@ import numpy as np
 
 from pyorder._checks import check_integer
 from pyorder.profiling import Profile
-from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._base import Laboratory, Strategy, check_temperatures
 from pyorder.search._pools import Neighbours, Orders, at_most, distinct, random_orders
 
 
@@ -47,7 +47,7 @@ class Annealing(Strategy):
     name: ClassVar[str] = "annealing"
     chains: int = 4
     neighbours: int = 15
-    rounds: int = 20
+    rounds: int = 40
     hot: float = 1.0
     cold: float = 0.05
     finalists: int = 16
@@ -56,12 +56,7 @@ class Annealing(Strategy):
         """Refuse options out of range."""
         for option in ("chains", "neighbours", "rounds", "finalists"):
             check_integer(getattr(self, option), option, 1)
-        for option in ("hot", "cold"):
-            value = getattr(self, option)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise ValueError(f"{option}: expected a positive number, got {value!r}")
-        if self.cold > self.hot:
-            raise ValueError(f"cold: expected at most hot={self.hot}, got {self.cold}")
+        check_temperatures(self.hot, self.cold)
 
     def pools(self, length: int) -> list[int]:
         """One run a round, and the last one."""

@@ -50,8 +50,8 @@ class Evolutionary(Strategy):
     name: ClassVar[str] = "evolutionary"
     parents: int = 16
     children: int = 48
-    generations: int = 20
-    mutation: float = 0.5
+    generations: int = 40
+    mutation: float = 0.75
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""

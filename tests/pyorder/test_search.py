@@ -11,7 +11,20 @@ from scipy.stats import kstest
 import pyorder
 from pyorder import search
 from pyorder.model import PRESETS
-from pyorder.search import Budget, Exhaustive, Hierarchical, Precedence, Random, exhaustive, hierarchical, random
+from pyorder.search import (
+    Annealing,
+    Budget,
+    Evolutionary,
+    Exhaustive,
+    Greedy,
+    Hierarchical,
+    Precedence,
+    Random,
+    Soft,
+    exhaustive,
+    hierarchical,
+    random,
+)
 from pyorder.search import _base as base
 
 TINY = replace(PRESETS["nano"], width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
@@ -23,6 +36,10 @@ STRATEGIES = [
     Hierarchical(depth=2, initialisation="Pf"),
     Hierarchical(depth=2, initialisation="Pb", block=2),
     Precedence(rounds=2, samples=32, candidates=12),
+    Greedy(completions=3),
+    Evolutionary(parents=4, children=8, generations=3),
+    Annealing(chains=2, neighbours=4, rounds=3, finalists=6),
+    Soft(restarts=2, steps=10, candidates=12, samples=32),
 ]
 
 
