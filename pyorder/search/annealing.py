@@ -9,7 +9,8 @@ Every round is one profiling run of the orders of all chains and of n random nei
 and block moves of `pyorder.moves`. The best neighbour of a chain is proposed to it, and taken with probability
 min(1, exp(-Δ / τσ)) (Metropolis' rule; Kirkpatrick, Gelatt, Vecchi, Science 220, 1983). Losses are on another
 scale for every task and fall as training gets on with fewer kinds of orders, therefore the unit σ, which is
-measured anew in each run. Where chains stand, and where they stood last, meets in a last run.
+measured anew in each run. Where chains stand and where they stood last meets in a last run, filled up with the
+best of the last round.
 """
 
 from __future__ import annotations
@@ -65,24 +66,27 @@ class Annealing(Strategy):
 
     def search(self, laboratory: Laboratory) -> Orders:
         """Let the chains cool down."""
-        *rounds, last = self.pools(laboratory.length)
+        last = self.pools(laboratory.length)[-1]
         neighbours = Neighbours(laboratory.length, laboratory.rng)
         chains = random_orders(laboratory.length, self.chains, laboratory.rng)
         stood = chains[:0]  # where chains stood, latest first
-        for number, size in enumerate(rounds):
-            # The last run is kept in reserve: without it the chains' orders could not be compared.
-            if number and not laboratory.affords(size, last):
-                break
+        ranked = chains[:0]  # the latest round's orders, best first
+        for number in range(self.rounds):
             tried = [neighbours.draw(order, self.neighbours) for order in chains]
             pool = distinct(np.concatenate([chains, *tried]))
+            # The last run is kept in reserve: without it the chains' orders could not be compared.
+            if number and not laboratory.affords(len(pool), last):
+                break
             profile = laboratory.profile(pool, f"round {number + 1} of {self.rounds}")
             chains = self.step(chains, tried, profile, self.temperature(number), laboratory.rng)
-            stood = distinct(np.concatenate([chains, stood]))
-        return laboratory.profile(laboratory.rng.permutation(stood[:last]), "latest orders").best
+            stood = np.concatenate([chains, stood])
+            ranked = profile.orders[profile.ranking]
+        finalists = distinct(np.concatenate([stood, ranked]))[:last]
+        return laboratory.profile(laboratory.rng.permutation(finalists), "finalists").best
 
     def temperature(self, number: int) -> float:
         """τ of round ``number``, from 0 on."""
-        return self.hot * (self.cold / self.hot) ** (number / max(1, self.rounds - 1))
+        return self.hot * math.pow(self.cold / self.hot, number / max(1, self.rounds - 1))
 
     def step(
         self, chains: Orders, tried: list[Orders], profile: Profile, temperature: float, rng: np.random.Generator

@@ -24,6 +24,7 @@ from typing import ClassVar
 import numpy as np
 
 from pyorder._checks import check_integer
+from pyorder.profiling import Profile
 from pyorder.search._base import Laboratory, Strategy
 from pyorder.search._pools import Neighbours, Orders, at_most, distinct, random_orders
 
@@ -66,18 +67,21 @@ class Evolutionary(Strategy):
 
     def search(self, laboratory: Laboratory) -> Orders:
         """Let generations follow each other."""
-        *generations, last = self.pools(laboratory.length)
-        size = generations[0]
+        size, *_, last = self.pools(laboratory.length)
         neighbours = Neighbours(laboratory.length, laboratory.rng)
         pool = random_orders(laboratory.length, size, laboratory.rng)
-        for number in range(1, self.generations + 1):
-            profile = laboratory.profile(pool, f"generation {number} of {self.generations}")
-            parents = profile.orders[profile.ranking[: self.parents]]
+        profile = laboratory.profile(pool, f"generation 1 of {self.generations}")
+        for number in range(2, self.generations + 1):
+            pool = self.generation(self.survivors(profile), size, neighbours)
             # The last run is kept in reserve: one of few orders tells them apart best.
-            if number == self.generations or not laboratory.affords(size, last):
+            if not laboratory.affords(len(pool), last):
                 break
-            pool = self.generation(parents, size, neighbours)
-        return laboratory.profile(parents, "last parents").best
+            profile = laboratory.profile(pool, f"generation {number} of {self.generations}")
+        return laboratory.profile(self.survivors(profile), "last parents").best
+
+    def survivors(self, profile: Profile) -> Orders:
+        """The next parents, best first."""
+        return profile.orders[profile.ranking[: self.parents]]
 
     def generation(self, parents: Orders, size: int, neighbours: Neighbours) -> Orders:
         """Parents and children, distinct, ``size`` of them unless they are too much alike; in random sequence."""

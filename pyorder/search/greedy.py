@@ -73,7 +73,7 @@ class Greedy(Strategy):
     def construct(self, laboratory: Laboratory, label: str) -> Orders:
         """Build one order."""
         length, rng = laboratory.length, laboratory.rng
-        order = random_orders(length, 1, rng)[0]  # the prefix, and behind it the steps left
+        order: Orders = random_orders(length, 1, rng)[0]  # the prefix, and behind it the steps left
         for slot in range(max(1, length - 1)):
             prefix, left = order[:slot], rng.permutation(order[slot:])
             patterns = random_orders(max(1, len(left) - 1), self.completions, rng)

@@ -22,6 +22,7 @@ Source: Mena, Belanger, Linderman, Snoek, arXiv 1802.08665.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -133,7 +134,7 @@ class Soft(Strategy):
 
     def temperature(self, look: int) -> float:
         """τ before look ``look``, from 0 on."""
-        return self.hot * (self.cold / self.hot) ** (look / (LOOKS - 1))
+        return self.hot * math.pow(self.cold / self.hot, look / (LOOKS - 1))
 
 
 class SoftDecoder(nn.Module):

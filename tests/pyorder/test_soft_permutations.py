@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import pyorder
 from pyorder import soft_permutations
+from pyorder.cli._results import print_search
 from pyorder.model import PRESETS, Decoder
 from pyorder.profiling import Profiler
 from pyorder.runs import load_run
@@ -145,7 +146,7 @@ def test_hardenings_are_distinct_and_begin_without_noise():
     assert len(hardenings([np.eye(3)[[2, 0, 1]] * 1e3], 4, rng)) == 1
 
 
-def test_the_result_tells_what_leaked(square5, tmp_path):
+def test_the_result_tells_what_leaked(square5, tmp_path, capsys):
     strategy = Soft(restarts=2, steps=10, samples=16, candidates=4)
     found = pyorder.discover(
         square5.train, validation=square5.validation, strategy=strategy, model=TINY, run_dir=tmp_path / "run"
@@ -153,6 +154,8 @@ def test_the_result_tells_what_leaked(square5, tmp_path):
     assert [text.split(":")[0] for text in found.remarks] == ["Relaxation 1", "Relaxation 2"]
     assert "nats a step soft" in found.remarks[0]
     assert load_run(tmp_path / "run").result["remarks"] == list(found.remarks)
+    print_search(found.summary())
+    assert found.remarks[1] in capsys.readouterr().out.splitlines()
     assert found.renamed(np.arange(5)).remarks == found.remarks
 
 
