@@ -98,6 +98,15 @@ def test_under_a_permutation_matrix_it_is_the_ordinary_loss(module):
     assert relaxed.detach().numpy() == pytest.approx(ordinary.detach().numpy(), abs=1e-5)
 
 
+def test_relabelled_steps_have_the_same_loss(module):
+    rng = np.random.default_rng(9)
+    inputs, targets = (torch.from_numpy(rng.integers(11, size=(6, 5))) for _ in range(2))
+    weights = sinkhorn(torch.from_numpy(rng.normal(size=(5, 5))).float())
+    names = torch.from_numpy(rng.permutation(5))
+    renamed = module(inputs, targets[:, names], weights[:, names])
+    assert renamed.detach().numpy() == pytest.approx(module(inputs, targets, weights).detach().numpy(), abs=1e-5)
+
+
 def test_the_diagnosis_tells_soft_from_hard(module):
     rng = np.random.default_rng(6)
     inputs, targets = (torch.from_numpy(rng.integers(11, size=(40, 5))) for _ in range(2))
