@@ -70,9 +70,12 @@ class Neighbours:
         self.kinds = [moves.swaps(slots), moves.insertions(slots), moves.block_moves(slots, longest)]
 
     def draw(self, order: Orders, count: int) -> Orders:
-        """Up to ``count`` distinct neighbours of ``order`` (L,), in random sequence; fewer where there are few."""
+        """Up to ``count`` distinct neighbours of ``order`` (L,), in random sequence; fewer where there are few.
+
+        An order of one step is its own neighbour.
+        """
         if len(order) == 1:
-            return order[None][:0]
+            return order[None]
         # Twice as many as wanted: the kinds overlap, and what was drawn twice is dropped.
         drawn = [self.kinds[kind] for kind in self.rng.integers(len(self.kinds), size=2 * count)]
         return distinct(np.array([order[rows[self.rng.integers(len(rows))]] for rows in drawn]))[:count]

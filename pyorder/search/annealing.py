@@ -1,16 +1,18 @@
 """Simulated annealing: chains of orders that move to neighbours, at first also to worse ones.
 
-    C  chains    n  neighbours a chain    m  rounds    t  round, 0 ... m - 1
-    δ  loss of a neighbour less that of its chain's order, both of one run    Δ  the smallest δ of a chain
-    σ  median of |δ| over all chains and neighbours of a round: what a move is worth there
+    C  chains    m  rounds    t  round, 0 ... m - 1
+    δ  loss of a chain's neighbour less that of its order, both of one run    σ  median of |δ| over the chains
     τ  temperature in units of σ, falling from ``hot`` to ``cold``: τ_t = hot (cold / hot)^(t / (m - 1))
 
-Every round is one profiling run of the orders of all chains and of n random neighbours of each: swaps, insertions
-and block moves of `pyorder.moves`. The best neighbour of a chain is proposed to it, and taken with probability
-min(1, exp(-Δ / τσ)) (Metropolis' rule; Kirkpatrick, Gelatt, Vecchi, Science 220, 1983). Losses are on another
-scale for every task and fall as training gets on with fewer kinds of orders, therefore the unit σ, which is
-measured anew in each run. Where chains stand and where they stood last meets in a last run, filled up with the
-best of the last round.
+Every round is one profiling run of the orders of all chains and of a random neighbour of each: a swap, an
+insertion or a block move of `pyorder.moves`. A chain takes its neighbour with probability min(1, exp(-δ / τσ))
+(Metropolis' rule; Kirkpatrick, Gelatt, Vecchi, Science 220, 1983). Losses are on another scale for every task, and
+fall as training gets on with fewer kinds of orders, therefore the unit σ, which is measured anew in each run.
+Where chains stand and where they stood last meets in a last run, filled up with the best of the last round.
+
+A chain has one neighbour a run, not a batch: an order in the middle of its neighbours shares most with all of
+them, is trained along with each, and has the lowest loss whether it is good or not (`python
+benchmarks/centre.py`). Two orders that are neighbours of each other are in the same position.
 """
 
 from __future__ import annotations
@@ -29,39 +31,37 @@ from pyorder.search._pools import Neighbours, Orders, at_most, distinct, random_
 
 @dataclass(frozen=True)
 class Annealing(Strategy):
-    """Chains share a profiling run a round, with a batch of neighbours each.
+    """Chains share a profiling run a round, each with a neighbour.
 
     Attributes
     ----------
     chains : C
-    neighbours : n
     rounds : m; fewer when the budget ends first, and then the chains end warm
     hot, cold : temperatures of the first round and the last, in units of σ
     finalists : how many orders meet in the last run
 
     Examples
     --------
-    >>> Annealing(chains=2, neighbours=7, rounds=3, finalists=8).pools(10)
-    [16, 16, 16, 8]
+    >>> Annealing(chains=8, rounds=3, finalists=4).pools(10)
+    [16, 16, 16, 4]
     """
 
     name: ClassVar[str] = "annealing"
-    chains: int = 4
-    neighbours: int = 15
-    rounds: int = 40
-    hot: float = 1.0
+    chains: int = 8
+    rounds: int = 80
+    hot: float = 0.5
     cold: float = 0.05
     finalists: int = 16
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        for option in ("chains", "neighbours", "rounds", "finalists"):
+        for option in ("chains", "rounds", "finalists"):
             check_integer(getattr(self, option), option, 1)
         check_temperatures(self.hot, self.cold)
 
     def pools(self, length: int) -> list[int]:
         """One run a round, and the last one."""
-        size = at_most(self.chains * (1 + self.neighbours), length)
+        size = at_most(2 * self.chains, length)
         return [size] * self.rounds + [at_most(self.finalists, length)]
 
     def search(self, laboratory: Laboratory) -> Orders:
@@ -72,8 +72,8 @@ class Annealing(Strategy):
         stood = chains[:0]  # where chains stood, latest first
         ranked = chains[:0]  # the latest round's orders, best first
         for number in range(self.rounds):
-            tried = [neighbours.draw(order, self.neighbours) for order in chains]
-            pool = distinct(np.concatenate([chains, *tried]))
+            tried = np.concatenate([neighbours.draw(order, 1) for order in chains])
+            pool = distinct(np.concatenate([chains, tried]))
             # The last run is kept in reserve: without it the chains' orders could not be compared.
             if number and not laboratory.affords(len(pool), last):
                 break
@@ -89,24 +89,16 @@ class Annealing(Strategy):
         return self.hot * math.pow(self.cold / self.hot, number / max(1, self.rounds - 1))
 
     def step(
-        self, chains: Orders, tried: list[Orders], profile: Profile, temperature: float, rng: np.random.Generator
+        self, chains: Orders, tried: Orders, profile: Profile, temperature: float, rng: np.random.Generator
     ) -> Orders:
-        """The chains' orders after Metropolis' rule."""
+        """The chains' orders (C, L) after Metropolis' rule, with a neighbour tried for each (C, L)."""
         loss = {order.tobytes(): value for order, value in zip(profile.orders, profile.loss, strict=True)}
-        changes = [
-            np.array([loss[order.tobytes()] for order in orders]) - loss[chain.tobytes()]
-            for chain, orders in zip(chains, tried, strict=True)
-        ]
-        # A loss that is not a number is never the smallest change, and never a reason to move.
-        changes = [np.nan_to_num(change, nan=np.inf) for change in changes]
-        sizes = np.abs(np.concatenate(changes))
-        heat = temperature * float(np.median(sizes)) if len(sizes) else 0.0
-        moved = chains.copy()
-        for chain, (orders, change) in enumerate(zip(tried, changes, strict=True)):
-            # Neighbours are in random sequence, so of equal ones none is favoured.
-            if len(change) and accepts(float(change.min()), heat, rng.random()):
-                moved[chain] = orders[change.argmin()]
-        return moved
+        changes = np.array(
+            [loss[new.tobytes()] - loss[old.tobytes()] for new, old in zip(tried, chains, strict=True)]
+        )
+        heat = temperature * float(np.median(np.abs(changes)))
+        taken = [accepts(change, heat, rng.random()) for change in changes.tolist()]
+        return np.where(np.array(taken)[:, None], tried, chains)
 
 
 def accepts(change: float, heat: float, draw: float) -> bool:

@@ -98,8 +98,7 @@ class Evolutionary(Strategy):
         rng = neighbours.rng
         first, second = parents[rng.permutation(len(parents))[:2]]
         child = crossover(first, second, rng.random(len(first)) < 0.5)
-        moved = neighbours.draw(child, 1) if rng.random() < self.mutation else child[None][:0]
-        return moved[0] if len(moved) else child
+        return neighbours.draw(child, 1)[0] if rng.random() < self.mutation else child
 
 
 def crossover(first: Orders, second: Orders, kept: np.typing.NDArray[np.bool_]) -> Orders:

@@ -79,7 +79,7 @@ class Greedy(Strategy):
             patterns = random_orders(max(1, len(left) - 1), self.completions, rng)
             pool = continuations(prefix, left, patterns[:, : len(left) - 1])
             profile = laboratory.profile(pool, f"{label}slot {slot + 1} of {length}")
-            means = np.nan_to_num(profile.loss, nan=np.inf).reshape(len(left), -1).mean(1)
+            means = np.where(np.isnan(profile.loss), np.inf, profile.loss).reshape(len(left), -1).mean(1)
             # Of equal means the first counts, and ``left`` is in random sequence.
             best = int(means.argmin())
             order = np.concatenate([prefix, left[best : best + 1], np.delete(left, best)])

@@ -38,7 +38,7 @@ STRATEGIES = [
     Precedence(rounds=2, samples=32, candidates=12),
     Greedy(completions=3),
     Evolutionary(parents=4, children=8, generations=3),
-    Annealing(chains=2, neighbours=4, rounds=3, finalists=6),
+    Annealing(chains=6, rounds=3, finalists=6),
     Soft(restarts=2, steps=10, candidates=12, samples=32),
 ]
 
