@@ -71,4 +71,5 @@ def attention_entropy(maps: Tensor) -> Tensor:
     >>> attention_entropy(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]))
     tensor([0.6931, 0.0000])
     """
-    return torch.special.entr(maps).sum(-1)
+    entropy: Tensor = torch.special.entr(maps).sum(-1)
+    return entropy

@@ -221,14 +221,13 @@ class Decoder(nn.Module):
         slots = torch.arange(emitted.shape[1], device=emitted.device)
         return self.write(self.read(inputs), before, slots, self.visible)[0]
 
-    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Tokens (B, U) at sequence positions (U,) -> (B, U, W)."""
-        x = self.token_embedding(tokens) + self.position_embedding(positions)
-        return F.dropout(x, self.dropout, self.training)
+    def place(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Embedded tokens (B, U, W) at sequence positions (U,) -> (B, U, W)."""
+        return F.dropout(x + self.position_embedding(positions), self.dropout, self.training)
 
     def read(self, inputs: Tensor) -> Memory:
         """Inputs (B, X) -> keys and values of every layer, each (B, H, X, W / H)."""
-        x = self.embed(inputs, torch.arange(self.input_length, device=inputs.device))
+        x = self.place(self.token_embedding(inputs), torch.arange(self.input_length, device=inputs.device))
         memory: Memory = []
         for block in self.blocks:
             assert isinstance(block, Block)
@@ -245,7 +244,13 @@ class Decoder(nn.Module):
         about to fill. Every position attends to all of ``memory``; ``visible`` (U, U) says to which of the U
         it attends, itself included.
         """
-        x = self.embed(before, slots + self.input_length)
+        return self.write_embedded(memory, self.token_embedding(before), slots, visible)
+
+    def write_embedded(
+        self, memory: Memory, before: Tensor, slots: Tensor, visible: Tensor
+    ) -> tuple[Tensor, Memory]:
+        """As `write`, for embeddings ``before`` (B, U, W), which may be mixtures of those of tokens."""
+        x = self.place(before, slots + self.input_length)
         remembered = visible.new_ones(len(visible), memory[0][0].shape[2])
         sees = torch.cat([remembered, visible], dim=1)  # (U, S)
         extended: Memory = []

@@ -41,6 +41,8 @@ def print_search(search: Mapping[str, Any]) -> None:
     if search["exploration"] is not None:
         print()
         print_exploration(search["exploration"])
+    for remark in search.get("remarks", ()):  # older run folders have none
+        print(remark)
 
 
 def print_exploration(exploration: Mapping[str, Any]) -> None:

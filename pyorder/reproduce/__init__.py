@@ -34,6 +34,7 @@ _STUDIES = {
     "figure-profile": "figure_profile",
     "prod": "prod",
     "delay": "delay",
+    "baselines": "baselines",
     "structured": "structured",
     "predictive": "predictive",
     "transfer": "transfer",

@@ -100,7 +100,7 @@ class Baselines(Study):
 
     def tables(self, rows: Sequence[Row]) -> list[Table]:
         """A line for every search and task, then every order that was found."""
-        lines, orders = [], []
+        lines = []
         for task in self.tasks:
             for search in SEARCHES:
                 ours = [row["result"] for row in base.select(rows, task=task, search=search)]
@@ -115,23 +115,23 @@ class Baselines(Study):
                         base.over_seeds([one["search_seconds"] for one in ours], " s", digits=0),
                     ]
                 )  # fmt: skip
-        for row in rows:
-            orders.append(
-                [
-                    base.task_name(row["cell"]),
-                    row["cell"]["search"],
-                    str(row["cell"]["seed"]),
-                    base.order_text(row["result"]["order"]),
-                    f"{100 * row['result']['satisfied']:.0f} %",
-                    f"{100 * row['result']['reverse_satisfied']:.0f} %",
-                    " ".join(row["result"]["remarks"]) or "-",
-                ]
-            )
+        orders = [
+            [
+                base.task_name(row["cell"]),
+                row["cell"]["search"],
+                str(row["cell"]["seed"]),
+                base.order_text(row["result"]["order"]),
+                f"{100 * row['result']['satisfied']:.0f} %",
+                f"{100 * row['result']['reverse_satisfied']:.0f} %",
+                " ".join(row["result"]["remarks"]) or "-",
+            ]
+            for row in rows
+        ]
         columns = ("task", "search", ">solved", ">dependencies", ">success", ">training steps", ">search time")
         named = ("task", "search", ">seed", "order found", ">dependencies", ">its reverse", "remarks")
         title = (
-            f"*Solved*: every dependency satisfied. At most {self.runs * self.sizes.profile_steps:,} training steps "
-            "and as many rows x orders as that many profiling runs of 64 orders score."
+            f"*Solved*: every dependency satisfied. At most {self.runs * self.sizes.profile_steps:,} training "
+            "steps and as many rows x orders as that many profiling runs of 64 orders score."
         )
         return [Table(title, columns, lines), Table("Every order found.", named, orders)]
 

@@ -13,10 +13,14 @@ from pyorder.posets import Poset
 from pyorder.profiling import Profiler
 from pyorder.runs import RunDir, check_run_dir
 from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
+from pyorder.search.annealing import Annealing
+from pyorder.search.evolutionary import Evolutionary
 from pyorder.search.exhaustive import LONGEST, Exhaustive
+from pyorder.search.greedy import Greedy
 from pyorder.search.hierarchical import Hierarchical
 from pyorder.search.precedence import Precedence
 from pyorder.search.random import Random
+from pyorder.search.soft import Soft
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +31,16 @@ if TYPE_CHECKING:
     from pyorder.progress import Report
 
 __all__ = [
+    "Annealing",
     "Budget",
     "Discovery",
+    "Evolutionary",
     "Exhaustive",
+    "Greedy",
     "Hierarchical",
     "Precedence",
     "Random",
+    "Soft",
     "Stage",
     "Strategy",
     "discover",
@@ -41,7 +49,10 @@ __all__ = [
     "strategy_names",
 ]
 
-_FAMILY: dict[str, type[Strategy]] = {kind.name: kind for kind in (Exhaustive, Random, Hierarchical, Precedence)}
+_FAMILY: dict[str, type[Strategy]] = {
+    kind.name: kind
+    for kind in (Exhaustive, Random, Hierarchical, Precedence, Greedy, Evolutionary, Annealing, Soft)
+}
 
 
 def strategy_names() -> tuple[str, ...]:
@@ -50,7 +61,7 @@ def strategy_names() -> tuple[str, ...]:
     Examples
     --------
     >>> strategy_names()
-    ('exhaustive', 'random', 'hierarchical', 'precedence')
+    ('exhaustive', 'random', 'hierarchical', 'precedence', 'greedy', 'evolutionary', 'annealing', 'soft')
     """
     return tuple(_FAMILY)
 
@@ -184,6 +195,7 @@ def discover(
         seed=seed,
         exploration=laboratory.exploration,
         constraints=None if constraints is None else graph,
+        remarks=tuple(laboratory.remarks),
         settings={
             **profiler.settings,
             "explorer": None if laboratory.exploration is None else asdict(EXPLORER),

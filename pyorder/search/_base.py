@@ -8,6 +8,7 @@ different runs proposes them together once more.
 from __future__ import annotations
 
 import json
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,12 +20,11 @@ import numpy.typing as npt
 
 from pyorder.dependencies import Dependency, Exploration
 from pyorder.exploration import Explorer
-from pyorder.permutations import sample
 from pyorder.posets import Poset
 from pyorder.profiling import Cost, Orders, Profile, Profiler
 from pyorder.progress import Progress, Report
 from pyorder.runs import RunDir, StageRecord, make_run_dir, plain, write_history, write_precedence, write_run
-from pyorder.search._sorts import count_up_to, draw_sorts
+from pyorder.search._pools import draw_orders
 
 
 class BudgetSpentError(Exception):
@@ -99,6 +99,7 @@ class Discovery:
     settings : how each profiling run was run, and the budget
     exploration : the dependency graph and its evidence, where the strategy looks for one
     constraints : what the search was told: only topological sorts of this graph were candidates
+    remarks : what a reader of the result should know, in sentences that name no step
     """
 
     order: Orders
@@ -113,6 +114,7 @@ class Discovery:
     settings: dict[str, Any]
     exploration: Exploration | None = None
     constraints: Poset | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def dependencies(self) -> tuple[Dependency, ...] | None:
@@ -179,6 +181,7 @@ class Discovery:
             "seconds": self.seconds,
             "seed": self.seed,
             "exploration": None if self.exploration is None else self.exploration.summary(),
+            "remarks": list(self.remarks),
             "stages": [
                 {
                     "name": stage.name,
@@ -231,6 +234,8 @@ class Laboratory:
     seed : of the search; strategies draw from ``rng``, never from a global generator
     history : the runs so far
     exploration : what a strategy that explores has found
+    remarks : what the strategy has to say about its result; see `Discovery`
+    profiler : data, model and settings of every run, for a strategy that trains a model of its own
     curtailed : whether the budget has kept the strategy from a run
     """
 
@@ -251,10 +256,11 @@ class Laboratory:
         self.rng = np.random.default_rng([seed, 2])
         self.history: list[Stage] = []
         self.exploration: Exploration | None = None
+        self.remarks: list[str] = []
+        self.profiler = profiler
         self.cost = Cost()
         self.curtailed = False
         self.started = time.perf_counter()
-        self._profiler = profiler
         self._seeds = seeds
         self._budget = budget
         self._planned = planned
@@ -280,10 +286,7 @@ class Laboratory:
 
     def draw(self, count: int) -> Orders:
         """Draw distinct orders that the constraints allow, uniformly at random; fewer where there are fewer."""
-        if len(self.constraints.edges):
-            return draw_sorts(self.constraints, count, self.rng)
-        count = count_up_to(self.constraints, count)
-        return sample(self.length, count, seed=self.seed, distinct=True)
+        return draw_orders(self.constraints, count, self.seed)
 
     def allowed(self, orders: Orders) -> Orders:
         """Those of the orders (T, L) that the constraints allow."""
@@ -291,7 +294,7 @@ class Laboratory:
 
     def explorer(self, samples: int) -> Explorer:
         """Make an any-order model on the training rows, some of which it sets apart as evidence."""
-        profiler = self._profiler
+        profiler = self.profiler
         return Explorer(
             profiler.inputs,
             profiler.targets,
@@ -302,7 +305,7 @@ class Laboratory:
 
     def run_cost(self, candidates: int) -> Cost:
         """What a profiling run of so many candidates costs."""
-        return self._profiler.cost(candidates, self._seeds)
+        return self.profiler.cost(candidates, self._seeds)
 
     def profile(self, orders: Orders, stage: str) -> Profile:
         """Profile a pool in one run, each run with seeds of its own.
@@ -317,7 +320,7 @@ class Laboratory:
             raise BudgetSpentError(stage)
         tell = self.teller(stage, cost, len(orders))
         first = int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
-        profile = self._profiler.profile(orders, seeds=range(first, first + self._seeds), on_share=tell)
+        profile = self.profiler.profile(orders, seeds=range(first, first + self._seeds), on_share=tell)
         self.cost += profile.cost
         self.history.append(Stage(stage, profile, self.seconds))
         return profile
@@ -344,13 +347,22 @@ class Laboratory:
 
     def _effort(self, cost: Cost) -> float:
         """Cost in scorings of one row; training a row costs about three."""
-        return 3.0 * cost.training_steps * self._profiler.training.batch_size + cost.rows_scored
+        return 3.0 * cost.training_steps * self.profiler.training.batch_size + cost.rows_scored
 
 
 def check_flag(value: object, name: str) -> None:
     """Refuse what is neither True nor False; text such as "no" would count as True."""
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected true or false, got {value!r}")
+
+
+def check_temperatures(hot: float, cold: float) -> None:
+    """Refuse temperatures that are not positive, or that rise."""
+    for name, value in (("hot", hot), ("cold", cold)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise ValueError(f"{name}: expected a positive number, got {value!r}")
+    if cold > hot:
+        raise ValueError(f"cold: expected at most hot={hot}, got {cold}")
 
 
 class Strategy(ABC):

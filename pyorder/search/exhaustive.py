@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pyorder._checks import check_integer
 from pyorder.posets import Poset
 from pyorder.search._base import Laboratory, Strategy
-from pyorder.search._sorts import count_up_to
+from pyorder.search._pools import count_up_to
 
 LONGEST = 7
 MOST = math.factorial(LONGEST)

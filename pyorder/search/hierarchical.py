@@ -29,7 +29,7 @@ from pyorder._checks import check_integer
 from pyorder.permutations import check_orders
 from pyorder.posets import Poset
 from pyorder.search._base import Laboratory, Strategy, check_flag
-from pyorder.search._sorts import count_up_to, distinct
+from pyorder.search._pools import count_up_to, distinct
 
 Orders = npt.NDArray[np.int64]
 INITIALISATIONS = ("Pr", "Pg", "Pf", "Pb")

@@ -35,7 +35,7 @@ from pyorder.posets import Poset
 from pyorder.precedence import EXPLAINED, FirstLook, Support, measure, predecessors, z_threshold
 from pyorder.profiling import Cost, Profile
 from pyorder.search._base import Laboratory, Strategy
-from pyorder.search._sorts import count_up_to, distinct, sort_along
+from pyorder.search._pools import count_up_to, distinct, seed_from, sort_along
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -285,11 +285,6 @@ def pairs(length: int) -> int:
 def round_cost(samples: int) -> Cost:
     """Cost of one round: training, every sample in an order and its reverse, and as many rows in sorts at most."""
     return Cost(EXPLORER.steps, 3 * samples)
-
-
-def seed_from(rng: np.random.Generator) -> int:
-    """Draw a seed."""
-    return int(rng.integers(2**62))
 
 
 def edge_set(graph: Poset) -> set[tuple[int, int]]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pyorder._checks import check_integer
 from pyorder.posets import Poset
 from pyorder.search._base import Laboratory, Strategy
-from pyorder.search._sorts import count_up_to
+from pyorder.search._pools import count_up_to
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,16 @@ from pyorder import search
 from pyorder.model import PRESETS
 from pyorder.posets import Poset
 from pyorder.search import (
+    Annealing,
     Budget,
+    Evolutionary,
     Exhaustive,
+    Greedy,
     Hierarchical,
     Precedence,
     Random,
-    _sorts,
+    Soft,
+    _pools,
     exhaustive,
     hierarchical,
     random,
@@ -34,6 +38,10 @@ STRATEGIES = [
     Hierarchical(depth=2, initialisation="Pf"),
     Hierarchical(depth=2, initialisation="Pb", block=2),
     Precedence(rounds=2, samples=32, candidates=12),
+    Greedy(completions=3),
+    Evolutionary(parents=4, children=8, generations=3),
+    Annealing(chains=6, rounds=3, finalists=6),
+    Soft(restarts=2, steps=10, candidates=12, samples=32),
 ]
 
 
@@ -42,7 +50,7 @@ def find(data, strategy, **arguments):
     return pyorder.discover(data.train, validation=data.validation, strategy=strategy, **arguments)
 
 
-@pytest.mark.parametrize("module", [search, base, exhaustive, random, hierarchical, _sorts])
+@pytest.mark.parametrize("module", [search, base, exhaustive, random, hierarchical, _pools])
 def test_docstring_examples(module, doctests):
     doctests(module)
 
@@ -233,17 +241,16 @@ def test_initial_candidates_that_the_constraints_forbid_are_refused(square5):
 def test_drawn_sorts_are_distinct_and_uniform():
     graph = Poset(6, [[0, 1], [2, 3], [2, 4]])
     every = graph.sorts()
-    assert len(_sorts.draw_sorts(graph, 10_000, np.random.default_rng(0))) == len(every) == 120
-    rng = np.random.default_rng(1)
-    drawn = np.concatenate([_sorts.draw_sorts(graph, 30, rng) for _ in range(400)])
+    assert len(_pools.draw_orders(graph, 10_000, seed=0)) == len(every) == 120
+    drawn = np.concatenate([_pools.draw_orders(graph, 30, seed) for seed in range(400)])
     found, counts = np.unique(drawn, axis=0, return_counts=True)
     assert np.array_equal(found, every)
     # 30 of 120 without replacement: the spread of a count is that of a coin, a little less
     assert chisquare(counts).pvalue > 0.01
     wide = Poset(60, [[0, 1]])  # too many sets of steps to count
-    few = _sorts.draw_sorts(wide, 3, rng)
+    few = _pools.draw_orders(wide, 3, seed=0)
     assert wide.is_sort(few).all()
-    assert _sorts.count_up_to(wide, 7) == 7
+    assert _pools.count_up_to(wide, 7) == 7
 
 
 def test_auto_is_exhaustive_for_short_targets_only():
@@ -254,7 +261,7 @@ def test_auto_is_exhaustive_for_short_targets_only():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: search.make_strategy("greedy", 8), "^strategy: 'greedy' is none of 'auto', 'exhaustive'"),
+        (lambda: search.make_strategy("psychic", 8), "^strategy: 'psychic' is none of 'auto', 'exhaustive'"),
         (
             lambda: search.make_strategy("random", 8, depth=3),
             "^options: random has no 'depth', it has 'candidates'",

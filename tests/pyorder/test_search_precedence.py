@@ -11,7 +11,7 @@ from pyorder.posets import Poset
 from pyorder.precedence import Support
 from pyorder.runs import load_run
 from pyorder.search import Budget, Precedence, precedence
-from pyorder.search._sorts import distinct, sort_along
+from pyorder.search._pools import distinct, sort_along
 from pyorder.search.precedence import assemble, finalists, leader, lost_last, remarks
 
 
