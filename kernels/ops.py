@@ -58,9 +58,9 @@ def permuted_cross_entropy(
     orders: Tensor,
     order_index: Tensor,
     target_row: Tensor,
-    weights: Tensor | None = None,
-    with_grad: bool = False,
-    debug: bool = False,
+    weights: Tensor | None,
+    with_grad: bool,
+    debug: bool,
 ) -> tuple[Tensor, Tensor]:
     """Losses (B, L), and the gradient of the logits, which is empty without ``with_grad``."""
     lookup = (targets, orders, order_index, target_row, weights)
@@ -77,9 +77,9 @@ def _(
     orders: Tensor,
     order_index: Tensor,
     target_row: Tensor,
-    weights: Tensor | None = None,
-    with_grad: bool = False,
-    debug: bool = False,
+    weights: Tensor | None,
+    with_grad: bool,
+    debug: bool,
 ) -> tuple[Tensor, Tensor]:
     from .permuted_cross_entropy import launch
 
@@ -99,9 +99,9 @@ def _(
     orders: Tensor,
     order_index: Tensor,
     target_row: Tensor,
-    weights: Tensor | None = None,
-    with_grad: bool = False,
-    debug: bool = False,
+    weights: Tensor | None,
+    with_grad: bool,
+    debug: bool,
 ) -> tuple[Tensor, Tensor]:
     loss_type = torch.promote_types(logits.dtype, torch.float32)
     losses = logits.new_empty(logits.shape[:2], dtype=loss_type)
@@ -116,7 +116,7 @@ def permuted_cross_entropy_gradient(
     orders: Tensor,
     order_index: Tensor,
     target_row: Tensor,
-    weights: Tensor | None = None,
+    weights: Tensor | None,
 ) -> Tensor:
     """Gradient of the logits (B, L, V) when that of the losses is ``incoming`` (B, L)."""
     return reference.permuted_cross_entropy_gradient(
@@ -132,7 +132,7 @@ def _(
     orders: Tensor,
     order_index: Tensor,
     target_row: Tensor,
-    weights: Tensor | None = None,
+    weights: Tensor | None,
 ) -> Tensor:
     from .permuted_cross_entropy import launch
 
@@ -149,7 +149,7 @@ def _(
     orders: Tensor,
     order_index: Tensor,
     target_row: Tensor,
-    weights: Tensor | None = None,
+    weights: Tensor | None,
 ) -> Tensor:
     return logits.new_empty(logits.shape)
 
@@ -182,7 +182,7 @@ permuted_cross_entropy.register_autograd(_cross_entropy_backward, setup_context=
 
 @torch.library.custom_op("pyorder::loss_statistics", mutates_args=(), device_types="cpu")
 def loss_statistics(
-    losses: Tensor, orders: Tensor, order_index: Tensor, debug: bool = False
+    losses: Tensor, orders: Tensor, order_index: Tensor, debug: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Rows of every order; sum and sum of squares by order (T,), then by order and canonical step (T, L)."""
     return reference.loss_statistics(losses, orders, order_index)
@@ -190,7 +190,7 @@ def loss_statistics(
 
 @loss_statistics.register_kernel("cuda")
 def _(
-    losses: Tensor, orders: Tensor, order_index: Tensor, debug: bool = False
+    losses: Tensor, orders: Tensor, order_index: Tensor, debug: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     from .loss_statistics import launch, parts_for
 
@@ -204,11 +204,211 @@ def _(
 
 @loss_statistics.register_fake
 def _(
-    losses: Tensor, orders: Tensor, order_index: Tensor, debug: bool = False
+    losses: Tensor, orders: Tensor, order_index: Tensor, debug: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    def wide(shape: torch.Size) -> Tensor:
-        return losses.new_empty(shape, dtype=torch.float64)
+    rows = losses.new_empty(len(orders), dtype=torch.int64)
+    total, total_square = (losses.new_empty(len(orders), dtype=torch.float64) for _ in range(2))
+    step, step_square = (losses.new_empty(orders.shape, dtype=torch.float64) for _ in range(2))
+    return rows, total, total_square, step, step_square
 
-    by_order, by_step = orders.shape[:1], orders.shape
-    rows = losses.new_empty(by_order, dtype=torch.int64)
-    return rows, wide(by_order), wide(by_order), wide(by_step), wide(by_step)
+
+# ---- permuted embedding ----
+
+
+@torch.library.custom_op("pyorder::permuted_embedding", mutates_args=(), device_types="cpu")
+def permuted_embedding(
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    tokens: Tensor,
+    positions: Tensor,
+    steps: Tensor | None,
+    separator: int,
+    debug: bool,
+) -> Tensor:
+    """Sum (B, L, W) of the embeddings that a decoder reads at every slot."""
+    return reference.permuted_embedding(
+        targets, orders, order_index, target_row, tokens, positions, steps, separator
+    )
+
+
+@permuted_embedding.register_kernel("cuda")
+def _(
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    tokens: Tensor,
+    positions: Tensor,
+    steps: Tensor | None,
+    separator: int,
+    debug: bool,
+) -> Tensor:
+    from .permuted_embedding import launch
+
+    out = tokens.new_empty(len(order_index), targets.shape[1], tokens.shape[1])
+    launch(
+        targets, orders, order_index, target_row, tokens, positions, steps, separator, out=out, debug=debug
+    )
+    return out
+
+
+@permuted_embedding.register_fake
+def _(
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    tokens: Tensor,
+    positions: Tensor,
+    steps: Tensor | None,
+    separator: int,
+    debug: bool,
+) -> Tensor:
+    return tokens.new_empty(len(order_index), targets.shape[1], tokens.shape[1])
+
+
+@torch.library.custom_op("pyorder::permuted_embedding_gradient", mutates_args=(), device_types="cpu")
+def permuted_embedding_gradient(
+    incoming: Tensor,
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    token_rows: int,
+    separator: int,
+    with_steps: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of tokens, positions and steps; the last is empty without ``with_steps``."""
+    return reference.permuted_embedding_gradient(
+        incoming, targets, orders, order_index, target_row, token_rows, separator, with_steps
+    )
+
+
+@permuted_embedding_gradient.register_kernel("cuda")
+def _(
+    incoming: Tensor,
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    token_rows: int,
+    separator: int,
+    with_steps: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from .permuted_embedding import launch_gradient, parts_for
+
+    def table(name: str, rows: int) -> Tensor:
+        width = incoming.shape[2]
+        parts = incoming.new_empty(
+            parts_for(incoming.shape[0] * incoming.shape[1], rows, width), rows, width, dtype=torch.float32
+        )
+        launch_gradient(incoming, targets, orders, order_index, target_row, separator, name, parts=parts)
+        return parts.sum(0).to(incoming.dtype)
+
+    steps = incoming.new_empty(0)
+    if with_steps:
+        steps = torch.stack([table(name, targets.shape[1] + 1) for name in ("before", "following")])
+    return table("tokens", token_rows), incoming.sum(0), steps
+
+
+@permuted_embedding_gradient.register_fake
+def _(
+    incoming: Tensor,
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    token_rows: int,
+    separator: int,
+    with_steps: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    _, length, width = incoming.shape
+    steps = incoming.new_empty((2, length + 1, width) if with_steps else 0)
+    return incoming.new_empty(token_rows, width), incoming.new_empty(length, width), steps
+
+
+def _keep_lookup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *lookup, tokens, _, steps, separator, _ = inputs
+    ctx.save_for_backward(*lookup)
+    ctx.rest = (len(tokens), separator, steps is not None)
+
+
+def _embedding_backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
+    tokens, positions, steps = permuted_embedding_gradient(incoming, *ctx.saved_tensors, *ctx.rest)
+    with_steps = ctx.rest[2]
+    return *[None] * 4, tokens, positions, steps if with_steps else None, None, None
+
+
+permuted_embedding.register_autograd(_embedding_backward, setup_context=_keep_lookup)
+
+
+# ---- linear cross-entropy ----
+
+
+@torch.library.custom_op("pyorder::linear_cross_entropy", mutates_args=(), device_types="cpu")
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, debug: bool
+) -> tuple[Tensor, Tensor]:
+    """Losses (M,), and what the backward pass needs beside the arguments: logarithms (M,) of the sums."""
+    logits = reference.at_least_float32(torch.nn.functional.linear(hidden, weight))
+    return reference.linear_cross_entropy(hidden, weight, targets), logits.logsumexp(1)
+
+
+@linear_cross_entropy.register_kernel("cuda")
+def _(hidden: Tensor, weight: Tensor, targets: Tensor, debug: bool) -> tuple[Tensor, Tensor]:
+    from .linear_cross_entropy import launch
+
+    losses, logarithms = (hidden.new_empty(len(hidden), dtype=torch.float32) for _ in range(2))
+    launch(hidden, weight, targets, losses=losses, logarithms=logarithms, debug=debug)
+    return losses, logarithms
+
+
+@linear_cross_entropy.register_fake
+def _(hidden: Tensor, weight: Tensor, targets: Tensor, debug: bool) -> tuple[Tensor, Tensor]:
+    loss_type = torch.promote_types(hidden.dtype, torch.float32)
+    return hidden.new_empty(len(hidden), dtype=loss_type), hidden.new_empty(len(hidden), dtype=loss_type)
+
+
+@torch.library.custom_op("pyorder::linear_cross_entropy_gradient", mutates_args=(), device_types="cpu")
+def linear_cross_entropy_gradient(
+    incoming: Tensor, hidden: Tensor, weight: Tensor, targets: Tensor, logarithms: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients of hidden and weight when that of the losses is ``incoming`` (M,)."""
+    return reference.linear_cross_entropy_gradient(incoming, hidden, weight, targets)
+
+
+@linear_cross_entropy_gradient.register_kernel("cuda")
+def _(
+    incoming: Tensor, hidden: Tensor, weight: Tensor, targets: Tensor, logarithms: Tensor
+) -> tuple[Tensor, Tensor]:
+    from .linear_cross_entropy import launch_gradients, parts_for
+
+    hidden_gradient = hidden.new_empty(hidden.shape)
+    parts = hidden.new_empty(parts_for(len(hidden)), *weight.shape, dtype=torch.float32)
+    launch_gradients(
+        incoming.contiguous(), hidden, weight, targets, logarithms,
+        hidden_gradient=hidden_gradient, weight_parts=parts,
+    )  # fmt: skip
+    return hidden_gradient, parts.sum(0).to(weight.dtype)
+
+
+@linear_cross_entropy_gradient.register_fake
+def _(
+    incoming: Tensor, hidden: Tensor, weight: Tensor, targets: Tensor, logarithms: Tensor
+) -> tuple[Tensor, Tensor]:
+    return hidden.new_empty(hidden.shape), weight.new_empty(weight.shape)
+
+
+def _keep_linear(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *given, _ = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(*given, output[1])
+
+
+def _linear_backward(ctx: Any, incoming: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    return *linear_cross_entropy_gradient(incoming, *ctx.saved_tensors), None, None
+
+
+linear_cross_entropy.register_autograd(_linear_backward, setup_context=_keep_linear)

@@ -214,7 +214,7 @@ def launch_gradient(
 ) -> None:
     """Fill ``parts`` (S, rows of the table, W) float32, of which the sum over S is the table's gradient.
 
-    ``table`` is "tokens", or "before" (L + 1 rows) or "following" (L rows) for the two tables of steps.
+    ``table`` is "tokens", or "before" or "following" for the two tables of steps.
     """
     rows, length = check_lookup(targets, orders, order_index, target_row, targets.device)
     check_tensor("incoming", incoming, FLOAT_TYPES, (rows, length, "W"), targets.device)

@@ -17,6 +17,7 @@ with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
     for name in KERNELS:
         import_module(f"pyorder.kernels.{name}")
+    import_module("triton.experimental.gluon")  # Triton imports it at the first launch
 
 
 def pytest_collection_modifyitems(items):
