@@ -32,14 +32,16 @@ class Settings(NamedTuple):
     warps: int
 
 
-def settings_for(width: int) -> Settings:
-    """Tiles of full width that fit in shared memory and registers at four bytes a value."""
-    return Settings(32, 32, 4) if width <= 256 else Settings(16, 16, 4 if width <= 512 else 8)
+def settings_for(width: int, dtype: torch.dtype) -> Settings:
+    """Tiles of full width, the largest that compile for compute capability 9.0 without spilling registers."""
+    if dtype.itemsize == 2 and width <= 128:
+        return Settings(32, 32, 4)
+    return Settings(16, 16, 4 if width <= 512 else 8)
 
 
 def parts_for(rows: int) -> int:
-    """Parts that rows are cut into for the weight's gradient: a matter of the shape alone, so that sums do not vary."""
-    return max(1, min(MOST_PARTS, triton.cdiv(rows, ROWS_A_PART)))
+    """Parts for the weight's gradient: a matter of the shape alone, so that sums do not vary."""
+    return max(1, min(MOST_PARTS, -(-rows // ROWS_A_PART)))
 
 
 @triton.jit
@@ -188,7 +190,7 @@ def launch(
     rows, width = hidden.shape
     if rows == 0:
         return
-    cut = settings or settings_for(width)
+    cut = settings or settings_for(width, hidden.dtype)
     with torch.cuda.device_of(hidden):
         _forward[(triton.cdiv(rows, cut.rows),)](
             hidden.contiguous(),
@@ -219,7 +221,7 @@ def launch_gradients(
     weight_parts: Tensor,
     settings: Settings | None = None,
 ) -> None:
-    """Fill ``hidden_gradient`` (M, W) of hidden's type and ``weight_parts`` (S, V, W) float32, S as in `parts_for`.
+    """Fill ``hidden_gradient`` (M, W) of hidden's type and ``weight_parts`` (S, V, W) float32; S is `parts_for`.
 
     The weight's gradient is the sum over the parts.
     """
@@ -230,7 +232,7 @@ def launch_gradients(
     for name, tensor in (("hidden_gradient", hidden_gradient), ("weight_parts", weight_parts)):
         if not tensor.is_contiguous():
             raise ValueError(f"{name}: expected a contiguous tensor, got strides {tensor.stride()}")
-    cut = settings or settings_for(width)
+    cut = settings or settings_for(width, hidden.dtype)
     given = (incoming, hidden.contiguous(), weight.contiguous(), targets.contiguous(), logarithms)
     tiles = {"ROWS": cut.rows, "VALUES": cut.values, "WIDTH": max(16, triton.next_power_of_2(width))}
     options = {"num_warps": cut.warps, "num_stages": 1}

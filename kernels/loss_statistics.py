@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .checks import check_statistics, check_tensor
 
-ROWS = 32  # of losses at once
+TILE = 1024  # losses at once; their float64 sums stay in registers
 PROGRAMS = 512  # enough to fill a device; with fewer orders than that, an order's rows are shared out
 
 
@@ -92,6 +92,7 @@ def launch(
     for name, tensor in (("by_order", by_order), ("by_step", by_step)):
         if not tensor.is_contiguous():
             raise ValueError(f"{name}: expected a contiguous tensor, got strides {tensor.stride()}")
+    places = triton.next_power_of_2(length)
     with torch.cuda.device_of(losses):
         ordered, sorted_rows = order_index.sort(stable=True)
         bounds = torch.searchsorted(
@@ -108,8 +109,8 @@ def launch(
             length,
             count,
             PARTS=parts,
-            ROWS=ROWS,
-            LENGTH=triton.next_power_of_2(length),
+            ROWS=max(1, TILE // places),
+            LENGTH=places,
             num_warps=4,
             debug=debug,
         )

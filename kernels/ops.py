@@ -32,20 +32,18 @@ def runs_triton(implementation: Implementation, tensor: Tensor, values: int, wid
     Traceback (most recent call last):
     ValueError: implementation: 'triton' needs tensors on a CUDA device and triton installed, got tensors on cpu
     """
+    if implementation not in get_args(Implementation):
+        names = ", ".join(map(repr, get_args(Implementation)))
+        raise ValueError(f"implementation: expected one of {names}, got {implementation!r}")
     able = HAS_TRITON and tensor.is_cuda
     if implementation == "auto":
         return able and tensor.dtype in FLOAT_TYPES and values <= MOST_VALUES and width <= MOST_WIDTH
-    if implementation == "triton":
-        if not able:
-            raise ValueError(
-                "implementation: 'triton' needs tensors on a CUDA device and triton installed, "
-                f"got tensors on {tensor.device}" + ("" if HAS_TRITON else " and no triton")
-            )
-        return True
-    if implementation != "reference":
-        names = ", ".join(map(repr, get_args(Implementation)))
-        raise ValueError(f"implementation: expected one of {names}, got {implementation!r}")
-    return False
+    if implementation == "triton" and not able:
+        raise ValueError(
+            "implementation: 'triton' needs tensors on a CUDA device and triton installed, "
+            f"got tensors on {tensor.device}" + ("" if HAS_TRITON else " and no triton")
+        )
+    return implementation == "triton"
 
 
 # ---- permuted cross-entropy ----
@@ -71,7 +69,7 @@ def permuted_cross_entropy(
 
 
 @permuted_cross_entropy.register_kernel("cuda")
-def _(
+def _launch_permuted_cross_entropy(
     logits: Tensor,
     targets: Tensor,
     orders: Tensor,
@@ -125,7 +123,7 @@ def permuted_cross_entropy_gradient(
 
 
 @permuted_cross_entropy_gradient.register_kernel("cuda")
-def _(
+def _launch_permuted_cross_entropy_gradient(
     incoming: Tensor,
     logits: Tensor,
     targets: Tensor,
@@ -189,7 +187,7 @@ def loss_statistics(
 
 
 @loss_statistics.register_kernel("cuda")
-def _(
+def _launch_loss_statistics(
     losses: Tensor, orders: Tensor, order_index: Tensor, debug: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     from .loss_statistics import launch, parts_for
@@ -234,7 +232,7 @@ def permuted_embedding(
 
 
 @permuted_embedding.register_kernel("cuda")
-def _(
+def _launch_permuted_embedding(
     targets: Tensor,
     orders: Tensor,
     order_index: Tensor,
@@ -248,9 +246,7 @@ def _(
     from .permuted_embedding import launch
 
     out = tokens.new_empty(len(order_index), targets.shape[1], tokens.shape[1])
-    launch(
-        targets, orders, order_index, target_row, tokens, positions, steps, separator, out=out, debug=debug
-    )
+    launch(targets, orders, order_index, target_row, tokens, positions, steps, separator, out=out, debug=debug)
     return out
 
 
@@ -287,7 +283,7 @@ def permuted_embedding_gradient(
 
 
 @permuted_embedding_gradient.register_kernel("cuda")
-def _(
+def _launch_permuted_embedding_gradient(
     incoming: Tensor,
     targets: Tensor,
     orders: Tensor,
@@ -348,16 +344,16 @@ permuted_embedding.register_autograd(_embedding_backward, setup_context=_keep_lo
 
 
 @torch.library.custom_op("pyorder::linear_cross_entropy", mutates_args=(), device_types="cpu")
-def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Tensor, debug: bool
-) -> tuple[Tensor, Tensor]:
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, debug: bool) -> tuple[Tensor, Tensor]:
     """Losses (M,), and what the backward pass needs beside the arguments: logarithms (M,) of the sums."""
     logits = reference.at_least_float32(torch.nn.functional.linear(hidden, weight))
     return reference.linear_cross_entropy(hidden, weight, targets), logits.logsumexp(1)
 
 
 @linear_cross_entropy.register_kernel("cuda")
-def _(hidden: Tensor, weight: Tensor, targets: Tensor, debug: bool) -> tuple[Tensor, Tensor]:
+def _launch_linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, debug: bool
+) -> tuple[Tensor, Tensor]:
     from .linear_cross_entropy import launch
 
     losses, logarithms = (hidden.new_empty(len(hidden), dtype=torch.float32) for _ in range(2))
@@ -380,7 +376,7 @@ def linear_cross_entropy_gradient(
 
 
 @linear_cross_entropy_gradient.register_kernel("cuda")
-def _(
+def _launch_linear_cross_entropy_gradient(
     incoming: Tensor, hidden: Tensor, weight: Tensor, targets: Tensor, logarithms: Tensor
 ) -> tuple[Tensor, Tensor]:
     from .linear_cross_entropy import launch_gradients, parts_for

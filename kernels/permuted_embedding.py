@@ -38,7 +38,7 @@ TABLE_ROWS = 16  # of a table's gradient a program, the least that a tile produc
 
 def parts_for(slots: int, table_rows: int, width: int) -> int:
     """Parts that the slots are cut into: a matter of the shape alone, so that sums do not vary."""
-    return max(1, min(triton.cdiv(slots, ROWS_A_PART), MOST_PART_VALUES // (table_rows * width)))
+    return max(1, min(-(-slots // ROWS_A_PART), MOST_PART_VALUES // (table_rows * width)))
 
 
 @triton.jit

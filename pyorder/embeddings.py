@@ -58,5 +58,6 @@ def permuted_embedding(
     """
     lookup = (targets, orders, order_index, target_row)
     if ops.runs_triton(implementation, tokens, values=1):
-        return ops.permuted_embedding(*lookup, tokens, positions, steps, separator, debug)
+        embedded: Tensor = ops.permuted_embedding(*lookup, tokens, positions, steps, separator, debug)
+        return embedded
     return reference.permuted_embedding(*lookup, tokens, positions, steps, separator)

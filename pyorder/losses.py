@@ -71,6 +71,7 @@ def permuted_cross_entropy(
         names = ", ".join(map(repr, get_args(Reduction)))
         raise ValueError(f"reduction: expected one of {names}, got {reduction!r}")
     lookup = (targets, orders, order_index, target_row, weights)
+    losses: Tensor
     if ops.runs_triton(implementation, logits, values=logits.shape[-1]):
         losses, _ = ops.permuted_cross_entropy(logits, *lookup, with_grad, debug)
     else:
@@ -169,6 +170,7 @@ def linear_cross_entropy(
     if reduction not in get_args(Reduction):
         names = ", ".join(map(repr, get_args(Reduction)))
         raise ValueError(f"reduction: expected one of {names}, got {reduction!r}")
+    losses: Tensor
     if ops.runs_triton(implementation, hidden, values=weight.shape[0], width=hidden.shape[-1]):
         losses, _ = ops.linear_cross_entropy(hidden, weight, targets, debug)
     else:

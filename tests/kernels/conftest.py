@@ -1,7 +1,7 @@
 """The kernels run on the GPU where there is one, and in Triton's interpreter elsewhere.
 
-Triton asks for the interpreter when a function is decorated, its own library included. So its first import and that
-of the kernels happen here, with the variable set, and no other test sees it.
+Triton asks for the interpreter when a function is decorated, its own library included. So its first import and
+that of the kernels happen here, with the variable set, and no other test sees it.
 """
 
 from importlib import import_module
