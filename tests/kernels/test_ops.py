@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from pyorder.kernels import checks, ops, reference
+from pyorder.kernels import checks, loss_statistics, ops, reference
 
 from pyorder import embeddings, losses
 
@@ -67,6 +67,17 @@ def test_registration_is_sound(device, name, number):
     torch.library.opcheck(getattr(OPERATIONS, name), samples(device)[name][number])
 
 
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_registration_is_sound_for_tensors_in_another_memory_layout(device, name, number):
+    def turned(value):
+        if not torch.is_tensor(value) or value.ndim < 2:
+            return value
+        return value.detach().transpose(0, -1).contiguous().transpose(0, -1).requires_grad_(value.requires_grad)
+
+    arguments = tuple(turned(value) for value in samples(device)[name][number])
+    torch.library.opcheck(getattr(OPERATIONS, name), arguments)
+
+
 def test_registration_of_the_operations_without_gradients_is_sound(device):
     incoming = torch.rand(4, 5, device=device)
     logits = floats(device, 4, 5, 7).detach()
@@ -93,7 +104,8 @@ def test_what_a_gpu_runs_gives_what_a_cpu_runs(device, name, number):
     check_outputs(getattr(ops, f"_launch_{name}")(*arguments), wanted)
 
 
-def test_what_a_gpu_runs_backwards_gives_what_a_cpu_runs(device):
+def test_what_a_gpu_runs_backwards_gives_what_a_cpu_runs(device, monkeypatch):
+    monkeypatch.setattr(loss_statistics, "PROGRAMS", 8)
     incoming = torch.rand(4, 5, device=device)
     logits, wide = floats(device, 4, 5, 7).detach(), torch.rand(4, 5, 3, device=device)
     hidden, weight = floats(device, 6, 3).detach(), floats(device, 7, 3).detach()
