@@ -12,6 +12,10 @@ INDEX_TYPES = (torch.uint8, torch.int16, torch.int32, torch.int64)
 FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 WEIGHT_TYPES = (torch.float32, torch.bool)
 
+# What the kernels were made for: a tile holds all values, or a row's whole width.
+MOST_VALUES = 1024
+MOST_WIDTH = 1024
+
 # Row numbers are 32-bit in the kernels, and the last tile reaches past the last row.
 MOST_ROWS = 2**30
 

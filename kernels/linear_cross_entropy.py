@@ -16,10 +16,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .checks import check_linear, check_tensor
+from .checks import MOST_VALUES, MOST_WIDTH, check_linear, check_tensor
 
-MOST_VALUES = 1024
-MOST_WIDTH = 1024
 ROWS_A_PART = 1024
 MOST_PARTS = 32
 

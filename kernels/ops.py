@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from . import reference
-from .checks import FLOAT_TYPES
+from .checks import FLOAT_TYPES, MOST_VALUES, MOST_WIDTH
 
 Implementation = Literal["auto", "triton", "reference"]
 
 HAS_TRITON = find_spec("triton") is not None
-MOST_VALUES = 1024  # up to here kernels were made for
-MOST_WIDTH = 1024
 
 
 def runs_triton(implementation: Implementation, tensor: Tensor, values: int, width: int = 1) -> bool:

@@ -16,9 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .checks import check_permuted, check_tensor
-
-MOST_VALUES = 8192
+from .checks import MOST_VALUES, check_permuted, check_tensor
 
 
 class Settings(NamedTuple):
@@ -49,7 +47,12 @@ def settings_for(values: int, dtype: torch.dtype, device: torch.device) -> Setti
     """Look the launch settings up."""
     key = (architecture(device), dtype.itemsize)
     table = SETTINGS[key if key in SETTINGS else (0, dtype.itemsize)]
-    return table.get(max(16, triton.next_power_of_2(values)), Settings(1, 8))
+    return table[tile_width(values)]
+
+
+def tile_width(values: int) -> int:
+    """Smallest power of two that holds all values, and a warp's worth of work."""
+    return max(16, 1 << (values - 1).bit_length())
 
 
 @triton.jit(do_not_specialize=["slots"])
@@ -172,7 +175,7 @@ def launch(
             0 if incoming is None else incoming.stride(0),
             0 if incoming is None else incoming.stride(1),
             ROWS=cut.rows,
-            VALUES=max(16, triton.next_power_of_2(values)),
+            VALUES=tile_width(values),
             num_warps=cut.warps,
             debug=debug,
         )

@@ -57,7 +57,7 @@ def permuted_embedding(
     [9.0, 7.0, 5.0]
     """
     lookup = (targets, orders, order_index, target_row)
-    if ops.runs_triton(implementation, tokens, values=1):
+    if ops.runs_triton(implementation, tokens, values=tokens.shape[0] - 1):
         embedded: Tensor = ops.permuted_embedding(*lookup, tokens, positions, steps, separator, debug)
         return embedded
     return reference.permuted_embedding(*lookup, tokens, positions, steps, separator)
