@@ -12,12 +12,12 @@ import torch
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 KERNELS = ("permuted_cross_entropy", "loss_statistics", "permuted_embedding", "linear_cross_entropy")
 
-with pytest.MonkeyPatch.context() as patch:
-    if DEVICE.type == "cpu":
+if DEVICE.type == "cpu":
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
-    for name in KERNELS:
-        import_module(f"pyorder.kernels.{name}")
-    import_module("triton.experimental.gluon")  # Triton imports it at the first launch
+        for name in KERNELS:
+            import_module(f"pyorder.kernels.{name}")
+        import_module("triton.experimental.gluon")  # Triton imports it at the first launch
 
 
 def pytest_collection_modifyitems(items):

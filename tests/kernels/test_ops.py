@@ -261,6 +261,20 @@ def test_nothing_waits_for_the_device_and_a_graph_replays_it(name, number):
 
 
 @pytest.mark.gpu
+def test_statistics_wait_for_nothing_and_a_graph_replays_them():
+    by_slot, (_, orders, order_index, _) = torch.rand(4, 5, device="cuda"), lookup("cuda")
+    wanted = losses.loss_statistics(by_slot, orders, order_index)
+    with waiting_is_an_error():
+        losses.loss_statistics(by_slot, orders, order_index)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = losses.loss_statistics(by_slot, orders, order_index)
+    graph.replay()
+    for given, true in zip(captured, wanted, strict=True):
+        assert torch.equal(given, true)
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_triton_and_reference_agree_on_the_device(dtype):
     logits, table = floats("cuda", 4, 5, 7, dtype=dtype), lookup("cuda")
