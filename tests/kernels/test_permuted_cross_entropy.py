@@ -86,8 +86,9 @@ def test_masked_steps_stay_finite_where_logits_do_not(device):
 
 
 @pytest.mark.parametrize("strided", [False, True])
-def test_incoming_gradient_multiplies_in_float32(device, strided):
-    arguments = problem(device, dtype=torch.bfloat16)
+def test_incoming_gradient_and_weights_multiply_in_float32(device, strided):
+    weights = torch.tensor([1.0, 0, 0.5, 2, 0, 1, 3], device=device)
+    arguments = (*problem(device, dtype=torch.bfloat16), weights)
     shape = arguments[0].shape[:2]
     incoming = torch.tensor(1 / 3000, device=device).expand(shape) if strided else torch.rand(shape, device=device)
     losses, gradient = run(*arguments, incoming=incoming)
