@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pyorder.execution import multiply_in
-from pyorder.kernels.reference import permuted_cross_entropy
+from pyorder.losses import permuted_cross_entropy
 from pyorder.model import Preset
 
 StepHook = Callable[[int, Tensor], None]
@@ -134,7 +134,7 @@ def train(
         emitted = targets[rows].gather(1, orders[chosen])
         with multiply_in(settings.precision, device):
             logits = module(inputs[rows], emitted)
-        loss = permuted_cross_entropy(logits, targets, orders, chosen, rows).mean()
+        loss = permuted_cross_entropy(logits, targets, orders, chosen, rows)
         descend(optimiser, loss, settings.rate_at(step))
         losses[step] = loss.detach()
         if after_step is not None:

@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 import pyorder
 from pyorder import training
 from pyorder.model import PRESETS
+from pyorder.safetensors import read_safetensors
 from pyorder.training import generate, wilson_interval
 
 
@@ -101,3 +102,41 @@ def test_prediction_refuses_inputs_of_another_length(square5):
     for wrong in (np.zeros((2, 1), int), np.zeros((2, 6), int), np.zeros(5, int)):
         with pytest.raises(ValueError, match=r"^inputs: expected shape \(R, 5\)"):
             fitted.predict(wrong)
+
+
+def test_validation_rows_are_looked_at_and_change_nothing(square5, tmp_path):
+    order, settings = [3, 0, 4, 2, 1], {"model": "nano", "steps": 25, "precision": "float32", "seed": 3}
+    alone = pyorder.fit(square5.train, order, test=square5.test, **settings)
+    watched = pyorder.fit(
+        square5.train,
+        order,
+        test=square5.test,
+        validation=square5.validation,
+        validate_every=10,
+        run_dir=tmp_path / "run",
+        **settings,
+    )
+    assert alone.validation_curve is None
+    assert np.array_equal(alone.loss_curve, watched.loss_curve)
+    curve = watched.validation_curve
+    assert curve[:, 0].tolist() == [10, 20, 25]
+    inputs, targets = map(torch.from_numpy, square5.validation.encode(watched.vocabulary))
+    with torch.no_grad():
+        chances = watched.model(inputs, targets[:, order]).double().log_softmax(-1)
+    wanted = targets[:, order].long()
+    assert curve[-1, 1] == pytest.approx(-chances.gather(2, wanted[..., None]).mean().item(), abs=1e-5)
+    assert curve[-1, 2] == pytest.approx((chances.argmax(-1) == wanted).double().mean().item())
+    kept = read_safetensors(tmp_path / "run" / "fit.safetensors")[0]
+    np.testing.assert_array_equal(kept["validation_curve"], curve)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"validation": pyorder.Dataset([[1, 2]], [[1, 2]])}, "^validation: "),
+        ({"validate_every": 0}, "^validate_every: expected .* at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_refused(square5, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        pyorder.fit(square5.train, np.arange(5), test=square5.test, model="nano", steps=2, **arguments)

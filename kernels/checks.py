@@ -1,0 +1,131 @@
+"""Checks of what the operations are given; errors name the argument, what was given, what is allowed.
+
+Only shapes, types and devices are looked at: to look at a value would wait for the device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+INDEX_TYPES = (torch.uint8, torch.int16, torch.int32, torch.int64)
+FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+WEIGHT_TYPES = (torch.float32, torch.bool)
+
+# What the kernels were made for: a tile holds all values, or a row's whole width.
+MOST_VALUES = 1024
+MOST_WIDTH = 1024
+
+# Row numbers are 32-bit in the kernels, and the last tile reaches past the last row.
+MOST_ROWS = 2**30
+
+
+def check_tensor(
+    name: str,
+    tensor: Tensor,
+    dtypes: tuple[torch.dtype, ...],
+    shape: tuple[int | str, ...],
+    device: torch.device,
+) -> None:
+    """Refuse a tensor of another type, shape or device; an extent given as a string may be any.
+
+    Examples
+    --------
+    >>> check_tensor("orders", torch.zeros(3, 4), INDEX_TYPES, ("T", 4), torch.device("cpu"))
+    Traceback (most recent call last):
+    TypeError: orders: expected uint8, int16, int32 or int64, got float32
+    >>> check_tensor("orders", torch.zeros(3, 4).long(), INDEX_TYPES, ("T", 5), torch.device("cpu"))
+    Traceback (most recent call last):
+    ValueError: orders: expected shape (T, 5), got (3, 4)
+    """
+    if tensor.dtype not in dtypes:
+        *most, last = (str(dtype).removeprefix("torch.") for dtype in dtypes)
+        allowed = f"{', '.join(most)} or {last}" if most else last
+        raise TypeError(f"{name}: expected {allowed}, got {str(tensor.dtype).removeprefix('torch.')}")
+    given = tensor.shape
+    if len(given) != len(shape) or any(
+        isinstance(wanted, int | torch.SymInt) and wanted != extent
+        for wanted, extent in zip(shape, given, strict=True)
+    ):
+        expected = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        raise ValueError(f"{name}: expected shape ({expected}), got {tuple(given)}")
+    if tensor.device != device:
+        raise ValueError(f"{name}: expected a tensor on {device}, got one on {tensor.device}")
+
+
+def check_lookup(
+    targets: Tensor, orders: Tensor, order_index: Tensor, target_row: Tensor, device: torch.device
+) -> tuple[int, int]:
+    """Check what a target is looked up through; return the rows B and the steps L."""
+    check_tensor("targets", targets, INDEX_TYPES, ("N", "L"), device)
+    length = targets.shape[1]
+    check_tensor("orders", orders, INDEX_TYPES, ("T", length), device)
+    check_tensor("order_index", order_index, INDEX_TYPES, ("B",), device)
+    check_tensor("target_row", target_row, INDEX_TYPES, (len(order_index),), device)
+    if len(order_index) * length > MOST_ROWS:
+        raise ValueError(f"order_index: expected at most {MOST_ROWS:,} slots, got {len(order_index)} x {length}")
+    return len(order_index), length
+
+
+def check_permuted(
+    logits: Tensor,
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    weights: Tensor | None,
+    dtypes: tuple[torch.dtype, ...] = FLOAT_TYPES,
+) -> None:
+    """Check the arguments of the permuted cross-entropy."""
+    rows, length = check_lookup(targets, orders, order_index, target_row, logits.device)
+    check_tensor("logits", logits, dtypes, (rows, length, "V"), logits.device)
+    if logits.shape[2] < 1:
+        raise ValueError(f"logits: expected at least one value, got shape {tuple(logits.shape)}")
+    if weights is not None:
+        check_tensor("weights", weights, WEIGHT_TYPES, (length,), logits.device)
+        if weights.requires_grad:
+            raise ValueError("weights: expected constants, got a tensor that requires a gradient")
+
+
+def check_statistics(losses: Tensor, orders: Tensor, order_index: Tensor) -> None:
+    """Check the arguments of the statistics of losses."""
+    check_tensor("orders", orders, INDEX_TYPES, ("T", "L"), losses.device)
+    check_tensor("order_index", order_index, INDEX_TYPES, ("B",), losses.device)
+    check_tensor("losses", losses, (torch.float32,), (len(order_index), orders.shape[1]), losses.device)
+    if losses.numel() > MOST_ROWS:
+        raise ValueError(f"losses: expected at most {MOST_ROWS:,} slots, got shape {tuple(losses.shape)}")
+
+
+def check_embedding(
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    tokens: Tensor,
+    positions: Tensor,
+    steps: Tensor | None,
+    separator: int,
+    dtypes: tuple[torch.dtype, ...] = FLOAT_TYPES,
+) -> None:
+    """Check the arguments of the permuted embedding."""
+    _, length = check_lookup(targets, orders, order_index, target_row, tokens.device)
+    check_tensor("tokens", tokens, dtypes, ("V", "W"), tokens.device)
+    width = tokens.shape[1]
+    check_tensor("positions", positions, (tokens.dtype,), (length, width), tokens.device)
+    if steps is not None:
+        check_tensor("steps", steps, (tokens.dtype,), (2, length + 1, width), tokens.device)
+    if not 0 <= separator < len(tokens):
+        raise ValueError(f"separator: expected a row of tokens, 0 to {len(tokens) - 1}, got {separator}")
+
+
+def check_linear(
+    hidden: Tensor, weight: Tensor, targets: Tensor, dtypes: tuple[torch.dtype, ...] = FLOAT_TYPES
+) -> None:
+    """Check the arguments of the linear cross-entropy."""
+    check_tensor("hidden", hidden, dtypes, ("M", "W"), hidden.device)
+    check_tensor("weight", weight, (hidden.dtype,), ("V", hidden.shape[1]), hidden.device)
+    check_tensor("targets", targets, INDEX_TYPES, (len(hidden),), hidden.device)
+    if len(weight) < 1:
+        raise ValueError(f"weight: expected at least one value, got shape {tuple(weight.shape)}")
+    if len(hidden) > MOST_ROWS:
+        raise ValueError(f"hidden: expected at most {MOST_ROWS:,} rows, got {len(hidden)}")

@@ -1,0 +1,181 @@
+"""The loss of permuted targets and the gradient of its logits, each in one pass over the logits.
+
+B  rows    L  steps    V  vocabulary size    N  targets    T  orders
+
+A program holds a tile of several slots, each with all its logits, in registers. The target is looked up through
+the order on the way, so that permuted targets, log-probabilities and copies of a strided view are never written.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .checks import MOST_VALUES, check_permuted, check_tensor
+
+
+class Settings(NamedTuple):
+    """How a launch is cut up."""
+
+    rows: int  # slots a program
+    warps: int
+
+
+# By architecture (major compute capability; 0 stands for any other), bytes a logit, and tile width, the smallest
+# power of two that holds V. L plays no part: a tile is cut from the B * L slots in a row. Meant to keep some
+# 16 logits in a thread's registers and at least one program a multiprocessor at 4,000 slots.
+SETTINGS = {
+    (0, 4): {16: Settings(32, 1), 32: Settings(16, 1), 64: Settings(16, 2), 128: Settings(8, 2),
+             256: Settings(8, 4), 512: Settings(4, 4), 1024: Settings(2, 4)},
+    (0, 2): {16: Settings(32, 1), 32: Settings(32, 2), 64: Settings(16, 2), 128: Settings(16, 4),
+             256: Settings(8, 4), 512: Settings(4, 4), 1024: Settings(4, 8)},
+}  # fmt: skip
+
+
+@lru_cache
+def architecture(device: torch.device) -> int:
+    """Major compute capability, 0 where there is none."""
+    return torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else 0
+
+
+def settings_for(values: int, dtype: torch.dtype, device: torch.device) -> Settings:
+    """Look the launch settings up."""
+    key = (architecture(device), dtype.itemsize)
+    table = SETTINGS[key if key in SETTINGS else (0, dtype.itemsize)]
+    return table[tile_width(values)]
+
+
+def tile_width(values: int) -> int:
+    """Smallest power of two that holds all values, and a warp's worth of work."""
+    return max(16, 1 << (values - 1).bit_length())
+
+
+@triton.jit(do_not_specialize=["slots"])
+def _kernel(
+    logits,
+    targets,
+    orders,
+    order_index,
+    target_row,
+    weights,
+    incoming,
+    losses,
+    gradient,
+    slots,
+    target_rows,
+    order_rows,
+    length,
+    values,
+    logits_row,
+    logits_slot,
+    incoming_row,
+    incoming_slot,
+    ROWS: tl.constexpr,
+    VALUES: tl.constexpr,
+):
+    slot = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    inside = slot < slots
+    # Lanes past the end repeat the last slot, and store nothing: every row of the tile is a true one.
+    slot = tl.minimum(slot, slots - 1)
+    row = slot // length
+    place = slot % length
+    order = tl.load(order_index + row).to(tl.int64)
+    tl.device_assert((order >= 0) & (order < order_rows), "order_index out of range")
+    step = tl.load(orders + order * length + place).to(tl.int64)
+    tl.device_assert((step >= 0) & (step < length), "orders out of range")
+    source = tl.load(target_row + row).to(tl.int64)
+    tl.device_assert((source >= 0) & (source < target_rows), "target_row out of range")
+    target = tl.load(targets + source * length + step).to(tl.int64)
+
+    value = tl.arange(0, VALUES)
+    known = value < values
+    at = row.to(tl.int64) * logits_row + place * logits_slot
+    x = tl.load(logits + at[:, None] + value[None, :], mask=known[None, :], other=float("-inf")).to(tl.float32)
+    x -= tl.max(x, 1)[:, None]
+    exponential = tl.exp(x)
+    total = tl.sum(exponential, 1)
+    chosen = value[None, :] == target[:, None]
+
+    weight = tl.full([ROWS], 1.0, tl.float32)
+    if weights is not None:
+        weight = tl.load(weights + step).to(tl.float32)
+    tl.device_assert(((target >= 0) & (target < values)) | (weight == 0), "targets out of range")
+    if losses is not None:
+        loss = tl.log(total) - tl.sum(tl.where(chosen, x, 0.0), 1)
+        tl.store(losses + slot, tl.where(weight == 0, 0.0, loss * weight), mask=inside)
+    if gradient is not None:
+        scale = weight
+        if incoming is not None:
+            scale = weight * tl.load(incoming + row.to(tl.int64) * incoming_row + place * incoming_slot)
+        slope = (exponential / total[:, None] - tl.where(chosen, 1.0, 0.0)) * scale[:, None]
+        slope = tl.where((weight == 0)[:, None], 0.0, slope)
+        to = gradient + slot.to(tl.int64)[:, None] * values + value[None, :]
+        tl.store(to, slope.to(gradient.dtype.element_ty), mask=inside[:, None] & known[None, :])
+
+
+def launch(
+    logits: Tensor,
+    targets: Tensor,
+    orders: Tensor,
+    order_index: Tensor,
+    target_row: Tensor,
+    weights: Tensor | None = None,
+    *,
+    incoming: Tensor | None = None,
+    losses: Tensor | None = None,
+    gradient: Tensor | None = None,
+    settings: Settings | None = None,
+    debug: bool = False,
+) -> None:
+    """Fill ``losses`` (B, L) float32, ``gradient`` (B, L, V) of the logits' type, or both, in one launch.
+
+    ``incoming`` (B, L) float32 multiplies the gradient; 1 where it is not given. It and ``logits`` may be strided.
+    """
+    check_permuted(logits, targets, orders, order_index, target_row, weights)
+    rows, length, values = logits.shape
+    if values > MOST_VALUES:
+        raise ValueError(f"logits: expected at most {MOST_VALUES} values, got {values}")
+    for name, tensor in (("incoming", incoming), ("losses", losses)):
+        if tensor is not None:
+            check_tensor(name, tensor, (torch.float32,), (rows, length), logits.device)
+    if gradient is not None:
+        check_tensor("gradient", gradient, (logits.dtype,), (rows, length, values), logits.device)
+    for name, tensor in (("losses", losses), ("gradient", gradient)):
+        if tensor is not None and not tensor.is_contiguous():
+            raise ValueError(f"{name}: expected a contiguous tensor, got strides {tensor.stride()}")
+    slots = rows * length
+    if slots == 0:
+        return
+    if logits.stride(2) != 1:
+        logits = logits.contiguous()
+    cut = settings or settings_for(values, logits.dtype, logits.device)
+    with torch.cuda.device_of(logits):
+        _kernel[(triton.cdiv(slots, cut.rows),)](
+            logits,
+            targets.contiguous(),
+            orders.contiguous(),
+            order_index.contiguous(),
+            target_row.contiguous(),
+            None if weights is None else weights.contiguous(),
+            incoming,
+            losses,
+            gradient,
+            slots,
+            len(targets),
+            len(orders),
+            length,
+            values,
+            logits.stride(0),
+            logits.stride(1),
+            0 if incoming is None else incoming.stride(0),
+            0 if incoming is None else incoming.stride(1),
+            ROWS=cut.rows,
+            VALUES=tile_width(values),
+            num_warps=cut.warps,
+            debug=debug,
+        )
