@@ -77,9 +77,8 @@ class Greedy(Strategy):
         """Build one order."""
         length, rng = laboratory.length, laboratory.rng
         closure = laboratory.constraints.closure
-        order: Orders = draw_orders(Poset(length), 1, seed_from(rng))[
-            0
-        ]  # the prefix, and behind it the steps left
+        # A prefix, and behind it the steps left.
+        order: Orders = draw_orders(Poset(length), 1, seed_from(rng))[0]
         for slot in range(max(1, length - 1)):
             prefix, left = order[:slot], rng.permutation(order[slot:])
             free = ~closure[np.ix_(left, left)].any(0)
