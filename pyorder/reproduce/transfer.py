@@ -60,6 +60,7 @@ class Transfer(Study):
                 validation=splits.validation,
                 strategy=Hierarchical(depth=self.depth, limit=self.limit),
                 model=cell["found_with"],
+                steps=self.sizes.profile_steps,
                 seed=cell["seed"],
             )
             order, result = found.order, {"search_seconds": found.seconds}

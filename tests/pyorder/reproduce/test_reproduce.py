@@ -50,7 +50,7 @@ SMALL = {
     "delay": replace(delay.LAPTOP, sizes=TINY, variables=2, times=2, sampled=2, candidates=4, seeds=2),
     "baselines": replace(baselines.LAPTOP, sizes=TINY, tasks=("relu",), length=5, runs=21, seeds=1),
     "structured": replace(structured.LAPTOP, sizes=TINY, lengths=(10, 20), depth=1, limit=4),
-    "predictive": replace(predictive.LAPTOP, sizes=TINY, stratified=6, chunk=60, run_lengths=(2, 3), seeds=1),
+    "predictive": replace(predictive.LAPTOP, sizes=TINY, stratified=6, chunk=60, run_lengths=(2,), seeds=1),
     "transfer": replace(transfer.LAPTOP, sizes=TINY, length=5, finders=("nano",), seeds=1, depth=1),
 }
 # Cells to run of each: enough to fill a line of every table.
@@ -59,6 +59,7 @@ SOME = {
     "table2": {"length": 8},
     "table3": {"task": "index"},
     "figure-profile": {"task": "relu"},
+    "prod": {"order": "hierarchical"},
     "structured": {"length": 10},
     "predictive": {"length": 8},
     "transfer": {"task": "relu"},
