@@ -97,7 +97,7 @@ class Run:
         return read_safetensors(path)[0] if path.exists() else None
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Read ``loss_curve``, ``step_accuracy`` and ``success`` of a fit."""
+        """Read ``loss_curve``, ``step_accuracy``, ``success`` and, if there is one, ``validation_curve`` of a fit."""
         return read_safetensors(self.folder / "fit.safetensors")[0]
 
 

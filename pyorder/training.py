@@ -227,6 +227,8 @@ def fit(
             "seed": seed,
             "training_rows": len(inputs),
             "test_rows": len(test_inputs),
+            "validation_rows": None if validation is None else validation.rows,
+            "validate_every": None if validation is None else validate_every,
             "input_length": train.input_length,
             "data": train.metadata,
         },

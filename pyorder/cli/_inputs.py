@@ -206,10 +206,11 @@ def read_constraints(text: str, length: int, task: Task | None) -> Poset:
             edges = task.dependencies
         elif text.startswith("@"):
             result = load_run(text[1:], name="run").result
-            exploration = result.get("search", result).get("exploration")
-            if exploration is None:
+            search = result.get("search", result)
+            if search.get("exploration") is None:
                 raise ValueError(f"the run in {text[1:]!r} tells no dependencies")
-            edges = [(edge["before"], edge["after"]) for edge in exploration["dependencies"]]
+            found = [(edge["before"], edge["after"]) for edge in search["exploration"]["dependencies"]]
+            edges = [*found, *(search.get("constraints") or ())]
         else:
             edges = json.loads(Path(text).read_text("utf-8"))
         return Poset(length, edges)

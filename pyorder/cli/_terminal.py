@@ -116,7 +116,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(columns[k].lstrip(">")), *(len(row[k]) for row in rows)) for k in known]
     for row in [[column.lstrip(">") for column in columns], *rows]:
         cells = [
-            f"{row[k]:{'>' if columns[k][0] == '>' else '<'}{width}}"
+            f"{row[k]:{'>' if columns[k].startswith('>') else '<'}{width}}"
             for k, width in zip(known, widths, strict=True)
         ]
         print("  ".join(cells).rstrip(), flush=True)

@@ -173,7 +173,7 @@ def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Stra
     from pyorder.search import make_strategy
 
     try:
-        made = make_strategy(name, constraints.length, **given)
+        made = make_strategy(name, constraints.length, constraints=constraints, **given)
         made.pools(constraints)  # takes every number that the strategy will use
     except TypeError as error:
         values = " ".join(f"{key}={value}" for key, value in given.items())

@@ -24,13 +24,14 @@ def command(
         typer.Option(help="Run only cells like task=relu or seed=0; can be repeated.", metavar="KEY=VALUE"),
     ] = None,
     jobs: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0,
+            min=1,
             metavar="N",
-            help="Processes, each with one thread; 1 is this process with all threads; 0 one for every core.",
+            help="Processes, each with one thread; 1 is this process with all threads.",
+            show_default="one for every core; 1 with a GPU",
         ),
-    ] = 0,
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(help="Folder of NAME-SCALE.jsonl (finished cells, never run again), .md, .json and .png."),
@@ -38,6 +39,8 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Run a published table or figure, cell by cell, and set it beside the published figures."""
+    import torch
+
     from pyorder.cli._inputs import parse_pairs
     from pyorder.cli._terminal import print_facts, print_json, print_table, show_progress
     from pyorder.reproduce import make_study, reproduce, study_names
@@ -53,7 +56,7 @@ def command(
             scale=scale,
             out=out,
             only=parse_pairs(only, "--only"),
-            jobs=jobs or len(os.sched_getaffinity(0)),
+            jobs=jobs or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))),
             progress=progress,
         )
     if as_json:

@@ -9,11 +9,13 @@ Published figures: Sato, Kawamoto, Kera, arXiv 2506.23875 (``published.json``).
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from importlib import import_module
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -84,7 +86,7 @@ def reproduce(
     Parameters
     ----------
     name : of `study_names`; scale : of `SCALES`
-    only : run only the cells that have these values
+    only : run only the cells that have these values; a task's parameters count as factors
     jobs : processes that cells are run in, each with one thread; 1 is this process, with its threads
     progress : called after every cell
 
@@ -96,16 +98,24 @@ def reproduce(
     ------
     ValueError
         If an argument is not as described, or no cell has the values of ``only``.
+    ModuleNotFoundError
+        If the study needs a package that is not installed. In either case nothing has been run.
     """
     study = make_study(name, scale)
     check_integer(jobs, "jobs", 1)
+    cells = _chosen(study, scale, only or {})
+    for package in study.needs:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(
+                f'study: {name!r} needs {package}; pip install "pyorder[reproduce]"', name=package
+            )
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ValueError(f"out: cannot write to {os.fspath(out)!r}: {error.strerror}") from error
     file = RowFile(Path(out) / f"{name}-{scale}.jsonl", study)
-    cells = [
-        cell for cell in study.cells() if all(cell.get(factor) == value for factor, value in (only or {}).items())
-    ]
-    if not cells:
-        told = " ".join(f"{factor}={value}" for factor, value in (only or {}).items())
-        raise ValueError(f"only: no cell of {name} at scale {scale} has {told}")
     missing = file.missing(cells)
     started = time.perf_counter()
     for done, row in enumerate(_measured(study, scale, missing, jobs), 1):
@@ -118,11 +128,29 @@ def reproduce(
     return rows
 
 
+def _chosen(study: Study, scale: str, only: Mapping[str, Any]) -> list[Cell]:
+    """The cells of a study that have the values of ``only``."""
+    cells = study.cells()
+    factors = [{**cell, **cell.get("parameters", {})} for cell in cells]
+    for factor in only:
+        if not any(factor in told for told in factors):
+            known = ", ".join(dict.fromkeys(name for told in factors for name in told if name != "parameters"))
+            raise ValueError(f"only: {study.name} has no {factor!r}, it has {known}")
+    chosen = [
+        cell
+        for cell, told in zip(cells, factors, strict=True)
+        if all(factor in told and told[factor] == value for factor, value in only.items())
+    ]
+    if not chosen:
+        told = " ".join(f"{factor}={value}" for factor, value in only.items())
+        raise ValueError(f"only: no cell of {study.name} at scale {scale} has {told}")
+    return chosen
+
+
 def write_report(study: Study, scale: str, rows: Sequence[Row], out: Path) -> None:
     """Write the tables as .md and .json, and the picture if matplotlib is there."""
     tables = study.tables(rows)
     stem = f"{study.name}-{scale}"
-    out.mkdir(parents=True, exist_ok=True)
     with replacing(out / f"{stem}.md") as temporary:
         temporary.write_text(markdown(study, scale, rows, tables), encoding="utf-8")
     content = {
@@ -144,7 +172,8 @@ def write_report(study: Study, scale: str, rows: Sequence[Row], out: Path) -> No
 def markdown(study: Study, scale: str, rows: Sequence[Row], tables: Sequence[Table]) -> str:
     """Write the report: what was run, how and where, then the tables."""
     scales = {"laptop": "reduced sizes, for two CPU cores", "paper": "the published settings"}
-    numbers = ", ".join(f"{name} {value}" for name, value in study.settings()["sizes"].items())
+    settings = {**study.settings(), **study.settings()["sizes"]}
+    numbers = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "sizes")
     head = [
         f"# {study.title}",
         "",
@@ -171,11 +200,28 @@ def _measured(study: Study, scale: str, cells: Sequence[Cell], jobs: int) -> Ite
     if jobs == 1:
         yield from (_row(study.name, scale, cell) for cell in cells)
         return
-    with ExitStack() as stack:
-        pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_use_one_thread)
-        stack.callback(pool.shutdown, cancel_futures=True)
-        for future in as_completed([pool.submit(_row, study.name, scale, cell) for cell in cells]):
-            yield future.result()
+    failed: BaseException | None = None
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_use_one_thread) as pool:
+        futures = [pool.submit(_row, study.name, scale, cell) for cell in cells]
+        try:
+            for future in as_completed(futures):
+                if future.cancelled():
+                    continue
+                error = future.exception()
+                if error is None:
+                    yield future.result()
+                elif failed is None:  # what runs beside it is still finished and kept
+                    failed = error
+                    _cancel(futures)
+        finally:
+            _cancel(futures)
+    if failed is not None:
+        raise failed
+
+
+def _cancel(futures: Sequence[Future[Row]]) -> None:
+    for future in futures:
+        future.cancel()
 
 
 def _use_one_thread() -> None:

@@ -106,6 +106,7 @@ class Study(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()  # packages beyond pyorder's own dependencies
     sizes: Sizes
 
     @abstractmethod
@@ -219,20 +220,25 @@ def fit_result(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def over_seeds(values: Sequence[float], unit: str = "", digits: int = 1, scale: float = 1.0) -> str:
+def over_seeds(values: Sequence[float | None], unit: str = "", digits: int = 1, scale: float = 1.0) -> str:
     """Write the mean of some seeds' figures with their range; how many there were if more than one.
 
     Examples
     --------
     >>> over_seeds([0.99, 1.0], " %", scale=100)
     '99.5 % (99.0 to 100.0, n = 2)'
-    >>> over_seeds([]), over_seeds([2.0])
-    ('not run', '2.0')
+    >>> over_seeds([]), over_seeds([2.0]), over_seeds([2.0, None])
+    ('not run', '2.0', '2.0; 1 of 2 diverged')
     """
     if not values:
         return NOT_RUN
-    shown = [f"{scale * value:.{digits}f}" for value in (float(np.mean(values)), min(values), max(values))]
-    return f"{shown[0]}{unit}" + (f" ({shown[1]} to {shown[2]}, n = {len(values)})" if len(values) > 1 else "")
+    known = [value for value in values if value is not None]  # JSON has no NaN
+    lost = f"{len(values) - len(known)} of {len(values)} diverged" if len(known) < len(values) else ""
+    if not known:
+        return lost
+    shown = [f"{scale * value:.{digits}f}" for value in (float(np.mean(known)), min(known), max(known))]
+    told = f"{shown[0]}{unit}" + (f" ({shown[1]} to {shown[2]}, n = {len(known)})" if len(known) > 1 else "")
+    return f"{told}; {lost}" if lost else told
 
 
 def order_text(order: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ class RowFile:
 
     Parameters
     ----------
-    path : of the file; it and its folder are made with the first row
+    path : of the file, which is made with the first row; its folder must exist
     study : rows of other settings are passed over
     """
 
@@ -28,14 +28,16 @@ class RowFile:
     def read(self) -> list[Row]:
         """Rows of the study's own cells, in the cells' sequence.
 
+        A last line that was cut off in the middle of being written is passed over.
+
         Raises
         ------
         ValueError
             If a line is not a row.
         """
         found: dict[str, Row] = {}
-        lines = self.path.read_text("utf-8").splitlines() if self.path.exists() else []
-        for number, line in enumerate(lines, 1):
+        text = self.path.read_text("utf-8") if self.path.exists() else ""
+        for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), 1):
             try:
                 row = json.loads(line)
                 cell, settings = row["cell"], row["settings"]
@@ -51,10 +53,11 @@ class RowFile:
         return [cell for cell in cells if key(cell) not in done]
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a row, in one write."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(row), allow_nan=False) + "\n")
+        """Add a row, in one write; what is left of a line that was cut off goes."""
+        with self.path.open("ab+") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(json.dumps(plain(row), allow_nan=False).encode() + b"\n")
 
 
 def key(cell: Cell) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,6 +38,7 @@ class Baselines(Study):
     """
 
     name: ClassVar[str] = "baselines"
+    needs: ClassVar[tuple[str, ...]] = ("scipy",)
     title: ClassVar[str] = "Every search at one budget"
     tasks: tuple[str, ...]
     length: int
@@ -64,10 +66,15 @@ class Baselines(Study):
             "evolutionary": search.Evolutionary(parents=16, children=48, generations=last),
             "annealing": search.Annealing(chains=32, rounds=last),
             "soft": search.Soft(restarts=max(1, last * self.sizes.profile_steps // 1000)),
-            "hierarchical": search.Hierarchical(),
+            "hierarchical": search.Hierarchical(depth=self.depth()),
             "precedence": search.Precedence(),
         }
         return strategies[name]
+
+    def depth(self) -> int:
+        """K of the published search: as far as its global stage takes no more than half of the budget."""
+        affordable = [k for k in range(1, 7) if k * math.factorial(k + 1) <= 33 * self.runs]
+        return min(affordable[-1], max(1, self.length - 4))
 
     def measure(self, cell: Cell) -> dict[str, Any]:
         """Search on shuffled columns within the budget, then train on the order found."""

@@ -119,11 +119,10 @@ class Delay(Study):
         lines = []
         for sort, order in [*self.sorts(system).items(), (SEARCHED, None)]:
             ours = [row["result"] for row in base.select(rows, sort=sort)]
-            shown = order if order is not None else [result["order"] for result in ours[:1]]
             lines.append(
                 [
                     sort,
-                    base.order_text(np.ravel(shown).tolist()) if order is not None else "one for each seed",
+                    "one for each seed" if order is None else base.order_text(order.tolist()),
                     base.over_seeds([result["success_rate"] for result in ours], " %", scale=100),
                     base.over_seeds([result["mean_loss"] for result in ours], digits=3),
                 ]

@@ -28,7 +28,6 @@ class FigureProfile(Study):
     ----------
     length : of the targets
     candidates : orders of the run, forward among them at a random place
-    chunk : ranks that one cell trains
     seeds : how many
     """
 
@@ -36,20 +35,16 @@ class FigureProfile(Study):
     title: ClassVar[str] = "Loss by candidate, and success of the best 32"
     length: int
     candidates: int
-    chunk: int
     seeds: int
 
     def cells(self) -> list[Cell]:
-        """A task, a run of ranks and a seed each."""
+        """A task and a seed each."""
         return [
-            {"task": task, "length": self.length, "ranks_from": rank, "seed": seed}
-            for seed in range(self.seeds)
-            for task in TASKS
-            for rank in range(0, BEST, self.chunk)
+            {"task": task, "length": self.length, "seed": seed} for seed in range(self.seeds) for task in TASKS
         ]
 
     def measure(self, cell: Cell) -> dict[str, Any]:
-        """Profile, the same in every cell of a seed, and train its ranks to the end."""
+        """Profile, and train the first ranks to the end."""
         from pyorder.profiling import profile
         from pyorder.training import fit
 
@@ -65,7 +60,7 @@ class FigureProfile(Study):
         ranked = pool[profiled.ranking]
         trained = [
             fit(splits.train, order, test=splits.test, seed=cell["seed"], **self.sizes.fitting)
-            for order in ranked[cell["ranks_from"] :][: self.chunk]
+            for order in ranked[:BEST]
         ]
         return {
             "losses": profiled.loss[profiled.ranking].tolist(),
@@ -79,23 +74,14 @@ class FigureProfile(Study):
         lines = []
         for task in TASKS:
             for seed in range(self.seeds):
-                ours = base.select(rows, task=task, seed=seed)
                 head = [base.task_name({"task": task, "length": self.length}), str(seed)]
-                if not ours:
-                    lines.append([*head, *[base.NOT_RUN] * 4])
-                    continue
-                success = {
-                    row["cell"]["ranks_from"] + k: rate
-                    for row in ours
-                    for k, rate in enumerate(row["result"]["success_rates"])
-                }
-                lines.append(
-                    [
-                        *head,
-                        f"{ours[0]['result']['forward_rank']} of {self.candidates}",
-                        *(_mean_success(success, ranks) for ranks in (range(1), range(1, 8), range(8, BEST))),
-                    ]
-                )
+                line = [*[base.NOT_RUN] * 4]
+                for row in base.select(rows, task=task, seed=seed):
+                    success = np.array(row["result"]["success_rates"])
+                    shares = [success[:1], success[1:8], success[8:]]
+                    rank = f"{row['result']['forward_rank']} of {self.candidates}"
+                    line = [rank, *(f"{100 * share.mean():.1f} %" for share in shares)]
+                lines.append([*head, *line])
         columns = (
             "task",
             ">seed",
@@ -117,22 +103,15 @@ class FigureProfile(Study):
             for row in base.select(rows, task=task, seed=0):
                 losses, rates = row["result"]["losses"], row["result"]["success_rates"]
                 orders = np.array(row["result"]["orders"])
-                ranks = row["cell"]["ranks_from"] + np.arange(len(rates))
                 upper.plot(losses, color="C0")
                 forward = [forward_distance(order) == 0 for order in orders]
-                lower.bar(1 + ranks, 100 * np.array(rates), color=np.where(forward, "C1", "C0"))
+                lower.bar(1 + np.arange(len(rates)), 100 * np.array(rates), color=np.where(forward, "C1", "C0"))
             upper.set(title=f"{task} L = {self.length}", xlabel="candidate by loss", ylabel="loss, nats a step")
             lower.set(xlabel="rank (orange: forward)", ylabel="success, %", ylim=(0, 102), xlim=(0, BEST + 1))
         return figure
 
 
-def _mean_success(success: dict[int, float], ranks: range) -> str:
-    if any(rank not in success for rank in ranks):
-        return base.NOT_RUN
-    return f"{100 * np.mean([success[rank] for rank in ranks]):.1f} %"
-
-
 LAPTOP = FigureProfile(
-    base.Sizes(50_000, 500, 1_000, "nano", 400, "base", 600), length=13, candidates=128, chunk=8, seeds=1
+    base.Sizes(50_000, 500, 1_000, "nano", 400, "base", 600), length=13, candidates=128, seeds=1
 )
-PAPER = FigureProfile(base.PAPER, length=13, candidates=5_040, chunk=8, seeds=3)
+PAPER = FigureProfile(base.PAPER, length=13, candidates=5_040, seeds=3)

@@ -23,11 +23,13 @@ ORDERS = ("least significant first", "most significant first", "random", *SEARCH
 class Prod(Study):
     """Designed, random and discovered orders of the digits of a product, each trained to the end.
 
+    Hierarchical search has its run that tells an order from its reverse, which the published one has not.
+
     Attributes
     ----------
     lengths : digits of the product
     seeds : how many, each with data of its own
-    depth : K of the published search
+    depth : K of the hierarchical search
     """
 
     name: ClassVar[str] = "prod"

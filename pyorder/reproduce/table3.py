@@ -76,11 +76,11 @@ class Table3(Study):
             line, ours = [base.task_name(row)], {}
             for direction in DIRECTIONS:
                 cells = base.select(rows, **base.published_cell(row), direction=direction)
-                ours[direction] = [one["result"]["entropy"] for one in cells]
-                line += [base.over_seeds(ours[direction], digits=2), f"{row[direction]:.2f}"]
-            pairs = list(zip(ours["forward"], ours["reverse"], strict=False))
-            lower = sum(forward < reverse for forward, reverse in pairs)
-            lines.append([*line, f"{lower} of {len(pairs)} seeds" if pairs else base.NOT_RUN])
+                ours[direction] = {one["cell"]["seed"]: one["result"]["entropy"] for one in cells}
+                line += [base.over_seeds(list(ours[direction].values()), digits=2), f"{row[direction]:.2f}"]
+            both = [seed for seed in ours["forward"] if seed in ours["reverse"]]
+            lower = sum(ours["forward"][seed] < ours["reverse"][seed] for seed in both)
+            lines.append([*line, f"{lower} of {len(both)} seeds" if both else base.NOT_RUN])
         title = "Mean entropy of the attention of the emitted steps, nats; one layer, one head."
         return [Table(title, columns, lines)]
 

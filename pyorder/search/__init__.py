@@ -13,9 +13,10 @@ from pyorder.posets import Poset
 from pyorder.profiling import Profiler
 from pyorder.runs import RunDir, check_run_dir
 from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
+from pyorder.search._pools import count_up_to
 from pyorder.search.annealing import Annealing
 from pyorder.search.evolutionary import Evolutionary
-from pyorder.search.exhaustive import LONGEST, Exhaustive
+from pyorder.search.exhaustive import MOST, Exhaustive
 from pyorder.search.greedy import Greedy
 from pyorder.search.hierarchical import Hierarchical
 from pyorder.search.precedence import Precedence
@@ -66,8 +67,10 @@ def strategy_names() -> tuple[str, ...]:
     return tuple(_FAMILY)
 
 
-def make_strategy(name: str, length: int, **options: Any) -> Strategy:
+def make_strategy(name: str, length: int, *, constraints: Poset | None = None, **options: Any) -> Strategy:
     """Make a strategy from its name and options; "auto" is exhaustive up to L = 7, precedence beyond.
+
+    With ``constraints`` it is exhaustive up to 7! allowed orders, at any length.
 
     Raises
     ------
@@ -80,7 +83,8 @@ def make_strategy(name: str, length: int, **options: Any) -> Strategy:
     'precedence'
     """
     if name == "auto":
-        name = "exhaustive" if length <= LONGEST else "precedence"
+        orders = count_up_to(constraints or Poset(length), MOST + 1)
+        name = "exhaustive" if orders <= MOST else "precedence"
     if name not in _FAMILY:
         raise ValueError(f"strategy: {name!r} is none of 'auto', {', '.join(map(repr, _FAMILY))}")
     known = [field.name for field in fields(_FAMILY[name])]  # type: ignore[arg-type]
@@ -142,15 +146,8 @@ def discover(
     >>> found.strategy, sorted(found.order.tolist()), found.runs
     ('exhaustive', [0, 1, 2, 3], 2)
     """
-    if isinstance(strategy, str):
-        strategy = make_strategy(strategy, train.target_length)
-    elif not isinstance(strategy, Strategy):
-        raise TypeError(f"strategy: a name or a Strategy is needed, {type(strategy).__name__} given")
-    if constraints is not None and not isinstance(constraints, Poset):
-        raise TypeError(f"constraints: a Poset is needed, {type(constraints).__name__} given")
-    graph = Poset(train.target_length) if constraints is None else constraints.copy()
-    if graph.length != train.target_length:
-        raise ValueError(f"constraints: a graph of {graph.length} steps given, the data has {train.target_length}")
+    graph = _check_constraints(constraints, train.target_length)
+    strategy = _resolve_strategy(strategy, graph)
     pools = strategy.pools(graph)
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
@@ -212,7 +209,7 @@ def discover_shuffled(
     train: Dataset,
     *,
     validation: Dataset,
-    strategy: Strategy,
+    strategy: str | Strategy = "auto",
     constraints: Poset | None = None,
     seed: int = 0,
     **arguments: Any,
@@ -220,15 +217,17 @@ def discover_shuffled(
     """Shuffle the target columns in secret, `discover`, and map the result back to the data's own steps.
 
     Nothing in the search can then favour the order that the columns came in. A strategy that is told that order
-    gets the columns as they are.
+    gets the columns as they are. Arguments and errors are those of `discover`.
 
     Examples
     --------
     >>> splits = make_task("square", length=4).splits(train=500, validation=50, test=50)
-    >>> found = discover_shuffled(splits.train, validation=splits.validation, strategy=Exhaustive(), steps=5)
+    >>> found = discover_shuffled(splits.train, validation=splits.validation, steps=5)
     >>> found.constraints, sorted(found.order.tolist())
     (None, [0, 1, 2, 3])
     """
+    check_integer(seed, "seed", 0, MAX_SEED)
+    strategy = _resolve_strategy(strategy, _check_constraints(constraints, train.target_length))
     shuffle = np.arange(train.target_length)
     if not strategy.uses_data_order:
         shuffle = np.random.default_rng([seed, 4]).permutation(train.target_length)
@@ -240,3 +239,22 @@ def discover_shuffled(
         seed=seed,
         **arguments,
     ).renamed(shuffle)
+
+
+def _check_constraints(constraints: Poset | None, length: int) -> Poset:
+    """A graph of the data's length; one without edges for no constraints."""
+    if constraints is None:
+        return Poset(length)
+    if not isinstance(constraints, Poset):
+        raise TypeError(f"constraints: a Poset is needed, {type(constraints).__name__} given")
+    if constraints.length != length:
+        raise ValueError(f"constraints: a graph of {constraints.length} steps given, the data has {length}")
+    return constraints.copy()
+
+
+def _resolve_strategy(strategy: str | Strategy, constraints: Poset) -> Strategy:
+    if isinstance(strategy, str):
+        return make_strategy(strategy, constraints.length, constraints=constraints)
+    if not isinstance(strategy, Strategy):
+        raise TypeError(f"strategy: a name or a Strategy is needed, {type(strategy).__name__} given")
+    return strategy

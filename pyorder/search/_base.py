@@ -123,10 +123,13 @@ class Discovery:
 
     @property
     def graph(self) -> Poset | None:
-        """The dependency graph found; None where the strategy looks for none."""
+        """The dependency graph found, with the constraints in it; None where the strategy looks for none."""
         if self.dependencies is None:
             return None
-        return Poset(len(self.order), [(edge.before, edge.after) for edge in self.dependencies])
+        graph = Poset(len(self.order)) if self.constraints is None else self.constraints.copy()
+        for edge in self.dependencies:
+            graph.add(edge.before, edge.after)
+        return graph
 
     @property
     def runs(self) -> int:

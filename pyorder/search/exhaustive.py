@@ -58,6 +58,6 @@ class Exhaustive(Strategy):
         # Places in the pool are drawn at random, so that being the first order in the alphabet means nothing.
         orders = laboratory.rng.permutation(laboratory.constraints.sorts())
         result = laboratory.profile(orders, "all orders")
-        if self.finalists > 1:
+        if self.finalists > 1 and len(orders) > 1:
             result = laboratory.profile(result.orders[result.ranking[: self.finalists]], "finalists")
         return result.best

@@ -7,8 +7,8 @@ completions each, all in one profiling run, and the step with the lowest mean lo
 The completions of all steps follow the same m random patterns: the pattern's places are filled with u without
 the step in question, whose place in u the last of u takes. So the pools of two steps differ as little as they
 can, and no order occurs twice. A decision is never taken back; where a step is easy only late, greedy cannot know
-it. Constraints leave fewer steps to try at a slot, and bend the completions, of which some may then be the same.
-Constructions from other random numbers are its only remedy, and their orders meet in one last run.
+it. Constraints leave fewer steps to try at a slot, and bend the completions; those that become the same count
+once. Constructions from other random numbers are its only remedy, and their orders meet in one last run.
 
 Source: the greedy (nearest-neighbour) construction of routing and scheduling, with the roll-outs of Bertsekas,
 Tsitsiklis, Wu, "Rollout algorithms for combinatorial optimization", J. Heuristics 3 (1997), as its estimate.
@@ -69,7 +69,7 @@ class Greedy(Strategy):
             if number and not laboratory.affords(*once, count_up_to(laboratory.constraints, number + 1)):
                 break
             built.append(self.construct(laboratory, f"construction {number + 1}, " if number else ""))
-        if len(built) == 1:
+        if len(built) == 1 and laboratory.history:
             return built[0]
         return laboratory.profile(distinct(np.stack(built)), "all constructions").best
 
@@ -83,11 +83,15 @@ class Greedy(Strategy):
             prefix, left = order[:slot], rng.permutation(order[slot:])
             free = ~closure[np.ix_(left, left)].any(0)
             left, tries = np.concatenate([left[free], left[~free]]), int(free.sum())
+            if tries == 1 < length:
+                order = np.concatenate([prefix, left])
+                continue
             patterns = draw_orders(Poset(max(1, len(left) - 1)), self.completions, seed_from(rng))
             pool = continuations(prefix, left, tries, patterns[:, : len(left) - 1])
-            pool = bend(laboratory.constraints, pool)
+            pool = distinct(bend(laboratory.constraints, pool))
             profile = laboratory.profile(pool, f"{label}slot {slot + 1} of {length}")
-            means = np.where(np.isnan(profile.loss), np.inf, profile.loss).reshape(tries, -1).mean(1)
+            losses = np.where(np.isnan(profile.loss), np.inf, profile.loss)
+            means = np.array([losses[pool[:, slot] == step].mean() for step in left[:tries]])
             # Of equal means the first counts, and the steps that are tried are in random sequence.
             best = int(means.argmin())
             order = np.concatenate([prefix, left[best : best + 1], np.delete(left, best)])

@@ -45,7 +45,9 @@ from pyorder.soft_permutations import Floats, harden, leaked_mass, sinkhorn
 from pyorder.trainer import batches_of_rows, descend, make_optimiser
 
 LOOKS = 10  # temperatures, and measurements of leakage
-SCORE_RATE = 20.0  # Adam moves all parameters at one rate; scores have to grow past the noise
+SCORE_RATE = (
+    0.02  # of θ, whatever the decoder's: Adam moves all parameters alike, and scores must outgrow the noise
+)
 DRAWS = 20  # hardenings that are tried for each candidate
 
 
@@ -123,6 +125,8 @@ class Soft(Strategy):
         """Relax, harden, rank."""
         if find_spec("scipy") is None:
             raise ModuleNotFoundError("strategy: 'soft' needs SciPy; pip install \"pyorder[soft]\"", name="scipy")
+        if len(laboratory.profiler.inputs) < 2:
+            raise ValueError("train: 'soft' sets rows apart to measure leakage, at least 2 are needed, got 1")
         rng, last, cost = laboratory.rng, self.pools(laboratory.constraints)[0], self.relaxation_cost()
         found: list[Floats] = []
         for number in range(1, self.restarts + 1):
@@ -144,15 +148,23 @@ class Soft(Strategy):
 class SoftDecoder(nn.Module):
     """A decoder, and the scores θ of a soft permutation that it is trained with."""
 
-    def __init__(self, preset: Preset, vocabulary_size: int, input_length: int, target_length: int) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        vocabulary_size: int,
+        input_length: int,
+        target_length: int,
+        learning_rate: float,
+    ) -> None:
         super().__init__()
         self.decoder = Decoder(preset, vocabulary_size, input_length, target_length)
-        self.parameter = nn.Parameter(torch.randn(target_length, target_length) / SCORE_RATE)
+        self.rate = SCORE_RATE / learning_rate
+        self.parameter = nn.Parameter(torch.randn(target_length, target_length) / self.rate)
 
     @property
     def scores(self) -> Tensor:
         """θ (L, L)."""
-        return SCORE_RATE * self.parameter
+        return self.rate * self.parameter
 
     def forward(self, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Loss (B, L) by slot, nats, of inputs (B, X) and targets (B, L) under weights (L, L)."""
@@ -181,7 +193,8 @@ def relax(
     held, kept = rows.tensor_split([min(strategy.samples, max(1, len(rows) // 5))])
     looks: list[Leakage] = []
     with seeded(seed, device):
-        module = SoftDecoder(preset, profiler.vocabulary_size, inputs.shape[1], profiler.length).to(device)
+        shape = (profiler.vocabulary_size, inputs.shape[1], profiler.length)
+        module = SoftDecoder(preset, *shape, settings.learning_rate).to(device)
         optimiser = make_optimiser(module, settings)
         for step, batch in enumerate(batches_of_rows(len(kept), settings, rng)):
             temperature = strategy.temperature(LOOKS * step // settings.steps)

@@ -121,6 +121,8 @@ class TestEveryStrategy:
         assert found.constraints == graph
         assert found.summary()["constraints"] == graph.edges.tolist()
         steps = np.array([2, 0, 1, 4, 3])
+        if found.graph is not None:
+            assert (found.graph.closure | ~graph.closure).all()
         assert found.renamed(steps).constraints.is_sort(steps[found.order][None])[0]
 
     def test_knowledge_of_the_data_order_is_declared(self, strategy, square5):
@@ -220,6 +222,15 @@ def test_a_longer_target_with_few_sorts_is_searched_exhaustively():
     assert sorted(found.history[0].profile.orders.tolist()) == graph.sorts().tolist()
 
 
+def test_one_order_is_ranked_once(square5):
+    chain = Poset(5, [[k, k + 1] for k in range(4)])
+    assert Exhaustive().pools(chain) == [1]
+    assert find(square5, "auto", constraints=chain).runs == 1
+    long = Poset(40, [[k, k + 1] for k in range(39)])
+    assert search.make_strategy("auto", 40, constraints=long).name == "exhaustive"
+
+
+@pytest.mark.parametrize("discover", [pyorder.discover, search.discover_shuffled])
 @pytest.mark.parametrize(
     ("constraints", "error", "message"),
     [
@@ -227,9 +238,11 @@ def test_a_longer_target_with_few_sorts_is_searched_exhaustively():
         ([[0, 1]], TypeError, "^constraints: a Poset is needed, list given"),
     ],
 )
-def test_bad_constraints_are_refused(constraints, error, message, square5):
+def test_bad_constraints_are_refused(discover, constraints, error, message, square5):
     with pytest.raises(error, match=message):
-        find(square5, Random(10, 10), constraints=constraints)
+        discover(square5.train, validation=square5.validation, strategy="random", constraints=constraints)
+    with pytest.raises(TypeError, match="^strategy: a name or a Strategy is needed, int given"):
+        discover(square5.train, validation=square5.validation, strategy=7)
 
 
 def test_initial_candidates_that_the_constraints_forbid_are_refused(square5):

@@ -247,3 +247,21 @@ def test_metropolis_takes_worse_orders_as_often_as_it_should():
 def test_options_out_of_range_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_completions_that_constraints_make_equal_count_once():
+    """Of 0 1 2 3 4 beside a free 5, most completions of 5 are one order: it must not crowd the pool."""
+    graph = Poset(6, [[k, k + 1] for k in range(4)])
+    splits = pyorder.make_task("square", length=6).splits(train=300, validation=30, test=1, seed=0)
+    found = pyorder.discover(
+        splits.train, validation=splits.validation, strategy=Greedy(), constraints=graph, model="nano", steps=3
+    )
+    for stage in found.history:
+        assert len(np.unique(stage.profile.orders, axis=0)) == len(stage.profile.orders)
+        assert len(set(stage.profile.orders[:, int(stage.name.split()[1]) - 1])) > 1
+    chain = Poset(6, [[k, k + 1] for k in range(5)])
+    found = pyorder.discover(
+        splits.train, validation=splits.validation, strategy=Greedy(), constraints=chain, model="nano", steps=3
+    )
+    assert found.order.tolist() == list(range(6))
+    assert found.runs == 1

@@ -207,3 +207,19 @@ def test_a_budget_for_the_last_run_alone_ranks_random_orders(square5):
 def test_options_out_of_range_are_refused(option, value, allowed):
     with pytest.raises(ValueError, match=f"^{option}: expected {allowed}, got {value}"):
         Soft(**{option: value})
+
+
+@pytest.mark.parametrize("learning_rate", [1e-3, 5e-5])
+def test_scores_move_as_far_at_every_learning_rate_of_the_decoder(square5, learning_rate):
+    profiler = Profiler(square5.train, square5.validation, model=TINY, learning_rate=learning_rate)
+    strategy = Soft(steps=60)
+    (start, _), (end, _) = (
+        relax(profiler, replace(strategy, steps=steps), 3, lambda share: None) for steps in (10, 60)
+    )
+    assert 0.2 < np.abs(end - start).mean() < 2
+
+
+def test_a_single_training_row_is_refused():
+    data = pyorder.Dataset([[1, 2]], [[0, 1]])
+    with pytest.raises(ValueError, match="^train: 'soft' sets rows apart"):
+        pyorder.discover(data, validation=data, strategy="soft", model=TINY)

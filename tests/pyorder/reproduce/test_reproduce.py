@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from scipy import stats
 
 import pyorder
+import pyorder.reproduce
+from pyorder.cli import main
 from pyorder.posets import Poset
 from pyorder.reproduce import _base as base
 from pyorder.reproduce import (
@@ -28,6 +32,7 @@ from pyorder.reproduce import (
     transfer,
 )
 
+LAPTOP_BASELINES = baselines.LAPTOP
 TINY = base.Sizes(400, 30, 20, "nano", 3, "nano", 4)
 MODULES = {
     "table1": table1,
@@ -119,7 +124,12 @@ def test_rows_of_other_settings_are_passed_over_and_broken_ones_named(tmp_path):
     other = replace(SMALL["prod"], seeds=2)
     assert _rows.RowFile(path, other).read() == []
     assert _rows.RowFile(path, SMALL["prod"]).read() == rows
-    path.write_text(path.read_text() + '{"cell": 1}\n')
+    whole = path.read_text()
+    path.write_text(whole + '{"cell": {"task": "prod", "le')  # cut off while it was written
+    assert reproduce("prod", out=tmp_path, only=cells) == rows
+    _rows.RowFile(path, SMALL["prod"]).append(rows[0])
+    assert path.read_text() == whole + json.dumps(rows[0]) + "\n"
+    path.write_text(whole + '{"cell": 1}\n')
     with pytest.raises(ValueError, match=r"line 2 is no row of a study"):
         reproduce("prod", out=tmp_path, only=cells)
 
@@ -131,6 +141,8 @@ def test_rows_of_other_settings_are_passed_over_and_broken_ones_named(tmp_path):
         ({"name": "prod", "scale": "desk"}, "^scale: 'desk' is none of 'laptop', 'paper'"),
         ({"name": "prod", "only": {"length": 7}}, "^only: no cell of prod at scale laptop has length=7"),
         ({"name": "prod", "jobs": 0}, "^jobs: "),
+        ({"name": "prod", "only": {"ordr": None}}, "^only: prod has no 'ordr', it has task, length, order, seed"),
+        ({"name": "prod", "only": {"order": None}}, "^only: no cell of prod at scale laptop has order=None"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message, tmp_path):
@@ -198,3 +210,68 @@ def test_lengths_that_were_not_run_are_shown_as_not_run():
     assert ours == ["prod L = 4", *["50.0 %"] * 5, "-"]
     (theirs,) = [line for line in table.lines if line[0] == "prod L = 12"]
     assert theirs == ["prod L = 12", *["not run"] * 5, "51.4 %"]
+
+
+def test_a_tasks_parameters_select_cells(tmp_path, monkeypatch):
+    monkeypatch.setattr(table1.Table1, "measure", lambda study, cell: {"success_rate": 0.5})
+    rows = reproduce("table1", out=tmp_path, only={"d": 4})
+    assert [row["cell"]["parameters"] for row in rows] == [{"d": 4}] * 2
+
+
+def test_what_ran_beside_a_failing_cell_is_kept(tmp_path, monkeypatch):
+    def measure(study, cell):
+        if cell["order"] == "random":
+            raise RuntimeError("out of luck")
+        time.sleep(0.2)
+        return {"success_rate": 0.5, "found": [0], "forward_distance": 0.0, "search_seconds": 1.0}
+
+    monkeypatch.setattr(prod.Prod, "measure", measure)
+    in_threads = lambda jobs, mp_context, initializer: ThreadPoolExecutor(jobs)
+    monkeypatch.setattr("pyorder.reproduce.ProcessPoolExecutor", in_threads)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        reproduce("prod", out=tmp_path, jobs=5)
+    kept = _rows.RowFile(tmp_path / "prod-laptop.jsonl", SMALL["prod"]).read()
+    assert {row["cell"]["order"] for row in kept} == set(prod.ORDERS) - {"random"}
+
+
+def test_nothing_is_run_where_nothing_can_be_written_or_a_package_is_missing(monkeypatch, tmp_path):
+    for study in (prod.Prod, predictive.Predictive):
+        monkeypatch.setattr(study, "measure", None)
+    with pytest.raises(ValueError, match="^out: cannot write to '/proc/nowhere': No such file"):
+        reproduce("prod", out="/proc/nowhere")
+    monkeypatch.setattr("pyorder.reproduce.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"^study: 'predictive' needs scipy; pip install \"pyorder"):
+        reproduce("predictive", out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_study_prints_in_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pyorder.reproduce, "_measured", lambda *arguments: iter(()))
+    for name in study_names():
+        assert main(["reproduce", name, "--out", str(tmp_path)]) == 0
+        assert "not run" in capsys.readouterr().out
+    assert main(["reproduce"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(study_names())
+
+
+def test_directions_are_compared_seed_by_seed():
+    index = base.published_cell({"task": "index", "length": 13, "d": 2})
+    entropies = [("forward", 0, 1.0), ("forward", 1, 9.0), ("reverse", 1, 5.0)]
+    rows = [
+        {"cell": {**index, "direction": direction, "seed": seed}, "result": {"entropy": entropy, "map": None}}
+        for direction, seed, entropy in entropies
+    ]
+    (table,) = SMALL["table3"].tables(rows)
+    (line,) = [line for line in table.lines if line[0] == "index L = 13, d = 2"]
+    assert line[-1] == "0 of 1 seeds"
+
+
+def test_diverged_trainings_are_told_apart_from_those_not_run():
+    assert base.over_seeds([None, None]) == "2 of 2 diverged"
+
+
+@pytest.mark.parametrize("study", [LAPTOP_BASELINES, baselines.PAPER])
+def test_every_baseline_can_pay_for_its_runs(study):
+    for name in baselines.SEARCHES:
+        pools = study.strategy(name).pools(Poset(study.length))
+        assert max(pools) <= 66 * study.runs / 2
