@@ -97,7 +97,7 @@ class Run:
         return read_safetensors(path)[0] if path.exists() else None
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Read ``loss_curve``, ``step_accuracy``, ``success`` and, if there is one, ``validation_curve`` of a fit."""
+        """Read a fit: loss curve, accuracy by step, success, and a validation curve if there is one."""
         return read_safetensors(self.folder / "fit.safetensors")[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -160,5 +160,5 @@ class Baselines(Study):
         return figure
 
 
-LAPTOP = Baselines(base.LAPTOP, tasks=("square", "relu"), length=8, runs=20, seeds=3)
+LAPTOP = Baselines(replace(base.LAPTOP, fit_steps=1_000), tasks=("square", "relu"), length=8, runs=16, seeds=3)
 PAPER = Baselines(base.PAPER, tasks=("square", "relu", "index"), length=13, runs=64, seeds=5)

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from pyorder.dataset import Splits
 from pyorder.permutations import lexicographic, sample
+from pyorder.posets import Poset
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Orders, Row, Study, Table
-from pyorder.tasks import make_task, satisfied_dependencies
+from pyorder.tasks import make_task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -165,12 +166,10 @@ def stratified(task: str, length: int, count: int) -> Orders:
     >>> stratified("square", 8, 14).shape
     (14, 8)
     """
-    dependencies = make_task(task, length).dependencies or ()
+    graph = Poset(length, make_task(task, length).dependencies or ())
     drawn = sample(length, 40_000, seed=0, distinct=True)
-    broken = np.array(
-        [round((1 - satisfied_dependencies(order, dependencies)) * len(dependencies)) for order in drawn]
-    )
-    strata = [drawn[broken == number] for number in range(len(dependencies) + 1)]
+    broken = np.rint((1 - graph.satisfied(drawn)) * len(graph.edges))
+    strata = [drawn[broken == number] for number in range(len(graph.edges) + 1)]
     turns = itertools.zip_longest(*strata)
     chosen = [order for turn in turns for order in turn if order is not None]
     return np.array(chosen[:count])
@@ -217,7 +216,7 @@ def agreement(runs: Sequence[Sequence[float]], outcome: npt.NDArray[np.float64],
 
 
 LAPTOP = Predictive(
-    base.Sizes(50_000, 500, 500, "nano", 400, "base", 800),
+    base.Sizes(50_000, 500, 500, "nano", 400, "base", 600),
     stratified=60,
     chunk=10,
     run_lengths=(100, 200, 400, 800),

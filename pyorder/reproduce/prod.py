@@ -130,7 +130,8 @@ class Prod(Study):
                     axes.plot(np.mean(accuracy, 0), marker=".", label=order)
             axes.set(title=f"{length} digits", xlabel="digit, 0 the least significant")
         panels[0].set_ylabel("accuracy, mean over seeds")
-        panels[-1].legend(fontsize="small")
+        if rows:
+            panels[0].legend(fontsize="small")
         return figure
 
 

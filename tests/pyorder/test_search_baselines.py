@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+import pyorder
 from pyorder import moves, permutations
 from pyorder.posets import Poset
 from pyorder.profiling import Cost, Profile

@@ -50,7 +50,7 @@ SMALL = {
     "table1": replace(table1.LAPTOP, sizes=TINY, longest=13, seeds=1),
     "table2": replace(table2.LAPTOP, sizes=TINY, depth=2, limit=6),
     "table3": replace(table3.LAPTOP, sizes=TINY, longest=13, seeds=1),
-    "figure-profile": replace(figure_profile.LAPTOP, sizes=TINY, length=5, candidates=33, chunk=16),
+    "figure-profile": replace(figure_profile.LAPTOP, sizes=TINY, length=5, candidates=33),
     "prod": replace(prod.LAPTOP, sizes=TINY, lengths=(4,), depth=1),
     "delay": replace(delay.LAPTOP, sizes=TINY, variables=2, times=2, sampled=2, candidates=4, seeds=2),
     "baselines": replace(baselines.LAPTOP, sizes=TINY, tasks=("relu",), length=5, runs=21, seeds=1),
