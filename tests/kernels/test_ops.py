@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from contextlib import contextmanager
+from importlib import import_module
 
 import pytest
 import torch
@@ -47,6 +48,12 @@ def samples(device, dtype=torch.float32):
     }
 
 
+def launched(name):
+    """What the operation runs on a GPU."""
+    module = import_module(f"pyorder.kernels.ops._{name.removesuffix('_gradient')}")
+    return getattr(module, f"_launch_{name}")
+
+
 def check_outputs(given, wanted):
     given, wanted = ((out,) if torch.is_tensor(out) else out for out in (given, wanted))
     for value, true in zip(given, wanted, strict=True):
@@ -89,9 +96,10 @@ def test_registration_of_the_operations_without_gradients_is_sound(device):
     for operation, arguments in (
         (OPERATIONS.loss_statistics, (incoming, orders, order_index, False)),
         (OPERATIONS.permuted_cross_entropy_gradient, (incoming, logits, *lookup(device), None)),
-        (OPERATIONS.permuted_embedding_gradient, (wide, *lookup(device), 8, 7, True)),
-        (OPERATIONS.permuted_embedding_gradient, (wide, *lookup(device), 8, 7, False)),
-        (OPERATIONS.linear_cross_entropy_gradient, (rows, hidden, weight, targets, rows)),
+        (OPERATIONS.permuted_embedding_gradient, (wide, *lookup(device), 8, 7, True, False, True)),
+        (OPERATIONS.permuted_embedding_gradient, (wide, *lookup(device), 8, 7, False, True, False)),
+        (OPERATIONS.linear_cross_entropy_gradient, (rows, hidden, weight, targets, rows, True, False)),
+        (OPERATIONS.linear_cross_entropy_gradient, (rows, hidden, weight, targets, rows, False, True)),
     ):
         torch.library.opcheck(operation, arguments)
 
@@ -101,7 +109,7 @@ def test_what_a_gpu_runs_gives_what_a_cpu_runs(device, name, number):
     # Without a GPU the launches run in the interpreter.
     arguments = [value.detach() if torch.is_tensor(value) else value for value in samples(device)[name][number]]
     wanted = getattr(OPERATIONS, name)(*(v.cpu() if torch.is_tensor(v) else v for v in arguments))
-    check_outputs(getattr(ops, f"_launch_{name}")(*arguments), wanted)
+    check_outputs(launched(name)(*arguments), wanted)
 
 
 def test_what_a_gpu_runs_backwards_gives_what_a_cpu_runs(device, monkeypatch):
@@ -110,16 +118,19 @@ def test_what_a_gpu_runs_backwards_gives_what_a_cpu_runs(device, monkeypatch):
     logits, wide = floats(device, 4, 5, 7).detach(), torch.rand(4, 5, 3, device=device)
     hidden, weight = floats(device, 6, 3).detach(), floats(device, 7, 3).detach()
     targets = torch.tensor([0, 6, 2, 2, 1, 5], device=device)
-    logarithms = (hidden @ weight.T).logsumexp(1)
+    logarithms, rows = (hidden @ weight.T).logsumexp(1), torch.rand(6, device=device)
     for name, arguments in (
         ("loss_statistics", (incoming, *lookup(device)[1:3], False)),
         ("permuted_cross_entropy_gradient", (incoming, logits, *lookup(device), None)),
-        ("permuted_embedding_gradient", (wide, *lookup(device), 8, 7, True)),
-        ("permuted_embedding_gradient", (wide, *lookup(device), 8, 7, False)),
-        ("linear_cross_entropy_gradient", (torch.rand(6, device=device), hidden, weight, targets, logarithms)),
+        ("permuted_embedding_gradient", (wide, *lookup(device), 8, 7, True, True, True)),
+        ("permuted_embedding_gradient", (wide, *lookup(device), 8, 7, True, False, False)),
+        ("permuted_embedding_gradient", (wide, *lookup(device), 8, 7, False, True, True)),
+        ("linear_cross_entropy_gradient", (rows, hidden, weight, targets, logarithms, True, True)),
+        ("linear_cross_entropy_gradient", (rows, hidden, weight, targets, logarithms, True, False)),
+        ("linear_cross_entropy_gradient", (rows, hidden, weight, targets, logarithms, False, True)),
     ):
         wanted = getattr(OPERATIONS, name)(*(v.cpu() if torch.is_tensor(v) else v for v in arguments))
-        check_outputs(getattr(ops, f"_launch_{name}")(*arguments), wanted)
+        check_outputs(launched(name)(*arguments), wanted)
 
 
 def first_output(name, arguments):
