@@ -5,7 +5,8 @@ from importlib import import_module
 
 import pytest
 import torch
-from pyorder.kernels import checks, loss_statistics, ops, reference
+from pyorder.kernels import checks, loss_statistics, ops, permuted_embedding, reference
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyorder import embeddings, losses
 
@@ -133,6 +134,37 @@ def test_what_a_gpu_runs_backwards_gives_what_a_cpu_runs(device, monkeypatch):
         check_outputs(launched(name)(*arguments), wanted)
 
 
+class Calls(TorchDispatchMode):
+    """Every operation that torch runs: its name, arguments and result."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.seen.append((function.overloadpacket.__name__, args, result))
+        return result
+
+
+def test_gradients_of_long_tables_do_not_multiply_all_their_rows(device, monkeypatch):
+    targets, *rest = lookup(device, values=100)
+    wide = torch.rand(4, 3, 5, device=device).transpose(1, 2)
+    wanted = OPERATIONS.permuted_embedding_gradient(
+        wide.cpu(), *(tensor.cpu() for tensor in (targets, *rest)), 101, 100, True, True, True
+    )
+    launch, tables = permuted_embedding.launch_gradient, []
+
+    def launch_gradient(*arguments, **rest):
+        tables.append(arguments[6])
+        launch(*arguments, **rest)
+
+    monkeypatch.setattr(permuted_embedding, "launch_gradient", launch_gradient)
+    given = launched("permuted_embedding_gradient")(wide, targets, *rest, 101, 100, True, True, True)
+    check_outputs(given, wanted)
+    assert tables == ["before", "following"]
+
+
 def first_output(name, arguments):
     out = getattr(OPERATIONS, name)(*arguments)
     return out[0] if isinstance(out, tuple) else out
@@ -170,6 +202,128 @@ def test_gradients_are_those_that_autograd_finds_for_the_reference(device, name,
     given = torch.autograd.grad(function(*arguments), free)
     for gradient, true in zip(given, wanted_gradients, strict=True):
         torch.testing.assert_close(gradient, true, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_a_second_derivative_is_refused(device, name, number):
+    arguments = samples(device)[name][number]
+    free = [value for value in arguments if torch.is_tensor(value) and value.requires_grad]
+    if name == "permuted_embedding":
+        pytest.skip("it is linear: its second derivative is zero")
+    loss = first_output(name, arguments).sum()
+    with pytest.raises(RuntimeError, match="not twice differentiable|no autograd formula"):
+        (torch.autograd.grad(loss, free, create_graph=True)[0].square().sum() + loss).backward()
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_only_gradients_that_are_asked_for_are_computed(device, name, number):
+    arguments = samples(device)[name][number]
+    free = [value for value in arguments if torch.is_tensor(value) and value.requires_grad]
+    wanted = torch.autograd.grad(first_output(name, arguments).sum(), free)
+    for value, true in zip(free, wanted, strict=True):
+        for other in free:
+            other.requires_grad_(other is value)
+        loss = first_output(name, arguments).sum()
+        with Calls() as calls:
+            (given,) = torch.autograd.grad(loss, value)
+        torch.testing.assert_close(given, true)
+        for called, _, result in calls.seen:
+            if called == f"{name}_gradient" and isinstance(result, tuple):
+                assert [out.shape for out in result if out.numel()] == [value.shape]
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_no_zeros_stand_for_a_gradient_that_is_not_there(device, name, number):
+    arguments = samples(device)[name][number]
+    outputs = getattr(OPERATIONS, name)(*arguments)
+    if not isinstance(outputs, tuple):
+        pytest.skip("it has one output")
+    loss, free = outputs[0].sum(), [v for v in arguments if torch.is_tensor(v) and v.requires_grad]
+    with Calls() as calls:
+        torch.autograd.grad(loss, free)
+    assert not [called for called, *_ in calls.seen if called.startswith("zeros")]
+
+    class Cut(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, value):
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx, incoming):
+            return None
+
+    cut = Cut.apply(first_output(name, arguments)).sum()
+    assert torch.autograd.grad(cut, free, allow_unused=True) == (None,) * len(free)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Let the public functions call the registered operations on a CPU too."""
+    monkeypatch.setattr(ops, "runs_triton", lambda *given, **sizes: True)
+
+
+def test_a_gradient_is_written_forwards_only_where_it_can_flow(device, registered):
+    logits, table = floats(device, 4, 5, 7), lookup(device)
+    with Calls() as calls:
+        losses.permuted_cross_entropy(logits, *table, with_grad=True)
+        losses.permuted_cross_entropy(logits.detach(), *table, with_grad=True)
+        with torch.no_grad():
+            losses.permuted_cross_entropy(logits, *table, with_grad=True)
+    written = [result[1].shape for called, _, result in calls.seen if called == "permuted_cross_entropy"]
+    assert written == [(4, 5, 7), (0,), (0,)]
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_linear_loss_follows_autocast(device, direct, dtype, request):
+    if direct:
+        request.getfixturevalue("registered")
+    hidden, weight = floats(device, 6, 3, dtype=dtype), floats(device, 7, 3)
+    targets = torch.tensor([0, 6, 2, 2, 1, 5], device=device)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        given = losses.linear_cross_entropy(hidden, weight, targets)
+        wanted = torch.nn.functional.cross_entropy(torch.nn.functional.linear(hidden, weight).float(), targets)
+    torch.testing.assert_close(given, wanted, rtol=1e-2, atol=1e-2)
+    for gradient, true in zip(
+        torch.autograd.grad(given, (hidden, weight)), torch.autograd.grad(wanted, (hidden, weight)), strict=True
+    ):
+        torch.testing.assert_close(gradient, true, rtol=2e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_extents_may_be_dynamic(device, direct, request):
+    if direct:
+        request.getfixturevalue("registered")
+
+    def everything(logits, targets, orders, order_index, target_row, tokens, positions):
+        lookup = (targets, orders, order_index, target_row)
+        by_slot = losses.permuted_cross_entropy(logits, *lookup, reduction="none", with_grad=True)
+        embedded = embeddings.permuted_embedding(*lookup, tokens, positions, separator=7)
+        linear = losses.linear_cross_entropy(embedded.flatten(0, 1), tokens, order_index.repeat_interleave(5))
+        total = losses.loss_statistics(by_slot, orders, order_index).total.sum()
+        return by_slot.sum() + linear + total
+
+    def gradients(function, arguments):
+        loss = function(*arguments)
+        return loss, *torch.autograd.grad(loss, (arguments[0], *arguments[5:]))
+
+    def problem(rows):
+        targets, orders, order_index, target_row = lookup(device)
+        chosen = torch.arange(rows, device=device) % 4
+        return [
+            floats(device, rows, 5, 7), targets, orders, order_index[chosen], target_row[chosen],
+            floats(device, 5 + rows, 3), floats(device, 5, 3),
+        ]  # fmt: skip
+
+    compiled = torch.compile(everything, fullgraph=True, backend="aot_eager")
+    first = problem(4)
+    for place in (0, 3, 4, 5):
+        torch._dynamo.mark_dynamic(first[place], 0)
+    gradients(compiled, first)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for rows in (3, 9):
+            given, wanted = (gradients(function, problem(rows)) for function in (compiled, everything))
+            torch.testing.assert_close(given, wanted)
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])

@@ -98,6 +98,22 @@ def test_long_inputs_are_cut_into_parts_and_bits_stay(device, monkeypatch):
     assert torch.equal(first, second)
 
 
+def test_parts_stay_within_a_grid_and_nothing_has_a_part():
+    assert parts_for(2**30, 1, 1) == 65_535
+    assert parts_for(0, 12, 21) == parts_for(2**10, 2**14, 2**9) == 1
+
+
+@pytest.mark.parametrize(("rows", "length", "width"), [(5, 7, 0), (0, 0, 4), (0, 3, 0)])
+def test_empty_gradients(device, rows, length, width):
+    lookup = (
+        torch.zeros(13, length, device=device).long(),
+        torch.zeros(3, length, device=device).long(),
+        *(torch.zeros(rows, device=device).long() for _ in range(2)),
+    )
+    gradient = table_gradient(torch.zeros(rows, length, width, device=device), lookup, 11, "tokens", 12)
+    assert torch.equal(gradient, torch.zeros(12, width, device=device))
+
+
 def test_tiles_leave_the_answer_alone(device):
     *lookup, tokens, positions, steps = problem(device)
     tables = (tokens, positions, steps)
