@@ -44,6 +44,7 @@ def samples(device, dtype=torch.float32):
         "permuted_embedding": [
             (*lookup(device), *tables, 7, False),
             (*lookup(device), *tables[:2], None, 7, False),
+            (*lookup(device), floats(device, 70, 3, dtype=dtype), *tables[1:], 7, False),  # a long table
         ],
         "linear_cross_entropy": [(*linear, targets, False)],
     }
