@@ -42,7 +42,7 @@ def permuted_cross_entropy(
     Parameters
     ----------
     logits : (B, L, V) float32, bfloat16 or float16; a strided view is not copied
-    targets : (N, L) integer, token ids by canonical step
+    targets : (N, L) integer, token ids by canonical step, or -100 for none
     orders : (T, L) integer, each row a permutation of the steps
     order_index, target_row : (B,) integer
     weights : (L,) float32 or bool, by canonical step; the target of a step of weight 0 may be anything
@@ -156,7 +156,7 @@ def linear_cross_entropy(
     ----------
     hidden : (M, W) float32, bfloat16 or float16; in Triton W is at most 1,024
     weight : (V, W) of the same type; in Triton V is at most 1,024
-    targets : (M,) integer
+    targets : (M,) integer, or -100 for none
     reduction : "none", "mean" over the M rows, or "sum"
     debug : check the bounds of the targets on the GPU; a bad one ends the process's use of the device
 
