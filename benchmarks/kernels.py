@@ -1,7 +1,8 @@
 """The fused kernels against plain PyTorch, the same compiled, and Liger's cross-entropy where it is installed.
 
 Answers are compared first; then all sides are timed in turn on the same tensors. Appends a row a side and size to
-docs/results/kernels.jsonl, and skips sizes that this device has rows of. Times are microseconds a call as [20 %,
+docs/results/kernels.jsonl, and skips sizes that this device has rows of. A size that fails is reported, and the
+others go on; the exit code is then 1. Times are microseconds a call as [20 %,
 50 %, 80 %] quantiles: "eager_us" between two events around a call, waiting for the host included; "graph_us" in a
 replayed CUDA graph, the device's time alone. "must_move" counts the bytes that no implementation can avoid,
 "of_copy" is the bandwidth that these and the graph's median make, as a share of what a copy of a gigabyte reaches.
@@ -54,8 +55,8 @@ def with_gradients(loss: Tensor, *free: Tensor) -> tuple[Tensor, ...]:
     return (loss.detach(), *torch.autograd.grad(loss, free))
 
 
-def random(*shape: int, dtype: torch.dtype) -> Tensor:
-    return torch.randn(shape, device="cuda", dtype=dtype, requires_grad=True)
+def random(*shape: int, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
+    return torch.randn(shape, device="cuda", dtype=dtype).mul_(scale).requires_grad_()
 
 
 def lookup(slots: int, values: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -134,7 +135,10 @@ def embedding(slots: int, values: int, dtype: torch.dtype) -> Case:
 
 
 def linear(slots: int, values: int, dtype: torch.dtype) -> Case:
-    hidden, weight = random(slots, WIDTH, dtype=dtype), random(values, WIDTH, dtype=dtype)
+    hidden = random(slots, WIDTH, dtype=dtype)
+    weight = random(
+        values, WIDTH, dtype=dtype, scale=WIDTH**-0.5
+    )  # logits of a model's size, which bfloat16 can hold
     targets = torch.randint(values, (slots,), device="cuda")
     compiled = torch.compile(plain_linear, fullgraph=True, dynamic=False)
     sides: dict[str, Call] = {
@@ -216,41 +220,60 @@ def measure_cell(case: Case, copy: float) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def measure() -> None:
+def measure() -> int:
+    """Measure every size that is still missing; return how many failed."""
     device = {"device": torch.cuda.get_device_name(), "cuda": torch.version.cuda, "triton": version("triton")}
     copy = copy_bandwidth()
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    failures = 0
     for (name, make), dtype, values, slots in itertools.product(CASES.items(), DTYPES, VALUES, SLOTS):
         cell = {"case": name, "slots": slots, "values": values, "dtype": str(dtype).removeprefix("torch.")}
         if any((cell | device).items() <= row.items() for row in done):
             continue
         torch.compiler.reset()
         torch.cuda.empty_cache()
+        torch.manual_seed(0)
+        try:
+            rows = list(measure_cell(make(slots, values, dtype), copy))
+        except Exception as error:  # a wrong answer, a launch that fails, too little memory
+            failures += 1
+            print(json.dumps({**cell, "failed": str(error)}), file=sys.stderr, flush=True)
+            continue
         with RESULTS.open("a") as file:
-            for row in measure_cell(make(slots, values, dtype), copy):
+            for row in rows:
                 line = json.dumps({**cell, **row, "copy_bytes_a_second": copy, **device, **machine()})
                 print(line, file=file)
                 print(line, flush=True)
+    return failures
+
+
+def fastest_settings(values: int, dtype: torch.dtype) -> list[tuple[str, list[float]]]:
+    """Time the two launches of a training step, losses and then gradient, with all settings worth a try."""
+    from pyorder.kernels.permuted_cross_entropy import Settings, launch
+
+    logits, table = random(4096, LENGTH, values, dtype=dtype).detach(), lookup(4096 * LENGTH, values)
+    by_slot, incoming = (torch.rand(logits.shape[:2], device="cuda") for _ in range(2))
+    gradient = torch.empty_like(logits)
+
+    def step(settings: Settings) -> None:
+        launch(logits, *table, losses=by_slot, settings=settings)
+        launch(logits, *table, incoming=incoming, gradient=gradient, settings=settings)
+
+    graphs = {
+        f"{rows} rows, {warps} warps": captured(partial(step, Settings(rows, warps)), calls=10)
+        for rows in (1, 2, 4, 8, 16, 32, 64, 128)
+        for warps in (1, 2, 4, 8)
+        if 256 <= rows * values <= 64 * 32 * warps  # with more logits a thread, registers spill
+    }
+    return sorted(timed(graphs, each=10).items(), key=lambda item: item[1][1])
 
 
 def tune() -> None:
-    from pyorder.kernels.permuted_cross_entropy import Settings, launch
-
+    torch.manual_seed(0)
     for values in (16, 32, 64, 128, 256, 512, 1024):
         for dtype in DTYPES:
-            logits, table = random(4096, LENGTH, values, dtype=dtype).detach(), lookup(4096 * LENGTH, values)
-            out = {"losses": logits.new_empty(logits.shape[:2], dtype=torch.float32), "gradient": logits.clone()}
-            graphs = {
-                f"{rows} rows, {warps} warps": captured(
-                    partial(launch, logits, *table, **out, settings=Settings(rows, warps)), calls=10
-                )
-                for rows in (1, 2, 4, 8, 16, 32, 64, 128)
-                for warps in (1, 2, 4, 8)
-                if 256 <= rows * values <= 16_384
-            }
-            fastest = sorted(timed(graphs, each=10).items(), key=lambda item: item[1][1])
-            print(values, dtype, fastest[:5], flush=True)
+            print(values, dtype, fastest_settings(values, dtype)[:5], flush=True)
 
 
 def main() -> None:
@@ -258,8 +281,8 @@ def main() -> None:
         print("benchmarks/kernels.py: no CUDA device, nothing was measured")
     elif "--tune" in sys.argv[1:]:
         tune()
-    else:
-        measure()
+    elif measure():
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ INDEX_TYPES = (torch.uint8, torch.int16, torch.int32, torch.int64)
 FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 WEIGHT_TYPES = (torch.float32, torch.bool)
 
+IGNORED = -100  # the target that has loss and gradient 0, as in torch's own cross-entropy
+
 # What the kernels were made for: a tile holds all values, or a row's whole width.
 MOST_VALUES = 1024
 MOST_WIDTH = 1024

@@ -16,8 +16,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .checks import MOST_VALUES, MOST_WIDTH, check_linear, check_tensor
+from .checks import IGNORED, MOST_VALUES, MOST_WIDTH, check_linear, check_tensor
 
+_IGNORED = tl.constexpr(IGNORED)
 ROWS_A_PART = 1024
 MOST_PARTS = 32
 
@@ -67,7 +68,7 @@ def _forward(
     column = tl.arange(0, WIDTH)
     h = _tile(hidden, row, column, rows, width)
     target = tl.load(targets + row, mask=row < rows, other=0).to(tl.int64)
-    tl.device_assert((target >= 0) & (target < values), "targets out of range")
+    tl.device_assert(((target >= 0) & (target < values)) | (target == _IGNORED), "targets out of range")
     largest = tl.full([ROWS], float("-inf"), tl.float32)
     total = tl.zeros([ROWS], tl.float32)
     chosen = tl.zeros([ROWS], tl.float32)
@@ -81,17 +82,17 @@ def _forward(
         total = total * tl.exp(largest - larger) + tl.sum(tl.exp(x - larger[:, None]), 1)
         largest = larger
     logarithm = largest + tl.log(total)
-    tl.store(losses + row, logarithm - chosen, mask=row < rows)
+    tl.store(losses + row, tl.where(target == _IGNORED, 0.0, logarithm - chosen), mask=row < rows)
     tl.store(logarithms + row, logarithm, mask=row < rows)
 
 
 @triton.jit
 def _slope(h, w, value, values, target, logarithm, incoming):
-    """Gradient of a tile of logits: zero at values that do not exist, and at rows whose ``incoming`` is zero."""
+    """Gradient of a tile of logits: zero at values that do not exist, and at rows without a target."""
     x = tl.dot(h, tl.trans(w), input_precision="ieee")
     x = tl.where((value < values)[None, :], x, float("-inf"))
     slope = tl.exp(x - logarithm[:, None]) - tl.where(value[None, :] == target[:, None], 1.0, 0.0)
-    return (slope * incoming[:, None]).to(h.dtype)
+    return tl.where((target == _IGNORED)[:, None], 0.0, slope * incoming[:, None]).to(h.dtype)
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -215,30 +216,34 @@ def launch_gradients(
     targets: Tensor,
     logarithms: Tensor,
     *,
-    hidden_gradient: Tensor,
-    weight_parts: Tensor,
+    hidden_gradient: Tensor | None = None,
+    weight_parts: Tensor | None = None,
     settings: Settings | None = None,
 ) -> None:
-    """Fill ``hidden_gradient`` (M, W) of hidden's type and ``weight_parts`` (S, V, W) float32; S is `parts_for`.
+    """Fill ``hidden_gradient`` (M, W) of hidden's type, ``weight_parts`` (S, V, W) float32, or both.
 
-    The weight's gradient is the sum over the parts.
+    S is `parts_for`; the weight's gradient is the sum over the parts.
     """
     _check(hidden, weight, targets, {"incoming": incoming, "logarithms": logarithms})
     (rows, width), values, parts = hidden.shape, len(weight), parts_for(len(hidden))
-    check_tensor("hidden_gradient", hidden_gradient, (hidden.dtype,), (rows, width), hidden.device)
-    check_tensor("weight_parts", weight_parts, (torch.float32,), (parts, values, width), hidden.device)
-    for name, tensor in (("hidden_gradient", hidden_gradient), ("weight_parts", weight_parts)):
-        if not tensor.is_contiguous():
-            raise ValueError(f"{name}: expected a contiguous tensor, got strides {tensor.stride()}")
+    for name, tensor, dtype, shape in (
+        ("hidden_gradient", hidden_gradient, hidden.dtype, (rows, width)),
+        ("weight_parts", weight_parts, torch.float32, (parts, values, width)),
+    ):
+        if tensor is not None:
+            check_tensor(name, tensor, (dtype,), shape, hidden.device)
+            if not tensor.is_contiguous():
+                raise ValueError(f"{name}: expected a contiguous tensor, got strides {tensor.stride()}")
     cut = settings or settings_for(width, hidden.dtype)
     given = (incoming, hidden.contiguous(), weight.contiguous(), targets.contiguous(), logarithms)
     tiles = {"ROWS": cut.rows, "VALUES": cut.values, "WIDTH": max(16, triton.next_power_of_2(width))}
     options = {"num_warps": cut.warps, "num_stages": 1}
     with torch.cuda.device_of(hidden):
-        if rows:
+        if hidden_gradient is not None and rows:
             _backward_hidden[(triton.cdiv(rows, cut.rows),)](
                 *given, hidden_gradient, rows, values, width, **tiles, **options
             )
-        _backward_weight[(triton.cdiv(values, cut.values), parts)](
-            *given, weight_parts, rows, values, width, triton.cdiv(rows, parts), **tiles, **options
-        )
+        if weight_parts is not None:
+            _backward_weight[(triton.cdiv(values, cut.values), parts)](
+                *given, weight_parts, rows, values, width, triton.cdiv(rows, parts), **tiles, **options
+            )

@@ -22,10 +22,10 @@ PROGRAMS = 512  # enough to fill a device; with fewer orders than that, an order
 
 def parts_for(orders: int) -> int:
     """Parts that an order's rows are shared out to: a matter of the shape alone, so that sums do not vary."""
-    return max(1, PROGRAMS // orders)
+    return max(1, PROGRAMS // max(1, orders))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["order_count"])
 def _kernel(
     losses,
     orders,
@@ -81,7 +81,8 @@ def launch(
 ) -> None:
     """Fill ``rows`` (T,) int64, ``by_order`` (S, 2, T) and ``by_step`` (S, 2, T, L) float64; S is `parts_for`.
 
-    The second dimension holds the sum and the sum of squares; what is wanted is their sum over the first.
+    The second dimension holds the sum and the sum of squares; what is wanted is their sum over the first. A step
+    that is missing from a row of ``orders`` leaves its place in ``by_step`` as it was.
     """
     check_statistics(losses, orders, order_index)
     count, length = orders.shape
@@ -92,7 +93,12 @@ def launch(
     for name, tensor in (("by_order", by_order), ("by_step", by_step)):
         if not tensor.is_contiguous():
             raise ValueError(f"{name}: expected a contiguous tensor, got strides {tensor.stride()}")
-    places = triton.next_power_of_2(length)
+    if debug:  # the kernel never reads an index that is out of range: its row would be left out
+        inside = ((order_index >= 0) & (order_index < count)).all()
+        torch._assert_async(inside, "order_index out of range")
+    if count == 0:
+        return
+    places = triton.next_power_of_2(max(1, length))
     with torch.cuda.device_of(losses):
         ordered, sorted_rows = order_index.sort(stable=True)
         bounds = torch.searchsorted(

@@ -16,7 +16,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .checks import MOST_VALUES, check_permuted, check_tensor
+from .checks import IGNORED, MOST_VALUES, check_permuted, check_tensor
+
+_IGNORED = tl.constexpr(IGNORED)
 
 
 class Settings(NamedTuple):
@@ -55,7 +57,7 @@ def tile_width(values: int) -> int:
     return max(16, 1 << (values - 1).bit_length())
 
 
-@triton.jit(do_not_specialize=["slots"])
+@triton.jit(do_not_specialize=["slots", "target_rows", "order_rows"])
 def _kernel(
     logits,
     targets,
@@ -84,6 +86,7 @@ def _kernel(
     slot = tl.minimum(slot, slots - 1)
     row = slot // length
     place = slot % length
+    far_row, far_place = row.to(tl.int64), place.to(tl.int64)  # either may have the larger stride
     order = tl.load(order_index + row).to(tl.int64)
     tl.device_assert((order >= 0) & (order < order_rows), "order_index out of range")
     step = tl.load(orders + order * length + place).to(tl.int64)
@@ -94,7 +97,7 @@ def _kernel(
 
     value = tl.arange(0, VALUES)
     known = value < values
-    at = row.to(tl.int64) * logits_row + place * logits_slot
+    at = far_row * logits_row + far_place * logits_slot
     x = tl.load(logits + at[:, None] + value[None, :], mask=known[None, :], other=float("-inf")).to(tl.float32)
     x -= tl.max(x, 1)[:, None]
     exponential = tl.exp(x)
@@ -104,6 +107,7 @@ def _kernel(
     weight = tl.full([ROWS], 1.0, tl.float32)
     if weights is not None:
         weight = tl.load(weights + step).to(tl.float32)
+    weight = tl.where(target == _IGNORED, 0.0, weight)
     tl.device_assert(((target >= 0) & (target < values)) | (weight == 0), "targets out of range")
     if losses is not None:
         loss = tl.log(total) - tl.sum(tl.where(chosen, x, 0.0), 1)
@@ -111,7 +115,7 @@ def _kernel(
     if gradient is not None:
         scale = weight
         if incoming is not None:
-            scale = weight * tl.load(incoming + row.to(tl.int64) * incoming_row + place * incoming_slot)
+            scale = weight * tl.load(incoming + far_row * incoming_row + far_place * incoming_slot)
         slope = (exponential / total[:, None] - tl.where(chosen, 1.0, 0.0)) * scale[:, None]
         slope = tl.where((weight == 0)[:, None], 0.0, slope)
         to = gradient + slot.to(tl.int64)[:, None] * values + value[None, :]

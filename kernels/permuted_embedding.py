@@ -2,10 +2,12 @@
 
 B  rows    L  steps    V  rows of the token table    W  width    S  parts
 
-The gradient of a table's row is the sum of the incoming rows that read it. It is computed as a product with a
-matrix of zeros and ones that only ever exists a tile at a time: tables are short here, so their incoming rows are
-many and uneven, which leaves little for a sort to gain, and the order of every sum is fixed, which atomics cannot
-give. Long inputs are cut into parts whose sums are added up afterwards.
+The gradient of a table's row is the sum of the incoming rows that read it. For a short table it is computed as a
+product with a matrix of zeros and ones that only ever exists a tile at a time: the incoming rows are many and
+uneven, which leaves little for a sort to gain, and the order of every sum is fixed, which atomics cannot give.
+Long inputs are cut into parts whose sums are added up afterwards. The work grows with the table's rows, so above
+MOST_TABLE_ROWS torch's own sorted sums take over. Since it is a product, an infinity or a NaN in an incoming row
+makes its column NaN in other rows of the table too.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from torch import Tensor
 from .checks import FLOAT_TYPES, check_embedding, check_lookup, check_tensor
 
 ROWS_A_PART = 512
+MOST_PARTS = 65_535  # CUDA's limit to the third dimension of a grid
 MOST_PART_VALUES = 2**23  # of all parts of a table together: 32 MiB
 
 
@@ -33,12 +36,13 @@ class Settings(NamedTuple):
 
 # By bytes a value. Small tiles: the work is a few thousand slots, and must fill a device.
 SETTINGS = {4: Settings(16, 64, 4), 2: Settings(16, 128, 4)}
+MOST_TABLE_ROWS = 64  # that gradients are computed for here
 TABLE_ROWS = 16  # of a table's gradient a program, the least that a tile product takes
 
 
 def parts_for(slots: int, table_rows: int, width: int) -> int:
     """Parts that the slots are cut into: a matter of the shape alone, so that sums do not vary."""
-    return max(1, min(-(-slots // ROWS_A_PART), MOST_PART_VALUES // (table_rows * width)))
+    return max(1, min(-(-slots // ROWS_A_PART), MOST_PART_VALUES // max(1, table_rows * width), MOST_PARTS))
 
 
 @triton.jit
@@ -64,7 +68,7 @@ def _tokens(targets, target_row, slot, before, length, target_rows, separator):
     return tl.where(before < length, token, separator)
 
 
-@triton.jit(do_not_specialize=["slots", "separator"])
+@triton.jit(do_not_specialize=["slots", "order_rows", "target_rows", "separator"])
 def _embed(
     targets,
     orders,
@@ -104,7 +108,7 @@ def _embed(
     tl.store(to, x.to(out.dtype.element_ty), mask=inside[:, None] & mask)
 
 
-@triton.jit(do_not_specialize=["slots", "separator"])
+@triton.jit(do_not_specialize=["slots", "order_rows", "target_rows", "separator", "part_slots"])
 def _gather_gradient(
     incoming,
     targets,
@@ -224,6 +228,8 @@ def launch_gradient(
     check_tensor("parts", parts, (torch.float32,), expected, targets.device)
     if not parts.is_contiguous():
         raise ValueError(f"parts: expected a contiguous tensor, got strides {parts.stride()}")
+    if parts.numel() == 0:
+        return
     cut = settings or SETTINGS[incoming.dtype.itemsize]
     with torch.cuda.device_of(incoming):
         _gather_gradient[(triton.cdiv(table_rows, TABLE_ROWS), triton.cdiv(width, cut.columns), len(parts))](

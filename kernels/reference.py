@@ -2,7 +2,8 @@
 
 B  rows    L  steps    V  vocabulary size    N  targets    T  orders    M  rows of hidden    W  width
 
-Indices may be uint8, int16, int32 or int64. Sums run in float32; float64 stays float64.
+Indices may be uint8, int16, int32 or int64. Sums run in float32; float64 stays float64. A target of -100 has loss
+and gradient 0, as in torch's own cross-entropy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .checks import FLOAT_TYPES, check_embedding, check_linear, check_permuted, check_statistics
+from .checks import FLOAT_TYPES, IGNORED, check_embedding, check_linear, check_permuted, check_statistics
 
 DTYPES = (*FLOAT_TYPES, torch.float64)
 
@@ -63,7 +64,7 @@ def permuted_cross_entropy(
     steps, wanted = reorder(targets, orders, order_index, target_row)
     if weights is not None:
         weight = weights[steps].to(torch.float32)
-        wanted = wanted.masked_fill(weight == 0, -100)  # what cross_entropy ignores
+        wanted = wanted.masked_fill(weight == 0, IGNORED)
     flat = at_least_float32(logits.flatten(0, 1))
     losses = F.cross_entropy(flat, wanted.flatten(), reduction="none").view(wanted.shape)
     return losses if weights is None else losses * weight
@@ -84,9 +85,10 @@ def permuted_cross_entropy_gradient(
     scale = at_least_float32(incoming)
     if weights is not None:
         scale = scale * weights[steps]
-        wanted = wanted.masked_fill(weights[steps] == 0, 0)
+        wanted = wanted.masked_fill(weights[steps] == 0, IGNORED)
+    scale = scale.masked_fill(wanted == IGNORED, 0)
     probabilities = at_least_float32(logits).softmax(-1)
-    slope = probabilities - F.one_hot(wanted, logits.shape[2])
+    slope = probabilities - F.one_hot(wanted.masked_fill(wanted == IGNORED, 0), logits.shape[2])
     return (slope * scale[..., None]).to(logits.dtype)
 
 
@@ -98,7 +100,7 @@ def loss_statistics(
     Parameters
     ----------
     losses : (B, L) float32, by slot
-    orders : (T, L) integer
+    orders : (T, L) integer, each row a permutation of the steps
     order_index : (B,) integer
 
     Returns
@@ -166,16 +168,24 @@ def permuted_embedding(
     [9.0, 7.0, 5.0]
     """
     check_embedding(targets, orders, order_index, target_row, tokens, positions, steps, separator, DTYPES)
-    following, emitted = reorder(targets, orders, order_index, target_row)
-    embedded = at_least_float32(tokens)[shifted(emitted, separator)] + positions
+    read = rows_read(targets, orders, order_index, target_row, separator)
+    embedded = at_least_float32(tokens)[read["tokens"]] + positions
     if steps is not None:
-        embedded = embedded + steps[0, shifted(following, targets.shape[1])] + steps[1, following]
+        embedded = embedded + steps[0, read["before"]] + steps[1, read["following"]]
     return embedded.to(tokens.dtype)
 
 
-def shifted(values: Tensor, first: int) -> Tensor:
-    """Move (B, L) one slot to the right, behind ``first``."""
-    return F.pad(values[:, :-1], (1, 0), value=first)
+def rows_read(
+    targets: Tensor, orders: Tensor, order_index: Tensor, target_row: Tensor, separator: int
+) -> dict[str, Tensor]:
+    """Row that every slot reads of the tokens, and of the steps "before" and "following", (B, L) int64 each."""
+    following, emitted = reorder(targets, orders, order_index, target_row)
+
+    def shifted(values: Tensor, first: int) -> Tensor:
+        return F.pad(values[:, :-1], (1, 0), value=first)
+
+    before = shifted(following, targets.shape[1])
+    return {"tokens": shifted(emitted, separator), "before": before, "following": following}
 
 
 def permuted_embedding_gradient(
@@ -186,24 +196,17 @@ def permuted_embedding_gradient(
     target_row: Tensor,
     tokens: int,
     separator: int,
-    with_steps: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the ``tokens`` token rows, the positions and the steps from that of the result (B, L, W).
-
-    The last is empty without ``with_steps``.
-    """
-    length = targets.shape[1]
-    following, emitted = reorder(targets, orders, order_index, target_row)
+    """Gradients of the ``tokens`` token rows, the positions and the steps from that of the result (B, L, W)."""
+    read = rows_read(targets, orders, order_index, target_row, separator)
     wide = at_least_float32(incoming)
 
-    def gathered(index: Tensor, rows: int) -> Tensor:
-        table = wide.new_zeros(rows, wide.shape[2])
-        return table.index_add_(0, index.flatten(), wide.flatten(0, 1)).to(incoming.dtype)
+    def gathered(table: str, rows: int) -> Tensor:
+        zeros = wide.new_zeros(rows, wide.shape[2])
+        return zeros.index_add_(0, read[table].flatten(), wide.flatten(0, 1)).to(incoming.dtype)
 
-    steps = incoming.new_empty(0)
-    if with_steps:
-        steps = torch.stack([gathered(index, length + 1) for index in (shifted(following, length), following)])
-    return gathered(shifted(emitted, separator), tokens), wide.sum(0).to(incoming.dtype), steps
+    steps = torch.stack([gathered(table, targets.shape[1] + 1) for table in ("before", "following")])
+    return gathered("tokens", tokens), wide.sum(0).to(incoming.dtype), steps
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -235,6 +238,7 @@ def linear_cross_entropy_gradient(
     """Gradients of hidden and weight when that of the losses is ``incoming`` (M,)."""
     check_linear(hidden, weight, targets, DTYPES)
     probabilities = at_least_float32(F.linear(hidden, weight)).softmax(-1)
-    slope = probabilities - F.one_hot(targets.long(), len(weight))
-    slope = (slope * incoming[:, None]).to(hidden.dtype)
+    wanted = targets.long()
+    slope = probabilities - F.one_hot(wanted.masked_fill(wanted == IGNORED, 0), len(weight))
+    slope = (slope * incoming.masked_fill(wanted == IGNORED, 0)[:, None]).to(hidden.dtype)
     return slope @ weight, slope.T @ hidden

@@ -28,7 +28,7 @@ def permuted_embedding(
 
     Parameters
     ----------
-    targets : (N, L) integer, token ids by canonical step
+    targets : (N, L) integer, token ids by canonical step, none of them negative
     orders : (T, L) integer, each row a permutation of the steps
     order_index, target_row : (B,) integer
     tokens : (V, W) float32, bfloat16 or float16, of which ``separator`` is a row

@@ -5,12 +5,15 @@ B  rows    L  steps    V  vocabulary size    N  targets    T  orders    M  rows 
 Indices may be uint8, int16, int32 or int64. No call waits for the device, so that all of them can be captured in
 CUDA graphs, and none breaks a graph of `torch.compile`. ``implementation`` is "auto" (Triton where the tensors are
 on a GPU and of a size that the kernels are made for), "triton" or "reference".
+
+A target of -100 has loss and gradient 0, as in torch's own cross-entropy; unlike there it still counts in a mean.
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
+import torch
 from torch import Tensor
 
 from pyorder.kernels import ops, reference
@@ -39,13 +42,14 @@ def permuted_cross_entropy(
     Parameters
     ----------
     logits : (B, L, V) float32, bfloat16 or float16; a strided view is not copied
-    targets : (N, L) integer, token ids by canonical step
+    targets : (N, L) integer, token ids by canonical step, or -100 for none
     orders : (T, L) integer, each row a permutation of the steps
     order_index, target_row : (B,) integer
     weights : (L,) float32 or bool, by canonical step; the target of a step of weight 0 may be anything
     reduction : "mean" divides the sum by B times the sum of the weights
     with_grad : write the gradient of the logits in the forward pass. The logits need not be kept then; without it
-        the backward pass computes the gradient from them, which moves less memory in total
+        the backward pass computes the gradient from them, which moves less memory in total. Either way Triton's
+        losses can be differentiated once, the reference's any number of times
     debug : check the bounds of all indices on the GPU; a bad one ends the process's use of the device
 
     Returns
@@ -73,6 +77,7 @@ def permuted_cross_entropy(
     lookup = (targets, orders, order_index, target_row, weights)
     losses: Tensor
     if ops.runs_triton(implementation, logits, values=logits.shape[-1]):
+        with_grad = with_grad and torch.is_grad_enabled() and logits.requires_grad
         losses, _ = ops.permuted_cross_entropy(logits, *lookup, with_grad, debug)
     else:
         losses = reference.permuted_cross_entropy(logits, *lookup)
@@ -111,8 +116,9 @@ def loss_statistics(
     Parameters
     ----------
     losses : (B, L) float32, by slot; gradients do not flow through the sums
-    orders : (T, L) integer
+    orders : (T, L) integer, each row a permutation of the steps
     order_index : (B,) integer
+    debug : check the bounds of all indices on the GPU; a bad one ends the process's use of the device
 
     Raises
     ------
@@ -144,11 +150,13 @@ def linear_cross_entropy(
 ) -> Tensor:
     """Cross-entropy of ``hidden @ weight.T``, whose logits are never in memory on a GPU.
 
+    Under autocast both are cast to its type first, as in torch's own linear layer.
+
     Parameters
     ----------
     hidden : (M, W) float32, bfloat16 or float16; in Triton W is at most 1,024
     weight : (V, W) of the same type; in Triton V is at most 1,024
-    targets : (M,) integer
+    targets : (M,) integer, or -100 for none
     reduction : "none", "mean" over the M rows, or "sum"
     debug : check the bounds of the targets on the GPU; a bad one ends the process's use of the device
 
@@ -170,6 +178,9 @@ def linear_cross_entropy(
     if reduction not in get_args(Reduction):
         names = ", ".join(map(repr, get_args(Reduction)))
         raise ValueError(f"reduction: expected one of {names}, got {reduction!r}")
+    if torch.is_autocast_enabled(hidden.device.type):
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
     losses: Tensor
     if ops.runs_triton(implementation, hidden, values=weight.shape[0], width=hidden.shape[-1]):
         losses, _ = ops.linear_cross_entropy(hidden, weight, targets, debug)

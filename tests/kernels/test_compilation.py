@@ -7,11 +7,14 @@ import torch
 # What the interpreter lets through a compiler may refuse, and Triton compiles for devices that are not there. In a
 # process of its own, for in this one the kernels are interpreted.
 PROGRAM = """
-import sys
+import re
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from pyorder.kernels import linear_cross_entropy, loss_statistics, permuted_cross_entropy, permuted_embedding
+
+# They vary from call to call, or in mid-training: their values must not compile a kernel again.
+COUNTS = {"rows", "slots", "part_rows", "part_slots", "target_rows", "order_rows", "order_count", "separator"}
 
 def compile(function, constants, dtype="fp32", debug=False, capability=90, **types):
     names = function.arg_names
@@ -26,6 +29,8 @@ def compile(function, constants, dtype="fp32", debug=False, capability=90, **typ
     compiled = triton.compile(ASTSource(function, signature, values), target=GPUTarget("cuda", capability, 32),
                               options={"debug": debug})
     assert compiled.asm["cubin"]
+    assert not re.search("arith.muli .*xi32>", compiled.asm["ttir"]), "a product of offsets in 32 bits"
+    assert not [p.name for p in function.params if p.name in COUNTS and not p.do_not_specialize]
     print(function.__name__, dtype, capability)
 
 for dtype, debug, capability in (("fp32", True, 90), ("bf16", False, 80)):

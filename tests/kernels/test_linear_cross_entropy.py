@@ -58,6 +58,21 @@ def test_same_bits_every_time_in_several_parts(device, monkeypatch):
     torch.testing.assert_close(first[2], wanted[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("index", [torch.int16, torch.int64])
+def test_a_target_of_minus_100_is_ignored(device, index):
+    incoming, hidden, weight, targets = problem(device, index=index)
+    targets[::3] = -100
+    free = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+    true = torch.nn.functional.cross_entropy(free[0] @ free[1].T, targets.long(), reduction="none")
+    wanted = true, *torch.autograd.grad((true * incoming).sum(), free)
+    of_reference = reference.linear_cross_entropy_gradient(incoming, hidden, weight, targets)
+    torch.testing.assert_close(of_reference, wanted[1:], rtol=1e-4, atol=1e-4)
+    given = run(incoming, hidden, weight, targets)
+    torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-4)
+    assert (given[0][::3] == 0).all()
+    assert (given[1][::3] == 0).all()
+
+
 def test_no_rows(device):
     losses, gradient, weight_gradient = run(*problem(device, rows=0))
     assert losses.shape == (0,)

@@ -10,13 +10,13 @@ def few_programs(monkeypatch):
     monkeypatch.setattr(loss_statistics, "PROGRAMS", 8)
 
 
-def run(losses, orders, order_index):
+def run(losses, orders, order_index, debug=False):
     """The sums of one launch, into memory full of NaN and of bytes 0xFF."""
     shape = (parts_for(len(orders)), 2, *orders.shape)
     rows = torch.full((len(orders),), -1, device=losses.device)
     by_order = torch.full(shape[:3], torch.nan, device=losses.device, dtype=torch.float64)
     by_step = torch.full(shape, torch.nan, device=losses.device, dtype=torch.float64)
-    launch(losses, orders, order_index, rows=rows, by_order=by_order, by_step=by_step)
+    launch(losses, orders, order_index, rows=rows, by_order=by_order, by_step=by_step, debug=debug)
     return rows, *by_order.sum(0), *by_step.sum(0)
 
 
@@ -63,6 +63,27 @@ def test_same_bits_every_time_and_for_rows_in_another_memory_layout(device):
     first = run(losses, orders, order_index)
     for given, value in zip(run(losses.T.contiguous().T, orders, order_index), first, strict=True):
         assert torch.equal(given, value)
+
+
+@pytest.mark.parametrize(("length", "count"), [(4, 0), (0, 2), (0, 0)])
+def test_no_steps_and_no_orders(device, length, count):
+    losses = torch.zeros(3 if count else 0, length, device=device)
+    orders = torch.zeros(count, length, device=device, dtype=torch.int64)
+    order_index = torch.zeros(len(losses), device=device, dtype=torch.int64)
+    wanted = reference.loss_statistics(losses, orders, order_index)
+    for given, value in zip(run(losses, orders, order_index), wanted, strict=True):
+        assert torch.equal(given, value)
+
+
+@pytest.mark.parametrize("bad", [-1, 3])
+def test_bounds_are_checked_on_request(device, bad):
+    if device.type == "cuda":
+        pytest.skip("a failed assertion leaves a CUDA device unusable for the rest of the process")
+    losses, orders, order_index = problem(device, 6, 4, 3)
+    run(losses, orders, order_index, debug=True)
+    order_index[2] = bad
+    with pytest.raises(RuntimeError, match="order_index out of range"):
+        run(losses, orders, order_index, debug=True)
 
 
 def test_refusals_name_the_argument(device):

@@ -73,6 +73,33 @@ def test_weights_scale_and_mask_steps_whatever_their_target(device, kind):
     assert (gradient[masked] == 0).all()
 
 
+@pytest.mark.parametrize("label", [torch.int16, torch.int32, torch.int64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_target_of_minus_100_is_ignored(device, label, weighted):
+    logits, targets, *lookup = problem(device, label=label)
+    targets[::2, 3] = -100
+    weights = torch.arange(7.0, device=device) if weighted else None
+    steps, wanted = reference.reorder(targets, *lookup)
+    free = logits.clone().requires_grad_()
+    true = torch.nn.functional.cross_entropy(free.flatten(0, 1), wanted.flatten(), reduction="none").view(5, 7)
+    true = true if weights is None else true * weights[steps]
+    (true_gradient,) = torch.autograd.grad(true.sum(), free)
+    ignored = wanted == -100
+    assert ignored.any()
+    ones = torch.ones(5, 7, device=device)
+    for losses, gradient in (
+        run(logits, targets, *lookup, weights),
+        (
+            reference.permuted_cross_entropy(logits, targets, *lookup, weights),
+            reference.permuted_cross_entropy_gradient(ones, logits, targets, *lookup, weights),
+        ),
+    ):
+        torch.testing.assert_close(losses, true)
+        torch.testing.assert_close(gradient, true_gradient)
+        assert (losses[ignored] == 0).all()
+        assert (gradient[ignored] == 0).all()
+
+
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
 def test_masked_steps_stay_finite_where_logits_do_not(device):
     logits, *lookup = problem(device)
@@ -186,6 +213,7 @@ def test_bounds_are_checked_on_request(device, which, monkeypatch):
     # The interpreter has no launch option for it.
     monkeypatch.setattr(interpreter_builder, "options", replace(interpreter_builder.options, debug=True))
     arguments = dict(zip(NAMES, problem(device), strict=True))
+    arguments["targets"][0, 0] = -100
     launch(**arguments, losses=torch.empty(5, 7), debug=True)
     arguments[which].fill_(100)
     with pytest.raises(Exception, match=f"{which} out of range"):

@@ -73,7 +73,7 @@ def test_index_types_and_no_steps(device, index):
 def test_gradients_are_those_of_the_reference(device, rows, length, width):
     *lookup, tokens, _, _ = problem(device, rows, length, width=width)
     incoming = torch.randn(rows, length, width, device=device)
-    wanted = reference.permuted_embedding_gradient(incoming.double(), *lookup, len(tokens), 11, True)
+    wanted = reference.permuted_embedding_gradient(incoming.double(), *lookup, len(tokens), 11)
     for table, value in zip(("tokens", "before", "following"), (wanted[0], *wanted[2]), strict=True):
         given = table_gradient(incoming, lookup, 11, table, len(value))
         torch.testing.assert_close(given.double(), value, rtol=1e-5, atol=1e-5)
@@ -83,7 +83,7 @@ def test_half_gradients_add_up_in_float32(device):
     *lookup, tokens, _, _ = problem(device, rows=40)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float16  # the interpreter has no bfloat16 product
     incoming = torch.randn(40, 7, 21, device=device).to(dtype)
-    wanted = reference.permuted_embedding_gradient(incoming.double(), *lookup, len(tokens), 11, False)[0]
+    wanted = reference.permuted_embedding_gradient(incoming.double(), *lookup, len(tokens), 11)[0]
     torch.testing.assert_close(
         table_gradient(incoming, lookup, 11, "tokens", 12).double(), wanted, rtol=1e-5, atol=1e-5
     )
@@ -96,6 +96,22 @@ def test_long_inputs_are_cut_into_parts_and_bits_stay(device, monkeypatch):
     incoming = torch.randn(20, 7, 21, device=device)
     first, second = (table_gradient(incoming, lookup, 11, "tokens", 12) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_parts_stay_within_a_grid_and_nothing_has_a_part():
+    assert parts_for(2**30, 1, 1) == 65_535
+    assert parts_for(0, 12, 21) == parts_for(2**10, 2**14, 2**9) == 1
+
+
+@pytest.mark.parametrize(("rows", "length", "width"), [(5, 7, 0), (0, 0, 4), (0, 3, 0)])
+def test_empty_gradients(device, rows, length, width):
+    lookup = (
+        torch.zeros(13, length, device=device).long(),
+        torch.zeros(3, length, device=device).long(),
+        *(torch.zeros(rows, device=device).long() for _ in range(2)),
+    )
+    gradient = table_gradient(torch.zeros(rows, length, width, device=device), lookup, 11, "tokens", 12)
+    assert torch.equal(gradient, torch.zeros(12, width, device=device))
 
 
 def test_tiles_leave_the_answer_alone(device):
