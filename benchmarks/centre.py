@@ -1,6 +1,6 @@
 """Whether an order is told from its neighbours in one run, or is first for standing in their middle.
 
-`python benchmarks/centre.py`: square, L = 8, `nano`, sixteen trials, about two minutes on one thread. In each, a
+`python benchmarks/centre.py`: square, L = 8, `nano`, sixteen trials, about three minutes on one thread. In each, a
 uniformly random order and fifteen random neighbours of it (swaps, insertions, block moves) are profiled together.
 By symmetry a neighbour satisfies more dependencies as often as fewer; were the loss fair, the order's rank would
 be about uniform from 1 to 16.
