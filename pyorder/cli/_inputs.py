@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pyorder.cli._terminal import warn
 from pyorder.dataset import Dataset
 from pyorder.permutations import check_order, check_orders
 from pyorder.posets import Poset
@@ -194,6 +195,30 @@ def parse_order(text: str, length: int, seed: int) -> Orders:
                 f"--order: {text!r} is none of steps like 0,2,1, forward, reverse, random, @RUN_FOLDER"
             ) from None
     return check_order(np.array(order, np.int64), length, name="--order")
+
+
+def warn_of_shared_inputs(train: Dataset, **others: Dataset) -> None:
+    """Say on standard error which other splits have inputs of the training rows, as only own files can have."""
+    for name, part in others.items():
+        if shared := shared_inputs(train, part):
+            warn(f"{name}: {shared:,} of {part.rows:,} rows have an input that is trained on")
+
+
+def shared_inputs(train: Dataset, other: Dataset) -> int:
+    """Count the rows of a dataset whose input is also one of the training rows'.
+
+    Examples
+    --------
+    >>> shared_inputs(Dataset([[1, 2], [3, 4]], [[0, 0]] * 2), Dataset([[3, 4], [4, 3]], [[0, 0]] * 2))
+    1
+    """
+    if train.input_length != other.input_length:
+        return 0
+    whole, part = (
+        np.ascontiguousarray(data.inputs, np.int64).view([("", np.int64)] * data.input_length)[:, 0]
+        for data in (train, other)
+    )
+    return int(np.isin(part, whole).sum())
 
 
 def read_constraints(text: str, length: int, task: Task | None) -> Poset:

@@ -90,6 +90,11 @@ def _details(progress: Progress) -> str:
     return details
 
 
+def warn(text: str) -> None:
+    """Say on standard error what is allowed but hardly meant."""
+    print(f"pyorder: warning: {text}", file=sys.stderr, flush=True)
+
+
 def print_json(result: dict[str, Any]) -> None:
     """Print one JSON object on one line."""
     print(json.dumps(plain(result), allow_nan=False), flush=True)

@@ -80,6 +80,7 @@ def command(
         random_order,
         read_constraints,
         satisfied,
+        warn_of_shared_inputs,
     )
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import data_text, print_fits, print_search
@@ -106,6 +107,8 @@ def command(
     final = parse_model(fit_model, "--fit-model")
     _check_final_training(train, test, final)
     check_run_dir(out, name="--out")
+    validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
+    warn_of_shared_inputs(train, validation=validation, test=test)
 
     with show_progress("search") as progress:
         found = discover_shuffled(

@@ -38,7 +38,7 @@ def command(
     """Rank orders by the early loss of one model that learns all of them."""
     import numpy as np
 
-    from pyorder.cli._inputs import load_data, naming, parse_model, read_orders
+    from pyorder.cli._inputs import load_data, naming, parse_model, read_orders, warn_of_shared_inputs
     from pyorder.cli._results import print_candidates
     from pyorder.cli._terminal import duration, print_json, show_progress
     from pyorder.permutations import sample
@@ -70,6 +70,7 @@ def command(
     if not origin:
         raise ValueError("--random: no order to profile; give --random, --orders or --forward")
     check_run_dir(out, name="--out")
+    warn_of_shared_inputs(train, validation=validation)
     with show_progress("profile") as progress:
         result = profile(
             train,

@@ -35,7 +35,15 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Train a model to write the target in one order, and test it."""
-    from pyorder.cli._inputs import describe_data, find_task, load_data, parse_model, parse_order, satisfied
+    from pyorder.cli._inputs import (
+        describe_data,
+        find_task,
+        load_data,
+        parse_model,
+        parse_order,
+        satisfied,
+        warn_of_shared_inputs,
+    )
     from pyorder.cli._results import data_text, print_fits
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.runs import check_run_dir
@@ -52,6 +60,7 @@ def command(
     )
     chosen = parse_order(order, train.target_length, seed)
     check_run_dir(out, name="--out")
+    warn_of_shared_inputs(train, test=test)
     with show_progress("training") as progress:
         fitted = fit(
             train,

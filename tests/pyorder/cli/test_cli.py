@@ -287,6 +287,20 @@ def test_own_data_and_own_model(told, own_data, tmp_path):
     assert str(tmp_path) not in sys.path
 
 
+def test_rows_that_are_trained_on_are_told(run, own_data):
+    inputs = np.random.default_rng(1).integers(0, 5, (60, 3))
+    inputs[:7] = [0, 1, 2]
+    inputs[7:] = np.maximum(inputs[7:], [1, 0, 0])
+    held = np.concatenate([inputs[:1], inputs[10:13], [[0, 4, 4]] * 16])
+    files = ["--data", own_data(inputs=inputs, targets=inputs.cumsum(1) % 5)]
+    files += ["--validation-data", own_data("held.npz", inputs=held, targets=held.cumsum(1) % 5)]
+    files += ["--test-data", own_data("test.npz", inputs=held[4:], targets=held[4:].cumsum(1) % 5)]
+    code, _, err = run("discover", *files, *SEARCH, *FIT)
+    assert code == 0
+    told = [line for line in err.splitlines() if "warning" in line]
+    assert told == ["pyorder: warning: validation: 4 of 20 rows have an input that is trained on"]
+
+
 def test_training_takes_orders_in_every_form(told, tmp_path):
     words = [*SQUARE, "--model", "nano", "--steps", 5, *CHEAP]
     assert told("train", *words, "--order", "forward", "--out", "run")["order"] == [0, 1, 2, 3]
