@@ -11,7 +11,7 @@ Source: Sato, Kawamoto, Kera, arXiv 2506.23875, section on loss profiling (P1, P
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,16 +22,21 @@ import torch
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.contract import build_checked, check_causality, resolve_model
 from pyorder.dataset import Dataset
+from pyorder.ensemble import Ensemble
 from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
 from pyorder.model import Build, Decoder, Preset
 from pyorder.permutations import check_orders
 from pyorder.progress import Progress, Report
 from pyorder.runs import RunDir, StageRecord, make_run_dir, write_history, write_run
 from pyorder.scoring import score
-from pyorder.trainer import TrainingSettings, assign_orders, train
+from pyorder.trainer import TrainingSettings, batches_of_rows, draw, train
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Tell = Callable[[str, float], None]
+
+# Seeds trained at once on a GPU; more than these make full batches of work by themselves.
+SEEDS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,9 @@ class Profiler:
         self.held_inputs, self.held_targets = tokens(validation, vocabulary, "validation", self.device)
         with seeded(0, self.device):  # a module that cannot serve is refused before any work is done
             build_checked(self.build, self.vocabulary_size, train.input_length, self.length)
+        # By number of members. A caller's own module may do what a CUDA graph cannot record.
+        together = self.device.type == "cuda" and isinstance(self.build, Preset)
+        self.ensembles: dict[int, Ensemble] | None = {} if together else None
         self.settings = {
             "model": name,
             "architecture": asdict(self.build) if isinstance(self.build, Preset) else None,
@@ -193,17 +201,19 @@ class Profiler:
         row_loss = np.zeros((len(self.held_inputs), len(orders)), np.float32)
         step_loss = np.zeros(orders.shape)
         seed_loss, training_loss = [], []
-        for number, seed in enumerate(seeds):
+        at_once = 1 if self.ensembles is None else SEEDS_AT_ONCE
+        for first in range(0, len(seeds), at_once):
+            group = seeds[first : first + at_once]
 
-            def tell(stage: str, share: float, number: int = number) -> None:
+            def tell(stage: str, share: float, first: int = first, size: int = len(group)) -> None:
                 if on_share is not None:
-                    on_share(stage, (number + share) / len(seeds))
+                    on_share(stage, (first + size * share) / len(seeds))
 
-            rows, steps, curve = self._run(orders, seed, tell)
-            row_loss += rows / len(seeds)
-            step_loss += steps / len(seeds)
-            seed_loss.append(rows.mean(0, dtype=np.float64))
-            training_loss.append(curve)
+            for rows, steps, curve in self._run(orders, group, tell):
+                row_loss += rows / len(seeds)
+                step_loss += steps / len(seeds)
+                seed_loss.append(rows.mean(0, dtype=np.float64))
+                training_loss.append(curve)
         loss = np.mean(seed_loss, axis=0)
         if not np.isfinite(loss).any():
             raise RuntimeError("no candidate has a finite loss: training diverged; a lower learning_rate may help")
@@ -224,39 +234,72 @@ class Profiler:
         )
 
     def _run(
-        self, orders: Orders, seed: int, tell: Callable[[str, float], None]
-    ) -> tuple[npt.NDArray[np.float32], Floats, npt.NDArray[np.float32]]:
-        rng = np.random.default_rng([seed, 0])
-        used = min(len(self.inputs), self.training.steps * self.training.batch_size)
-        rows = torch.from_numpy(rng.permutation(len(self.inputs))[:used]).to(self.device)
-        assigned = torch.from_numpy(assign_orders(used, len(orders), rng)).to(self.device)
+        self, orders: Orders, seeds: Sequence[int], tell: Tell
+    ) -> Iterator[tuple[npt.NDArray[np.float32], Floats, npt.NDArray[np.float32]]]:
         # Training a row costs about three scorings of it: forward, and twice that backward.
         trained = 3.0 * self.training.steps * self.training.batch_size
         weight = trained / (trained + len(self.held_inputs) * len(orders))
-        with seeded(seed, self.device):
-            module = self.build(self.vocabulary_size, self.inputs.shape[1], self.length).to(self.device)
-            curve = train(
-                module,
-                self.inputs[rows],
-                self.targets[rows],
-                torch.from_numpy(orders).to(self.device),
-                assigned,
-                self.training,
-                rng,
-                lambda step, _: tell("training", weight * (step + 1) / self.training.steps),
-            )
-        if not isinstance(module, Decoder):
-            with torch.no_grad():
-                check_causality(module, self.vocabulary_size, self.inputs.shape[1], self.length)
-        row_loss, step_loss = score(
-            module,
-            self.held_inputs,
-            self.held_targets,
-            orders,
-            self.training.precision,
-            lambda share: tell("scoring", weight + (1 - weight) * share),
+        train_all = self._train if self.ensembles is None else self._train_together
+        modules, curves = train_all(
+            orders, seeds, lambda step: tell("training", weight * (step + 1) / self.training.steps)
         )
-        return row_loss, step_loss, curve.numpy()
+        for number, (module, curve) in enumerate(zip(modules, curves, strict=True)):
+
+            def tell_scored(share: float, number: int = number) -> None:
+                tell("scoring", weight + (1 - weight) * (number + share) / len(seeds))
+
+            row_loss, step_loss = score(
+                module, self.held_inputs, self.held_targets, orders, self.training.precision, tell_scored
+            )
+            yield row_loss, step_loss, curve.numpy()
+
+    def _train(
+        self, orders: Orders, seeds: Sequence[int], after_step: Callable[[int], None]
+    ) -> tuple[list[torch.nn.Module], list[torch.Tensor]]:
+        """Train one module after the other, on any device and of any kind."""
+        modules: list[torch.nn.Module] = []
+        curves = []
+        for seed in seeds:
+            drawn = draw(seed, len(self.inputs), len(orders), self.training)
+            rows = torch.from_numpy(drawn.rows).to(self.device)
+            with seeded(seed, self.device):
+                module = self.build(self.vocabulary_size, self.inputs.shape[1], self.length).to(self.device)
+                curve = train(
+                    module,
+                    self.inputs[rows],
+                    self.targets[rows],
+                    torch.from_numpy(orders).to(self.device),
+                    torch.from_numpy(drawn.assigned).to(self.device),
+                    self.training,
+                    drawn.rng,
+                    lambda step, _: after_step(step),
+                )
+            if not isinstance(module, Decoder):
+                with torch.no_grad():
+                    check_causality(module, self.vocabulary_size, self.inputs.shape[1], self.length)
+            modules.append(module)
+            curves.append(curve)
+        return modules, curves
+
+    def _train_together(
+        self, orders: Orders, seeds: Sequence[int], after_step: Callable[[int], None]
+    ) -> tuple[list[Decoder], torch.Tensor]:
+        """Train built-in decoders side by side, on the rows and orders that each would see alone."""
+        assert self.ensembles is not None
+        assert isinstance(self.build, Preset)
+        if len(seeds) not in self.ensembles:
+            self.ensembles[len(seeds)] = Ensemble(
+                self.build, self.vocabulary_size, self.inputs, self.targets, self.training, len(seeds)
+            )
+        rows, assigned = [], []
+        for seed in seeds:
+            drawn = draw(seed, len(self.inputs), len(orders), self.training)
+            batches = np.stack(list(batches_of_rows(len(drawn.rows), self.training, drawn.rng)))
+            rows.append(drawn.rows[batches])
+            assigned.append(drawn.assigned[batches])
+        return self.ensembles[len(seeds)].train(
+            seeds, orders, np.stack(rows, 1), np.stack(assigned, 1), after_step
+        )
 
 
 def profile(

@@ -20,9 +20,10 @@ from torch.nn import functional as F
 from pyorder.execution import multiply_in
 from pyorder.model import Decoder
 
-# Enough positions at once to fill matrix products, few enough to stay in a CPU's cache.
+# Enough positions at once to fill matrix products, few enough to stay in a CPU's cache. A GPU has more to fill,
+# and a launch costs it as much time as thousands of positions.
 NODES_A_CHUNK = 64
-POSITIONS_A_BATCH = 1024
+POSITIONS_A_BATCH = {"cpu": 1024, "cuda": 65_536}
 
 
 @dataclass(frozen=True)
@@ -100,23 +101,27 @@ def score(
     -------
     (R, T) float32, mean nats a step, and (T, L) float64, mean nats over rows, by canonical step
     """
-    row_loss = np.empty((len(inputs), len(orders)), np.float32)
-    step_loss = np.zeros(orders.shape)
+    device = inputs.device
+    row_loss = torch.empty(len(inputs), len(orders), device=device)
+    step_loss = torch.zeros(orders.shape, dtype=torch.float64, device=device)
     if isinstance(module, Decoder):
         scored = _score_tree(module, inputs, targets, orders, precision)
     else:
         scored = _score_each(module, inputs, targets, orders, precision)
     rows_done = 0
-    for rows, candidates, losses in scored:
-        row_loss[rows, candidates] = losses.mean(2).cpu().numpy()
-        step_loss[candidates[:, None], orders[candidates]] += losses.sum(0, dtype=torch.float64).cpu().numpy()
+    for rows, candidates, chosen, losses in scored:
+        row_loss[rows, candidates] = losses.mean(2)
+        step_loss[candidates] += torch.zeros_like(chosen, dtype=torch.float64).scatter_(
+            1, chosen, losses.sum(0, dtype=torch.float64)
+        )
         rows_done += losses.shape[0] * losses.shape[1]
         if on_share is not None:
-            on_share(rows_done / row_loss.size)
-    return row_loss, step_loss / len(inputs)
+            on_share(rows_done / row_loss.numel())
+    return row_loss.cpu().numpy(), (step_loss / len(inputs)).cpu().numpy()
 
 
-Scored = Iterator[tuple[slice, np.ndarray, Tensor]]  # rows, candidates (C,), losses (rows, C, L) by slot
+# rows, candidates (C,) and their orders (C, L), losses (rows, C, L) by slot
+Scored = Iterator[tuple[slice, Tensor, Tensor, Tensor]]
 
 
 def _score_tree(
@@ -125,7 +130,7 @@ def _score_tree(
     device = inputs.device
     tree = [
         (
-            chunk.candidates,
+            torch.from_numpy(chunk.candidates).to(device),
             torch.from_numpy(chunk.node).to(device),
             torch.from_numpy(chunk.slot).to(device),
             torch.from_numpy(chunk.step_before).to(device),
@@ -136,7 +141,7 @@ def _score_tree(
     ]
     # The separator stands behind the last step, where index -1 of a root finds it.
     emitted = torch.cat([targets, module.separator.expand(len(targets), 1)], dim=1)
-    for rows in row_slices(len(inputs), max(len(slot) for _, _, slot, *_ in tree), POSITIONS_A_BATCH):
+    for rows in row_slices(len(inputs), max(len(slot) for _, _, slot, *_ in tree), POSITIONS_A_BATCH[device.type]):
         with multiply_in(precision, device):
             memory = module.read(inputs[rows])
         for candidates, node, slot, step_before, visible, chunk_orders in tree:
@@ -144,24 +149,26 @@ def _score_tree(
                 logits, _ = module.write(memory, emitted[rows][:, step_before], slot, visible)
             nats = -logits.float().log_softmax(-1)  # (R, U, V)
             wanted = node * nats.shape[2] + targets[rows][:, chunk_orders]  # (R, C, L)
-            yield rows, candidates, nats.flatten(1).gather(1, wanted.flatten(1)).view(wanted.shape)
+            yield rows, candidates, chunk_orders, nats.flatten(1).gather(1, wanted.flatten(1)).view(wanted.shape)
 
 
 def _score_each(
     module: nn.Module, inputs: Tensor, targets: Tensor, orders: np.ndarray, precision: torch.dtype
 ) -> Scored:
     count, length = orders.shape
+    device = inputs.device
+    table = torch.from_numpy(orders).to(device)
     group = max(1, NODES_A_CHUNK // length)
-    for rows in row_slices(len(inputs), group * length, POSITIONS_A_BATCH):
+    for rows in row_slices(len(inputs), group * length, POSITIONS_A_BATCH[device.type]):
         for start in range(0, count, group):
-            candidates = np.arange(start, min(count, start + group))
-            chosen = torch.from_numpy(orders[candidates]).to(inputs.device)
+            candidates = torch.arange(start, min(count, start + group), device=device)
+            chosen = table[candidates]
             emitted = targets[rows][:, chosen]  # (R, C, L)
             repeated = inputs[rows].repeat_interleave(len(candidates), dim=0)
-            with multiply_in(precision, inputs.device):
+            with multiply_in(precision, device):
                 logits = module(repeated, emitted.flatten(0, 1))
             nats = F.cross_entropy(logits.flatten(0, 1).float(), emitted.flatten(), reduction="none")
-            yield rows, candidates, nats.view(emitted.shape)
+            yield rows, candidates, chosen, nats.view(emitted.shape)
 
 
 def row_slices(rows: int, positions: int, at_once: int) -> Iterator[slice]:

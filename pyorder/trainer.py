@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -74,6 +75,31 @@ def assign_orders(rows: int, orders: int, rng: np.random.Generator) -> np.ndarra
     whole, extra = divmod(rows, orders)
     indices = np.concatenate([np.tile(np.arange(orders), whole), rng.permutation(orders)[:extra]])
     return rng.permutation(indices)
+
+
+class Draw(NamedTuple):
+    """What a seed decides: the rows that are trained on, the order of each, and the generator that goes on."""
+
+    rows: npt.NDArray[np.int64]
+    assigned: npt.NDArray[np.int64]
+    rng: np.random.Generator
+
+
+def draw(seed: int, rows: int, orders: int, settings: TrainingSettings) -> Draw:
+    """Draw as many of ``rows`` rows as the steps can take, and one of ``orders`` orders for each.
+
+    Examples
+    --------
+    >>> settings = TrainingSettings.of(
+    ...     PRESETS["nano"], torch.float32, steps=2, batch_size=4, learning_rate=None
+    ... )
+    >>> drawn = draw(0, rows=100, orders=8, settings=settings)
+    >>> len(drawn.rows), sorted(drawn.assigned.tolist())
+    (8, [0, 1, 2, 3, 4, 5, 6, 7])
+    """
+    rng = np.random.default_rng([seed, 0])
+    used = min(rows, settings.steps * settings.batch_size)
+    return Draw(rng.permutation(rows)[:used], assign_orders(used, orders, rng), rng)
 
 
 def batches_of_rows(rows: int, settings: TrainingSettings, rng: np.random.Generator) -> Iterator[np.ndarray]:

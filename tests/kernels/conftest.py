@@ -20,12 +20,6 @@ if DEVICE.type == "cpu":
         import_module("triton.experimental.gluon")  # Triton imports it at the first launch
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.get_closest_marker("gpu") and DEVICE.type == "cpu":
-            item.add_marker(pytest.mark.skip(reason="needs a CUDA device, torch sees none"))
-
-
 @pytest.fixture(scope="session")
 def device():
     return DEVICE

@@ -113,7 +113,7 @@ def test_many_orders_take_bounded_memory(monkeypatch):
         module, torch.randint(VALUES, (40, INPUTS)), torch.randint(VALUES, (40, 7)), orders, torch.float32
     )
     assert row_loss.shape == (40, 5040)
-    assert np.max(positions, axis=0)[0] <= scoring.POSITIONS_A_BATCH
+    assert np.max(positions, axis=0)[0] <= scoring.POSITIONS_A_BATCH["cpu"]
     # a chunk may have to repeat the path to its first order
     assert np.max(positions, axis=0)[1] <= (scoring.NODES_A_CHUNK + 7) ** 2
     # 8,660 prefixes are evaluated instead of 7 x 5,040 positions, but for those that a cut between chunks repeats.
