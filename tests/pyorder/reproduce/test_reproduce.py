@@ -202,9 +202,20 @@ def test_every_sort_of_a_delay_system_is_valid_and_occurs_once():
         assert "forward" in sorts
 
 
+# What a cell of prod comes to; nothing in it was measured.
+PRODUCT = {
+    "success_rate": 0.5,
+    "step_accuracy": [0.75],
+    "found": [0],
+    "forward_distance": 0.0,
+    "search_seconds": 1.0,
+    "early_loss": dict.fromkeys(("found", "least significant first", "most significant first"), 2.0),
+    "early_rank": dict.fromkeys(("found", "least significant first", "most significant first"), 0),
+}
+
+
 def test_lengths_that_were_not_run_are_shown_as_not_run():
-    result = {"success_rate": 0.5, "found": [0], "forward_distance": 0.0, "search_seconds": 1.0}
-    rows = [{"cell": cell, "result": result} for cell in SMALL["prod"].cells()]
+    rows = [{"cell": cell, "result": PRODUCT} for cell in SMALL["prod"].cells()]
     table = SMALL["prod"].tables(rows)[0]
     (ours,) = [line for line in table.lines if line[0] == "prod L = 4"]
     assert ours == ["prod L = 4", *["50.0 %"] * 5, "-"]
@@ -223,7 +234,7 @@ def test_what_ran_beside_a_failing_cell_is_kept(tmp_path, monkeypatch):
         if cell["order"] == "random":
             raise RuntimeError("out of luck")
         time.sleep(0.2)
-        return {"success_rate": 0.5, "found": [0], "forward_distance": 0.0, "search_seconds": 1.0}
+        return PRODUCT
 
     monkeypatch.setattr(prod.Prod, "measure", measure)
     in_threads = lambda jobs, mp_context, initializer: ThreadPoolExecutor(jobs)
