@@ -23,6 +23,22 @@ from pyorder.model import Decoder, Preset
 from pyorder.trainer import TrainingSettings
 
 WARM_UP_STEPS = 3  # libraries make their handles and workspaces in these, which a graph cannot record
+MOST_MEMBERS = 8  # more than these make full batches of work by themselves
+MOST_ACTIVATIONS = (
+    60_000_000  # B (X + L) W summed over layers and members: some 10 GB, at about 40 numbers for each
+)
+
+
+def most_members(preset: Preset, batch_size: int, length: int) -> int:
+    """How many decoders may be trained at once on rows of ``length`` tokens, X and L together.
+
+    Examples
+    --------
+    >>> most_members(PRESETS["small"], 128, 26), most_members(PRESETS["large"], 128, 200)
+    (8, 1)
+    """
+    one = batch_size * length * preset.width * preset.layers
+    return max(1, min(MOST_MEMBERS, MOST_ACTIVATIONS // one))
 
 
 class Ensemble:
@@ -60,6 +76,8 @@ class Ensemble:
             name: value.detach().expand(members, *value.shape).clone().requires_grad_()
             for name, value in self.template.named_parameters()
         }
+        embeddings = {f"{name}.weight" for name in ("token_embedding", "position_embedding")}
+        self.multiplied = {name for name in self.parameters if "norm" not in name} - embeddings
         rows = members * settings.batch_size
         self.rows = torch.zeros(rows, dtype=torch.int64, device=self.device)
         self.orders = torch.arange(targets.shape[1], device=self.device).repeat(rows, 1)
@@ -86,6 +104,8 @@ class Ensemble:
         after_step: Callable[[int], None] | None = None,
     ) -> tuple[list[Decoder], Tensor]:
         """Train a fresh decoder for each of k ``seeds``; every row is shown in the order assigned to it.
+
+        Without dropout a member learns what it would alone; what is dropped is drawn for all of them together.
 
         Parameters
         ----------
@@ -158,11 +178,17 @@ class Ensemble:
             result: Tensor = functional_call(self.template, parameters, (inputs, emitted))
             return result
 
-        # Without autocast's cache: what it kept from before a capture would be missing in the graph.
         half = self.settings.precision == torch.bfloat16
+        parameters = self.parameters
+        if half:
+            # Under vmap autocast sees a product and a sum for every layer, and would add biases in float32.
+            parameters = {
+                name: value.bfloat16() if name in self.multiplied else value for name, value in parameters.items()
+            }
+        # Without autocast's cache: what it kept from before a capture would be missing in the graph.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
             logits = torch.vmap(logits_of, randomness="different")(
-                self.parameters, self._by_member(self.inputs[self.rows]), self._by_member(emitted)
+                parameters, self._by_member(self.inputs[self.rows]), self._by_member(emitted)
             )
         losses = permuted_cross_entropy(
             logits.flatten(0, 1), self.targets, self.orders, self.places, self.rows, reduction="none"
@@ -178,15 +204,17 @@ class Ensemble:
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         """Record a step, and take some before it."""
-        beside = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        beside.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(beside):
-            for _ in range(WARM_UP_STEPS):
+        with torch.cuda.device(self.device):
+            # A stream of its own: torch's for captures is on whichever device was the first to capture.
+            stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UP_STEPS):
+                    self._step()
+            torch.cuda.current_stream().wait_stream(stream)
+            self.optimiser.zero_grad()  # so that gradients are made in the graph's own memory
+            graph = torch.cuda.CUDAGraph()
+            # Other threads of the calling program may use the device meanwhile.
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self._step()
-        torch.cuda.current_stream(self.device).wait_stream(beside)
-        graph = torch.cuda.CUDAGraph()
-        self.optimiser.zero_grad()  # so that gradients are made in the graph's own memory
-        # Other threads of the calling program may use the device meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._step()
         return graph

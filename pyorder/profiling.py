@@ -22,7 +22,7 @@ import torch
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.contract import build_checked, check_causality, resolve_model
 from pyorder.dataset import Dataset
-from pyorder.ensemble import Ensemble
+from pyorder.ensemble import Ensemble, most_members
 from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
 from pyorder.model import Build, Decoder, Preset
 from pyorder.permutations import check_orders
@@ -34,9 +34,6 @@ from pyorder.trainer import TrainingSettings, batches_of_rows, draw, train
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Tell = Callable[[str, float], None]
-
-# Seeds trained at once on a GPU; more than these make full batches of work by themselves.
-SEEDS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -201,7 +198,9 @@ class Profiler:
         row_loss = np.zeros((len(self.held_inputs), len(orders)), np.float32)
         step_loss = np.zeros(orders.shape)
         seed_loss, training_loss = [], []
-        at_once = 1 if self.ensembles is None else SEEDS_AT_ONCE
+        at_once = 1
+        if self.ensembles is not None and isinstance(self.build, Preset):
+            at_once = most_members(self.build, self.training.batch_size, self.inputs.shape[1] + self.length)
         for first in range(0, len(seeds), at_once):
             group = seeds[first : first + at_once]
 

@@ -9,6 +9,7 @@ attends to X and to its ancestors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -172,7 +173,8 @@ def _score_each(
 
 
 def row_slices(rows: int, positions: int, at_once: int) -> Iterator[slice]:
-    """Cut ``rows`` rows of ``positions`` positions each into batches of about ``at_once`` positions."""
-    size = max(1, at_once // positions)
-    for start in range(0, rows, size):
+    """Cut ``rows`` rows of ``positions`` positions into batches of at most ``at_once`` positions, or one row."""
+    batches = math.ceil(rows / max(1, at_once // positions))
+    size = math.ceil(rows / max(1, batches))  # alike, so that none is left that costs as much as it has few rows
+    for start in range(0, rows, size or 1):
         yield slice(start, min(rows, start + size))

@@ -408,6 +408,7 @@ def test_nothing_waits_for_the_device_and_a_graph_replays_it(name, number):
         return torch.autograd.grad(first_output(name, arguments).sum(), free)
 
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         wanted = step()
     torch.cuda.current_stream().wait_stream(side)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pyorder
-from pyorder import ensemble, profiling
+from pyorder import ensemble, model, profiling
 from pyorder.ensemble import Ensemble
 from pyorder.execution import seeded
 from pyorder.model import PRESETS
@@ -80,6 +80,20 @@ def test_members_learn_nearly_the_same_in_bfloat16(square5):
         torch.testing.assert_close(curve, problem.alone(seed)[1], rtol=0.02, atol=0)
 
 
+def test_bfloat16_reaches_everything_between_products(square5, monkeypatch):
+    """A bias that is added in float32 would make activations of twice the size."""
+    seen, real = [], model.attend
+
+    def attend(queries, *rest):
+        seen.append(queries.dtype)
+        return real(queries, *rest)
+
+    monkeypatch.setattr("pyorder.model.attend", attend)
+    problem = Problem(square5.train, torch.bfloat16)
+    problem.ensemble().train(SEEDS, ORDERS, *(part[:1] for part in problem.batches()))
+    assert set(seen) == {torch.bfloat16}
+
+
 @pytest.mark.parametrize("preset", [TINY, DROPPING])
 def test_a_second_run_starts_from_nothing(square5, preset):
     """The optimiser's moments and the parameters stay in place between runs; nothing of the first may be left."""
@@ -122,7 +136,7 @@ def profiler(square5):
 
 def test_seeds_together_give_the_profile_of_seeds_alone(profiler, monkeypatch):
     alone = profiler.profile(ORDERS, seeds=range(5))
-    monkeypatch.setattr(profiling, "SEEDS_AT_ONCE", 3)  # so that the last group is smaller
+    monkeypatch.setattr(ensemble, "MOST_MEMBERS", 3)  # so that the last group is smaller
     profiler.ensembles = {}
     shares = []
     together = profiler.profile(ORDERS, seeds=range(5), on_share=lambda stage, share: shares.append(share))
@@ -136,9 +150,8 @@ def test_seeds_together_give_the_profile_of_seeds_alone(profiler, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("preset", [TINY, PRESETS["small"]])
-def test_a_captured_step_does_what_the_step_does(square5, preset):
-    """float32; dropout draws from the same generator in both."""
+@pytest.mark.parametrize("preset", [TINY, replace(TINY, layers=2), PRESETS["small"]])
+def test_members_of_a_captured_step_learn_what_they_learn_alone(square5, preset):
     problem = Problem(square5.train, preset=replace(preset, dropout=0.0, steps=30), device="cuda")
     captured = problem.ensemble()
     curves = captured.train(SEEDS, ORDERS, *problem.batches())[1]
@@ -157,6 +170,27 @@ def test_a_graph_serves_every_pool_and_gives_the_same_bits(square5):
     assert torch.equal(one.train(SEEDS, ORDERS, *problem.batches())[1], first)
     assert one.graph is graph
     assert torch.equal(other.train(SEEDS, ORDERS, *problem.batches())[1], first)
+
+
+@pytest.mark.gpu
+def test_a_replay_drops_other_units_and_leaves_the_callers_generator_alone(square5):
+    """The same rows in every step and nothing learned: only what is dropped can change the loss."""
+    problem = Problem(square5.train, preset=replace(DROPPING, learning_rate=1e-30), device="cuda")
+    rows, assigned = (np.repeat(part[:1], 5, axis=0) for part in problem.batches())
+    torch.cuda.manual_seed(0)
+    expected = torch.rand(3, device="cuda")
+    torch.cuda.manual_seed(0)
+    curves = problem.ensemble().train(SEEDS, ORDERS, rows, assigned)[1]
+    assert torch.equal(torch.rand(3, device="cuda"), expected)
+    assert all(len(set(curve.tolist())) == 5 for curve in curves)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_a_second_device_trains_too(square5):
+    first, second = (Problem(square5.train, device=device) for device in ("cuda:0", "cuda:1"))
+    curves = [problem.ensemble().train(SEEDS, ORDERS, *problem.batches())[1] for problem in (first, second)]
+    assert torch.equal(*curves)
 
 
 @pytest.mark.gpu

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pyorder import scoring
 from pyorder.model import PRESETS, Decoder
-from pyorder.scoring import chunks, prefix_ids, score
+from pyorder.scoring import chunks, prefix_ids, row_slices, score
 
 VALUES, INPUTS, STEPS = 9, 4, 6
 ORDERS = np.random.default_rng(0).permuted(np.tile(np.arange(STEPS), (50, 1)), axis=1)
@@ -118,3 +118,12 @@ def test_many_orders_take_bounded_memory(monkeypatch):
     assert np.max(positions, axis=0)[1] <= (scoring.NODES_A_CHUNK + 7) ** 2
     # 8,660 prefixes are evaluated instead of 7 x 5,040 positions, but for those that a cut between chunks repeats.
     assert sum(done for done, _ in positions) < 40 * 8660 * 1.15
+
+
+@pytest.mark.parametrize(("rows", "positions", "at_once", "sizes"), [
+    (1000, 69, 65_536, [500, 500]), (10, 3, 12, [4, 4, 2]), (3, 50, 10, [1, 1, 1]), (0, 5, 10, []),
+])  # fmt: skip
+def test_rows_are_cut_alike(rows, positions, at_once, sizes):
+    slices = list(row_slices(rows, positions, at_once))
+    assert [part.stop - part.start for part in slices] == sizes
+    assert [part.start for part in slices] == [sum(sizes[:place]) for place in range(len(sizes))]
