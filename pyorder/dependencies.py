@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+LOST = 0.5  # a step was hardly learned if it still loses this share of its entropy
+
 
 @dataclass(frozen=True)
 class Dependency:
@@ -84,6 +86,11 @@ class Exploration:
     seconds: float
     remarks: tuple[str, ...]
 
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Steps that were hardly learned, so that what they depend on is not known."""
+        return tuple(np.flatnonzero(self.graph_loss > LOST * self.entropy).tolist())
+
     def renamed(self, steps: npt.NDArray[np.int64]) -> Exploration:
         """The same with step s called ``steps[s]``."""
         back = np.argsort(steps)
@@ -114,6 +121,7 @@ class Exploration:
             "uniform_loss": self.uniform_loss.tolist(),
             "graph_loss": self.graph_loss.tolist(),
             "entropy": self.entropy.tolist(),
+            "lost": list(self.lost),
             "samples": self.samples,
             "seconds": self.seconds,
             "rounds": [asdict(round_) for round_ in self.rounds],

@@ -20,7 +20,7 @@ from pyorder.permutations import check_order, check_orders
 from pyorder.posets import Poset
 from pyorder.runs import load_run
 from pyorder.safetensors import read_safetensors
-from pyorder.tasks import Task, make_task, satisfied_dependencies
+from pyorder.tasks import Task, make_task, satisfied_dependencies, task_names
 
 if TYPE_CHECKING:
     from pyorder.model import Build
@@ -62,6 +62,8 @@ def load_data(
     if (task is None) == (data is None):
         raise ValueError("TASK or --data: give one of the two")
     if task is not None:
+        if task not in task_names() and Path(task).suffix:
+            raise ValueError(f"TASK: there is none of the name {task!r}; a file of your own goes with --data")
         if length is None:
             raise ValueError(f"--length: needed to make the task {task!r}")
         _refuse_given({f"--{name}-data": file for name, file in files.items()}, "goes with --data")
@@ -98,8 +100,10 @@ def _refuse_given(options: Mapping[str, object], reason: str) -> None:
 
 
 def read_dataset(path: Path, option: str) -> Dataset:
-    """Read an .npz file, or else a safetensors file."""
+    """Read an .npz or a .safetensors file."""
     with naming(option):
+        if path.suffix not in (".npz", ".safetensors"):
+            raise ValueError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; .npz or .safetensors is needed")
         return Dataset.load_npz(path) if path.suffix == ".npz" else Dataset.open(path)
 
 

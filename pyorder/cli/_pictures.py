@@ -41,7 +41,8 @@ def _figures(searches: list[Run], fits: dict[str, Run]) -> Iterator[tuple[str, F
 
     for search in searches:
         losses = {f"{number}. {stage.name}": stage.loss for number, stage in enumerate(search.history(), start=1)}
-        yield "candidates", plots.draw_ranked_losses(plots.ranked_losses(losses))
+        if losses:
+            yield "candidates", plots.draw_ranked_losses(plots.ranked_losses(losses))
     for search in searches:
         evidence = search.precedence()
         if evidence is not None:

@@ -29,7 +29,9 @@ def print_search(search: Mapping[str, Any]) -> None:
         {
             "order": order_text(search["order"]),
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
-            "converged": "yes" if search["converged"] else "no",
+            "ended": "by itself"
+            if search["converged"]
+            else "early: the budget was spent, or graph and loss did not settle",
             "knew the data's order": "yes" if search["uses_data_order"] else "no",
             "constraints": "none" if constraints is None else f"{len(constraints)} dependencies, all satisfied",
             "profiling runs": f"{search['runs']}, with {search['candidates_profiled']:,} candidates",
@@ -65,6 +67,8 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
     ]
     if rows:
         print_table(["dependency", ">nats saved", ">±", ">confidence", "direction"], rows)
+    if exploration.get("lost"):  # older run folders have none
+        print(f"Hardly learned: steps {order_text(exploration['lost'])}")
     for remark in exploration["remarks"]:
         print(remark)
 

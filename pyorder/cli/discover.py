@@ -9,6 +9,9 @@ import typer
 from pyorder.cli import _options as options
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from pyorder.dataset import Dataset
     from pyorder.model import Build
     from pyorder.posets import Poset
@@ -41,8 +44,8 @@ def command(
     constraints: Annotated[
         str | None,
         typer.Option(
-            help="Search topological sorts of a dependency graph only: a JSON file of edges "
-            "[[before, after], ...], @RUN_FOLDER for the graph that a search found, or task for the task's own.",
+            help="Search topological sorts of a dependency graph only: a JSON file with a list of pairs (before, "
+            "after), @RUN_FOLDER for the graph that a search found, or task for the task's own.",
             metavar="FILE|@RUN|task",
             rich_help_panel="Search",
         ),
@@ -63,6 +66,9 @@ def command(
     budget_seconds: Annotated[
         float | None, typer.Option(help="Time after which no profiling run starts.", rich_help_panel="Search")
     ] = None,
+    fitting: Annotated[
+        bool, typer.Option("--fit/--no-fit", help="Train on the order found.", rich_help_panel="Final training")
+    ] = True,
     fit_model: options.FitModel = None,
     fit_steps: options.FitSteps = None,
     precision: options.Precision = "auto",
@@ -70,14 +76,13 @@ def command(
     out: options.Out = None,
     as_json: options.Json = False,
 ) -> None:
-    """Find a learning-friendly order, train on it, and compare it with its reverse and a random order."""
+    """Find a learning-friendly order, train on it, and compare: its reverse, the data's own, a random one."""
     from pyorder.cli._inputs import (
         describe_data,
         find_task,
         load_data,
         parse_model,
         parse_pairs,
-        random_order,
         read_constraints,
         satisfied,
         warn_of_shared_inputs,
@@ -132,7 +137,7 @@ def command(
         "order": found.order,
         "search": found.summary(),
         "fits": {},
-        "complete": False,
+        "complete": not fitting,
     }
     if out is not None:
         found.save(out / "search")
@@ -142,9 +147,7 @@ def command(
         print_search(result["search"])
         print(flush=True)
 
-    orders = {"discovered": found.order, "reverse": found.order[::-1].copy()}
-    orders["random"] = random_order(train.target_length, seed)
-    for name, order in orders.items():
+    for name, order in _orders_to_train(found.order, seed).items() if fitting else ():
         with show_progress(f"{name} order") as progress:
             fitted = fit(
                 train,
@@ -159,17 +162,30 @@ def command(
                 run_dir=None if out is None else out / name,
             )
         result["fits"][name] = {**fitted.summary(), "dependencies_satisfied": satisfied(order, made_by)}
-        result["complete"] = len(result["fits"]) == len(orders)
+        result["complete"] = name == "random"
         if out is not None:
             write_json(out / "result.json", result)
     if as_json:
         print_json(result)
-    else:
+    elif fitting:
         print_fits(result["fits"])
     if out is not None:  # last, so that nothing is lost should a picture fail
         draw_pictures(load_run(out))
         if not as_json:
             print(f"saved in {out}")
+
+
+def _orders_to_train(found: npt.NDArray[np.int64], seed: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Name the orders that are compared; the data's own is left out where it is found or its reverse."""
+    import numpy as np
+
+    from pyorder.cli._inputs import random_order
+
+    orders = {"discovered": found, "reverse": found[::-1].copy()}
+    own = np.arange(len(found))
+    if not any(np.array_equal(own, order) for order in orders.values()):
+        orders["as given"] = own
+    return {**orders, "random": random_order(len(found), seed)}
 
 
 def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Strategy:

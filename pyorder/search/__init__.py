@@ -175,9 +175,12 @@ def discover(
         order = strategy.search(laboratory)
     except BudgetSpentError:
         if not laboratory.history:
+            limits = asdict(budget or Budget()).items()
+            given = ", ".join(f"{name}={limit}" for name, limit in limits if limit is not None)
+            first = profiler.cost(pools[0], seeds)
             raise ValueError(
-                f"budget: {budget} does not pay for one run of {pools[0]} candidates, "
-                f"{profiler.cost(pools[0], seeds)}"
+                f"budget: {given} given; the first run, of {pools[0]} candidates, takes {first.training_steps} "
+                f"training steps and scores {first.rows_scored} rows"
             ) from None
         order = laboratory.history[-1].profile.best
     found = Discovery(

@@ -28,13 +28,13 @@ import numpy.typing as npt
 from pyorder import linear_ordering
 from pyorder._checks import check_integer
 from pyorder.any_order import EXPLORER
-from pyorder.dependencies import Dependency, Exploration, Round
+from pyorder.dependencies import LOST, Dependency, Exploration, Round
 from pyorder.exploration import Explorer
 from pyorder.permutations import sample
 from pyorder.posets import Poset
 from pyorder.precedence import EXPLAINED, FirstLook, Support, measure, predecessors, z_threshold
 from pyorder.profiling import Cost, Profile
-from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._base import BudgetSpentError, Laboratory, Strategy
 from pyorder.search._pools import count_up_to, distinct, seed_from, sort_along
 
 Orders = npt.NDArray[np.int64]
@@ -43,10 +43,12 @@ Floats = npt.NDArray[np.float64]
 # Chosen on square, relu and random graphs, seeds from 1,000 on (docs/precedence.md).
 UNIFORM_SHARE = 0.35  # of the training orders
 LEARNED = 0.1  # a step is learned below this share of its entropy
-LOST = 0.5  # and lost above this one
 STABLE_ROUNDS = 2  # rounds in which a settled graph does not change
 PATIENCE, PROGRESS = 12, 0.01  # rounds in which the loss must fall by this share of the entropy
 
+UNRANKED = (
+    "The budget ended before loss profiling could rank candidates: the order rests on the exploration alone."
+)
 CONTRADICTED = "In the last run an order that contradicts the graph had the lower early loss."
 
 
@@ -102,7 +104,13 @@ class Precedence(Strategy):
         laboratory.exploration = found
         weighed = loop.weighed_order()
         pool = finalists(loop.graph, weighed, loop.last, laboratory.constraints, laboratory.rng)
-        profile = laboratory.profile(pool, "final candidates")
+        try:
+            profile = laboratory.profile(pool, "final candidates")
+        except BudgetSpentError:
+            if found is None:
+                raise
+            laboratory.exploration = replace(found, remarks=(*found.remarks, UNRANKED))
+            return weighed
         of_all = leader(profile, np.ones(len(pool), bool), weighed, self.error_rate)
         if found is None or not found.settled:
             return of_all

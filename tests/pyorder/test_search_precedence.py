@@ -197,6 +197,49 @@ def test_a_budget_ends_the_exploration_and_keeps_the_ranking(square5):
     assert "ended before" in found.exploration.remarks[0]
 
 
+def test_a_budget_that_ends_before_the_ranking_keeps_what_was_explored(square5, monkeypatch):
+    """A first round that takes longer than it was given: the search has a graph, and no time to rank its sorts."""
+
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self):
+            self.now += 1.0
+            return self.now
+
+    monkeypatch.setattr("pyorder.search._base.time", Clock())
+    found = pyorder.discover(
+        square5.train,
+        validation=square5.validation,
+        strategy=Precedence(samples=64, candidates=8),
+        steps=5,
+        budget=Budget(seconds=2.5),
+        seed=0,
+    )
+    assert found.history == ()
+    assert not found.converged
+    assert len(found.exploration.rounds) == 1
+    assert "before loss profiling could rank" in found.exploration.remarks[-1]
+    assert found.graph.is_sort(found.order[None]).all()
+    assert found.cost.training_steps == 100
+
+
+def test_steps_that_were_hardly_learned_are_named(square5):
+    found = pyorder.discover(
+        square5.train,
+        validation=square5.validation,
+        strategy=Precedence(samples=64, candidates=4, rounds=1),
+        steps=5,
+        seed=0,
+    )
+    explored = replace(
+        found.exploration, graph_loss=np.array([0.1, 0.6, 0.4, 0.9, 0.0]) * found.exploration.entropy
+    )
+    assert explored.lost == (1, 3)
+    assert explored.renamed(np.array([3, 0, 4, 2, 1])).lost == (0, 2)
+    assert explored.summary()["lost"] == [1, 3]
+
+
 def test_docstring_examples(doctests):
     doctests(precedence)
 

@@ -9,6 +9,7 @@ import safetensors.numpy
 import pyorder
 import pyorder.cli
 from pyorder.cli import _inputs
+from pyorder.cli import discover as discover_command
 
 FEW_ROWS = ["--train-rows", "600", "--validation-rows", "40"]
 SQUARE = ["square", "--length", "4", *FEW_ROWS, "--test-rows", "60"]
@@ -125,7 +126,7 @@ def test_orders_are_read_from_every_kind_of_file(tmp_path, name):
     np.testing.assert_array_equal(read, orders)
 
 
-def test_discovery_compares_three_orders_and_leaves_a_run(run, told, tmp_path):
+def test_discovery_compares_orders_and_leaves_a_run(run, told, tmp_path):
     result = told("discover", *SQUARE, *SEARCH, *FIT, "--seed", 3, "--out", "runs/one")
     order = result["order"]
     assert sorted(order) == [0, 1, 2, 3]
@@ -137,20 +138,21 @@ def test_discovery_compares_three_orders_and_leaves_a_run(run, told, tmp_path):
     assert result["search"]["converged"] is True
     assert result["data"]["rows"] == {"train": 600, "validation": 40, "test": 60}
     assert result["complete"] is True
-    assert list(result["fits"]) == ["discovered", "reverse", "random"]
+    own = [] if order in ([0, 1, 2, 3], [3, 2, 1, 0]) else ["as given"]
+    assert list(result["fits"]) == ["discovered", "reverse", *own, "random"]
     assert result["fits"]["discovered"]["order"] == order
     assert result["fits"]["reverse"]["order"] == order[::-1]
     for fitted in result["fits"].values():
         low, high = fitted["success_interval"]
         assert low <= fitted["success_rate"] <= high
         slots = np.argsort(fitted["order"])
-        assert fitted["dependencies_satisfied"] == ((slots[1] < slots[2]) + (slots[2] < slots[3])) / 2
+        assert fitted["dependencies_satisfied"] == np.mean([slots[1] < slots[2], slots[2] < slots[3]])
 
     kept = pyorder.runs.load_run(tmp_path / "runs/one")
     assert kept.kind == "comparison"
     assert kept.result == result
     assert kept.config["settings"]["arguments"]["task"] == "square"
-    assert sorted(kept.parts) == ["discovered", "random", "reverse", "search"]
+    assert sorted(kept.parts) == sorted(["discovered", "random", "reverse", "search", *own])
 
     pictures = [tmp_path / "runs/one" / name for name in ("candidates.png", "order.png", "learning_curves.png")]
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
@@ -162,6 +164,37 @@ def test_discovery_compares_three_orders_and_leaves_a_run(run, told, tmp_path):
 
     code, _, err = run("discover", *SQUARE, *SEARCH, "--out", "runs/one")
     assert (code, "--out: 'runs/one' is not empty" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("found", "compared"),
+    [
+        ([0, 1, 2, 3], ["discovered", "reverse", "random"]),
+        ([3, 2, 1, 0], ["discovered", "reverse", "random"]),
+        ([1, 0, 2, 3], ["discovered", "reverse", "as given", "random"]),
+    ],
+)
+def test_the_datas_own_order_is_compared_once(found, compared):
+    orders = discover_command._orders_to_train(np.array(found), seed=0)
+    assert list(orders) == compared
+    assert orders["discovered"].tolist() == found
+    assert orders["reverse"].tolist() == found[::-1]
+    assert orders.get("as given", np.arange(4)).tolist() == [0, 1, 2, 3]
+
+
+def test_a_search_can_do_without_final_training(run, told, tmp_path):
+    result = told("discover", *SQUARE, *SEARCH, "--no-fit", "--out", "runs/found")
+    assert result["fits"] == {}
+    assert result["complete"] is True
+    assert sorted(pyorder.runs.load_run(tmp_path / "runs/found").parts) == ["search"]
+    code, out, _ = run("report", "runs/found")
+    assert code == 0
+    assert ",".join(map(str, result["order"])) in out
+
+
+def test_help_shows_all_its_words(run):
+    _, out, _ = run("discover", "--help")
+    assert "pairs (before, after)" in " ".join(out.replace("│", " ").split())
 
 
 @pytest.fixture

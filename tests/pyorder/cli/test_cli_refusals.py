@@ -44,7 +44,12 @@ GENERATE = ["generate", "square", "--length", "5"]
         (["discover", *SQUARE, "--model", "json:__name__"], "--model: "),
         (["discover", *SQUARE, "--steps", "0"], "'--steps'"),
         (["discover", *SQUARE, "--learning-rate", "nan"], "learning_rate: "),
-        (["discover", *SQUARE, "--budget-steps", "1", *SEARCH], "budget: "),
+        (
+            ["discover", *SQUARE, "--budget-steps", "1", *SEARCH],
+            "budget: training_steps=1 given; the first run, of 6 candidates, takes 5 training steps",
+        ),
+        (["discover", "mine.npz"], "TASK: there is none of the name 'mine.npz'; a file"),
+        (["discover", "--data", "mine.csv"], "--data: 'mine.csv' ends in '.csv'; .npz or .safetensors is needed"),
         (["discover", *SQUARE, "--budget-seconds", "-1"], "budget: seconds"),
         (["discover", *SQUARE, "--precision", "float8"], "precision: 'float8'"),
         (["discover", *SQUARE, "--device", "tpu"], "device: 'tpu'"),
