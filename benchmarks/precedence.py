@@ -116,7 +116,7 @@ def reference_seconds() -> float:
 def table(names: list[str]) -> None:
     """Print a line for every task and length: solved, medians and ranges, and every failure."""
     wanted = [cell for name in names for cell in STUDIES[name]]
-    rows = read_rows("precedence", wanted)
+    rows = read_rows("precedence", [cell for place, cell in enumerate(wanted) if cell not in wanted[:place]])
     print("| task | solved | recall | precision | to the graph | to the answer | training steps |")
     print("|---|---|---|---|---|---|---|")
     groups: dict[str, list[dict[str, Any]]] = {}
