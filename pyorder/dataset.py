@@ -358,6 +358,14 @@ class Dataset:
         return Dataset(inputs, targets, vocabulary=self._declared, metadata=self._metadata | news)
 
 
+def check_datasets(**given: object) -> None:
+    """Refuse what is no `Dataset`, by the argument's name; TypeError."""
+    for name, data in given.items():
+        if not isinstance(data, Dataset):
+            kind = type(data).__name__
+            raise TypeError(f"{name}: a Dataset is needed, {kind} given; Dataset(inputs, targets) makes one")
+
+
 def _rows(values: ArrayLike, name: str, columns: int) -> NDArray[np.integer[Any]]:
     array = integer_array(values, name)
     if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < columns:

@@ -21,7 +21,7 @@ import torch
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.contract import build_checked, check_causality, resolve_model
-from pyorder.dataset import Dataset
+from pyorder.dataset import Dataset, check_datasets
 from pyorder.ensemble import Ensemble, most_members
 from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
 from pyorder.model import Build, Decoder, Preset
@@ -347,6 +347,7 @@ def profile(
     >>> result.loss.shape, result.step_loss.shape
     ((2,), (2, 4))
     """
+    check_datasets(train=train, validation=validation)
     pool = check_orders(orders, train.target_length)
     if not len(pool):
         raise ValueError("orders: at least one order is needed, none given")

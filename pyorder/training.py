@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.contract import build_checked, check_causality, resolve_model
-from pyorder.dataset import Dataset
+from pyorder.dataset import Dataset, check_datasets
 from pyorder.execution import Precision, multiply_in, resolve_device, resolve_precision, seeded
 from pyorder.model import Build, Decoder, Preset
 from pyorder.permutations import check_order
@@ -158,6 +158,7 @@ def fit(
     ((4,), (2, 4))
     """
     started = time.perf_counter()
+    check_datasets(train=train, test=test, **({} if validation is None else {"validation": validation}))
     chosen = check_order(order, train.target_length)
     check_integer(seed, "seed", 0, MAX_SEED)
     on = resolve_device(device)

@@ -237,11 +237,15 @@ def read_constraints(text: str, length: int, task: Task | None) -> Poset:
             result = load_run(text[1:], name="run").result
             search = result.get("search", result)
             if search.get("exploration") is None:
-                raise ValueError(f"the run in {text[1:]!r} tells no dependencies")
+                raise ValueError(
+                    f"the run in {text[1:]!r} looked for no dependencies, as strategy precedence does"
+                )
             found = [(edge["before"], edge["after"]) for edge in search["exploration"]["dependencies"]]
             edges = [*found, *(search.get("constraints") or ())]
         else:
             edges = json.loads(Path(text).read_text("utf-8"))
+            if not isinstance(edges, list):
+                raise ValueError(f"{text!r} holds no list of pairs [before, after]")
         return Poset(length, edges)
 
 

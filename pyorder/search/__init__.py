@@ -9,6 +9,7 @@ import numpy as np
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.any_order import EXPLORER
+from pyorder.dataset import check_datasets
 from pyorder.posets import Poset
 from pyorder.profiling import Profiler
 from pyorder.runs import RunDir, check_run_dir
@@ -146,6 +147,7 @@ def discover(
     >>> found.strategy, sorted(found.order.tolist()), found.runs
     ('exhaustive', [0, 1, 2, 3], 2)
     """
+    check_datasets(train=train, validation=validation)
     graph = _check_constraints(constraints, train.target_length)
     strategy = _resolve_strategy(strategy, graph)
     pools = strategy.pools(graph)
@@ -229,6 +231,7 @@ def discover_shuffled(
     >>> found.constraints, sorted(found.order.tolist())
     (None, [0, 1, 2, 3])
     """
+    check_datasets(train=train, validation=validation)
     check_integer(seed, "seed", 0, MAX_SEED)
     strategy = _resolve_strategy(strategy, _check_constraints(constraints, train.target_length))
     shuffle = np.arange(train.target_length)

@@ -3,6 +3,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 import pyorder
 
 
@@ -34,3 +37,21 @@ def test_a_missing_compiled_part_says_how_to_get_it(tmp_path):
     assert done.returncode == 1
     assert "pip install ." in done.stderr.splitlines()[-1]
     assert "source folder in the current directory" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_arrays_in_place_of_a_dataset_are_refused(square5, name):
+    given = {"train": square5.train, "validation": square5.validation, "test": square5.test} | {
+        name: np.zeros((3, 2))
+    }
+    calls = {
+        "validation": [
+            lambda: pyorder.discover(given["train"], validation=given["validation"]),
+            lambda: pyorder.search.discover_shuffled(given["train"], validation=given["validation"]),
+            lambda: pyorder.profile(given["train"], [[0, 1, 2, 3, 4]], validation=given["validation"]),
+        ],
+        "test": [lambda: pyorder.fit(given["train"], [0, 1, 2, 3, 4], test=given["test"])],
+    }
+    for call in calls.get(name, [*calls["validation"], *calls["test"]]):
+        with pytest.raises(TypeError, match=f"^{name}: a Dataset is needed, ndarray given"):
+            call()

@@ -100,6 +100,12 @@ def test_bad_arrays_are_refused(refused, own_data, replaced, message):
     assert message in line
 
 
+def test_constraints_that_are_no_list_are_refused(refused, tmp_path):
+    (tmp_path / "graph.json").write_text('{"0": 1}')
+    line = refused("discover", *SQUARE, "--constraints", "graph.json")
+    assert line.startswith("--constraints: 'graph.json' holds no list of pairs")
+
+
 def test_files_of_another_kind_are_refused(refused, own_data, tmp_path):
     np.savez(tmp_path / "unnamed.npz", INTEGERS)
     (tmp_path / "text.npz").write_text("hello")
