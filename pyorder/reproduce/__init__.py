@@ -192,7 +192,8 @@ def machine(row: Row) -> str:
     """Say on what a row was measured."""
     about = row["environment"]
     device = about["gpu"] or f"{about['cpu']}, {about['cores']} cores"
-    return f"{device}; {about['threads']} threads a cell; torch {about['versions']['torch']}"
+    threads = "1 thread" if about["threads"] == 1 else f"{about['threads']} threads"
+    return f"{device}; {threads} a cell; torch {about['versions']['torch']}"
 
 
 def _measured(study: Study, scale: str, cells: Sequence[Cell], jobs: int) -> Iterator[Row]:
