@@ -147,7 +147,8 @@ def command(
         print_search(result["search"])
         print(flush=True)
 
-    for name, order in _orders_to_train(found.order, seed).items() if fitting else ():
+    orders = _orders_to_train(found.order, seed) if fitting else {}
+    for name, order in orders.items():
         with show_progress(f"{name} order") as progress:
             fitted = fit(
                 train,
@@ -162,7 +163,7 @@ def command(
                 run_dir=None if out is None else out / name,
             )
         result["fits"][name] = {**fitted.summary(), "dependencies_satisfied": satisfied(order, made_by)}
-        result["complete"] = name == "random"
+        result["complete"] = len(result["fits"]) == len(orders)
         if out is not None:
             write_json(out / "result.json", result)
     if as_json:

@@ -33,8 +33,9 @@ def command(
             print_candidates(search.result["candidates"], top=20)
         else:
             print_search(search.result)
-            print()
-            print_stages(search.result)
+            if search.result["stages"]:  # a budget may end before the first run
+                print()
+                print_stages(search.result)
     if fits:
         if searches:
             print()

@@ -197,7 +197,7 @@ def test_a_budget_ends_the_exploration_and_keeps_the_ranking(square5):
     assert "ended before" in found.exploration.remarks[0]
 
 
-def test_a_budget_that_ends_before_the_ranking_keeps_what_was_explored(square5, monkeypatch):
+def test_a_budget_that_ends_before_the_ranking_keeps_what_was_explored(square5, tmp_path, monkeypatch):
     """A first round that takes longer than it was given: the search has a graph, and no time to rank its sorts."""
 
     class Clock:
@@ -215,8 +215,12 @@ def test_a_budget_that_ends_before_the_ranking_keeps_what_was_explored(square5, 
         steps=5,
         budget=Budget(seconds=2.5),
         seed=0,
+        run_dir=tmp_path / "run",
     )
     assert found.history == ()
+    kept = pyorder.runs.load_run(tmp_path / "run")
+    assert kept.history() == ()
+    assert kept.result == found.summary()
     assert not found.converged
     assert len(found.exploration.rounds) == 1
     assert "before loss profiling could rank" in found.exploration.remarks[-1]
