@@ -6,7 +6,7 @@ result.json             what came out; written last
 history.safetensors     of a profile or a search: orders, losses, standard errors of every profiling run
 precedence.safetensors  of a search that explores: benefits of all pairs, their errors, losses by step
 fit.safetensors         of a final training: loss and validation curves, accuracy by step, success by test row
-model.safetensors       of a final training: the weights, for ``safetensors.torch.load_model``
+model.safetensors       of a final training: the weights, which `Fitted.load` reads
 ======================  ========================================================================================
 
 A run folder starts new or empty, so a run overwrites nothing. Each file is written under another name and then
@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -197,6 +198,27 @@ def write_fit(
     write_safetensors(folder / "fit.safetensors", arrays)
     with replacing(folder / "model.safetensors") as temporary:
         save_model(module, str(temporary))  # unlike save_file it takes weights that layers share
+
+
+def load_weights(folder: Path, module: nn.Module) -> None:
+    """Fill a module with the weights of model.safetensors.
+
+    Raises
+    ------
+    ValueError
+        If the file is not there, or holds the weights of another module.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    path = folder / "model.safetensors"
+    try:
+        load_model(module, path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"run_dir: {str(path)!r} cannot be read: {error}") from error
+    except RuntimeError as error:
+        reason = shorten(str(error), 200, placeholder=" ...")
+        raise ValueError(f"model: not the one whose weights are in {str(path)!r}: {reason}") from error
 
 
 def load_run(run_dir: RunDir, name: str = "run_dir") -> Run:

@@ -25,7 +25,7 @@ from pyorder.model import Build, Decoder, Preset
 from pyorder.permutations import check_order
 from pyorder.profiling import Floats, Orders, check_same_shape, tokens
 from pyorder.progress import Progress, Report
-from pyorder.runs import RunDir, check_run_dir, make_run_dir, write_fit, write_run
+from pyorder.runs import RunDir, check_run_dir, load_run, load_weights, make_run_dir, write_fit, write_run
 from pyorder.scoring import row_slices
 from pyorder.trainer import TrainingSettings
 from pyorder.trainer import train as train_module
@@ -109,6 +109,59 @@ class Fitted:
         folder = make_run_dir(run_dir)
         write_fit(folder, self.loss_curve, self.step_accuracy, self.success, self.model, self.validation_curve)
         write_run(folder, "fit", {**self.settings, "vocabulary": self.vocabulary}, self.summary())
+
+    @classmethod
+    def load(
+        cls, run_dir: RunDir, *, model: str | Preset | Build | None = None, device: str | torch.device = "auto"
+    ) -> Fitted:
+        """Read a run folder of a final training back, to generate with its model.
+
+        Parameters
+        ----------
+        run_dir : as `save`, `fit` and the commands ``train`` and ``discover`` write it
+        model : as given to `fit`; only a function of the caller's own must be given again
+        device : as in `fit`
+
+        Raises
+        ------
+        ValueError
+            If the folder holds no final training, or ``model`` builds no module for its weights.
+
+        Examples
+        --------
+        >>> Fitted.load("/nowhere")
+        Traceback (most recent call last):
+        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        """
+        run = load_run(run_dir)
+        if run.kind != "fit":
+            inner = ", ".join(repr(str(part.folder)) for part in run.parts.values() if part.kind == "fit")
+            raise ValueError(
+                f"run_dir: {str(run.folder)!r} is a {run.kind}, no final training"
+                + (f"; those in it are {inner}" if inner else "")
+            )
+        settings = dict(run.config["settings"])
+        vocabulary = np.array(settings.pop("vocabulary"), np.int64)
+        order = np.array(run.result["order"], np.int64)
+        if model is None and settings["architecture"] is None:
+            raise ValueError(f"model: give the function that built it; its name was {settings['model']!r}")
+        _, build, _ = resolve_model(model or Preset(**settings["architecture"]), "base")
+        on = resolve_device(device)
+        with seeded(0, on):
+            module = build_checked(build, len(vocabulary), settings["input_length"], len(order)).to(on)
+        load_weights(run.folder, module)
+        arrays = run.arrays()
+        return cls(
+            order=order,
+            success=arrays["success"],
+            step_accuracy=arrays["step_accuracy"],
+            loss_curve=arrays["loss_curve"],
+            model=module.eval(),
+            vocabulary=vocabulary,
+            seconds=run.result["seconds"],
+            settings=settings,
+            validation_curve=arrays.get("validation_curve"),
+        )
 
 
 def fit(

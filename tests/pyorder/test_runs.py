@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -23,6 +24,7 @@ from pyorder.runs import (
     replacing,
     write_history,
     write_json,
+    write_run,
 )
 
 TINY = replace(PRESETS["nano"], width=32, heads=2, feed_forward=64)
@@ -111,6 +113,65 @@ def test_the_weights_of_a_fit_make_the_same_model(square5, tmp_path, tied):
     emitted = torch.zeros(len(inputs), 5, dtype=torch.long)
     with torch.inference_mode():
         torch.testing.assert_close(module(inputs, emitted), fitted.model(inputs, emitted), rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def fit_folder(square5, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit")
+    settings = CHEAP | {"model": TINY, "validation": square5.validation}
+    return folder, pyorder.fit(square5.train, [4, 0, 1, 2, 3], test=square5.test, run_dir=folder, **settings)
+
+
+def test_a_fit_is_read_back_and_predicts_the_same(fit_folder, square5, tmp_path):
+    folder, fitted = fit_folder
+    read = pyorder.Fitted.load(folder)
+    np.testing.assert_array_equal(read.predict(square5.test.inputs), fitted.predict(square5.test.inputs))
+    assert read.summary() == fitted.summary()
+    assert read.settings == runs.plain(fitted.settings)
+    assert not read.model.training
+    np.testing.assert_array_equal(read.validation_curve, fitted.validation_curve)
+    read.save(tmp_path / "again")
+    for name in ("model.safetensors", "fit.safetensors", "result.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_fit_of_a_callers_module_is_read_back_with_its_build(square5, tmp_path):
+    def build(*sizes):
+        class Own(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = TINY(*sizes)
+
+            def forward(self, inputs, emitted, order=None):
+                return self.inner(inputs, emitted)
+
+        return Own()
+
+    settings = CHEAP | {"model": build, "run_dir": tmp_path / "fit"}
+    fitted = pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, **settings)
+    with pytest.raises(ValueError, match="^model: give the function that built it; its name was 'build'"):
+        pyorder.Fitted.load(tmp_path / "fit")
+    read = pyorder.Fitted.load(tmp_path / "fit", model=build)
+    np.testing.assert_array_equal(read.predict(square5.test.inputs), fitted.predict(square5.test.inputs))
+
+
+def test_what_is_no_fit_is_refused(search, fit_folder, tmp_path):
+    with pytest.raises(ValueError, match="^run_dir: .* is a search, no final training$"):
+        pyorder.Fitted.load(search[0])
+    shutil.copytree(fit_folder[0], tmp_path / "runs" / "discovered")
+    write_run(tmp_path / "runs", "comparison", {}, {})
+    with pytest.raises(ValueError, match="is a comparison, no final training; those in it are '.*discovered'$"):
+        pyorder.Fitted.load(tmp_path / "runs")
+    with pytest.raises(ValueError, match="^model: not the one whose weights are in '.*model") as refused:
+        pyorder.Fitted.load(fit_folder[0], model=replace(TINY, layers=2))
+    assert "\n" not in str(refused.value)
+    weights = tmp_path / "runs" / "discovered" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="^run_dir: .*model.safetensors' cannot be read"):
+        pyorder.Fitted.load(weights.parent)
+    weights.unlink()
+    with pytest.raises(ValueError, match="^run_dir: .*model.safetensors' cannot be read: No such file"):
+        pyorder.Fitted.load(weights.parent)
 
 
 def test_a_profile_is_saved_without_nan(square5, tmp_path):
