@@ -131,22 +131,6 @@ std::uint64_t factorial(std::size_t length) {
     return product;
 }
 
-template <class Value>
-std::size_t first_invalid(const Value* values, std::size_t count, std::size_t length) {
-    std::vector<std::size_t> seen(length, 0);  // the last row (counted from one) that holds a step
-    for (std::size_t row = 0; row < count; ++row) {
-        for (std::size_t j = 0; j < length; ++j) {
-            const auto step =
-                static_cast<std::uint64_t>(values[row * length + j]);  // negative ones turn huge
-            if (step >= length || seen[step] == row + 1) {
-                return row;
-            }
-            seen[step] = row + 1;
-        }
-    }
-    return count;
-}
-
 template <class Out>
 void lexicographic(std::size_t length, std::uint64_t start, std::size_t count, Out* out) {
     switch (length) {
@@ -289,14 +273,6 @@ std::vector<std::uint32_t> choose(std::uint32_t total, std::size_t count, Philox
     return numbers;
 }
 
-template std::size_t first_invalid(const std::int8_t*, std::size_t, std::size_t);
-template std::size_t first_invalid(const std::int16_t*, std::size_t, std::size_t);
-template std::size_t first_invalid(const std::int32_t*, std::size_t, std::size_t);
-template std::size_t first_invalid(const std::int64_t*, std::size_t, std::size_t);
-template std::size_t first_invalid(const std::uint8_t*, std::size_t, std::size_t);
-template std::size_t first_invalid(const std::uint16_t*, std::size_t, std::size_t);
-template std::size_t first_invalid(const std::uint32_t*, std::size_t, std::size_t);
-template std::size_t first_invalid(const std::uint64_t*, std::size_t, std::size_t);
 template void lexicographic(std::size_t, std::uint64_t, std::size_t, std::uint8_t*);
 template void lexicographic(std::size_t, std::uint64_t, std::size_t, std::int64_t*);
 template void rank(Orders<std::uint8_t>, std::uint64_t*);

@@ -29,9 +29,26 @@ struct Orders {
 // L!, the number of orders of L slots. Throws std::overflow_error above 20 slots, where it passes 64 bits.
 std::uint64_t factorial(std::size_t length);
 
-// The first row that is not a permutation of 0..L-1, or `count` when all are.
-template <class Value>
-std::size_t first_invalid(const Value* values, std::size_t count, std::size_t length);
+// The first row that is not a permutation of 0..L-1, or `count` when all are. Rows before it are copied to
+// `copy`, if there is one. Every value is read once (volatile), so that no other thread can change one
+// between the check and the copy.
+template <class Step, class Value>
+std::size_t first_invalid(const Value* values, std::size_t count, std::size_t length, Step* copy) {
+    std::vector<std::size_t> seen(length, 0);  // the last row (counted from one) that holds a step
+    for (std::size_t row = 0; row < count; ++row) {
+        for (std::size_t j = 0; j < length; ++j) {
+            const std::size_t place = row * length + j;
+            const Value value = static_cast<const volatile Value*>(values)[place];
+            const auto step = static_cast<std::uint64_t>(value);  // negative ones turn huge
+            if (step >= length || seen[step] == row + 1) {
+                return row;
+            }
+            seen[step] = row + 1;
+            if (copy != nullptr) copy[place] = static_cast<Step>(step);
+        }
+    }
+    return count;
+}
 
 // Writes the orders of lexicographic ranks start .. start + count - 1. Up to 20 slots.
 template <class Out>

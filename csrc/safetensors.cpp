@@ -239,6 +239,14 @@ class TemporaryFile {
 
     int number() const { return file_.number(); }
 
+    // A file that is replaced keeps its permissions: private data stays private.
+    void take_permissions(const std::filesystem::path& target) {
+        struct stat status{};
+        if (::stat(target.c_str(), &status) == 0 && ::fchmod(number(), status.st_mode & 0777) != 0) {
+            fail("fchmod");
+        }
+    }
+
     void rename(const std::filesystem::path& target) {
         if (::rename(path_.c_str(), target.c_str()) != 0) fail("rename");
         path_.clear();
@@ -265,6 +273,19 @@ class TemporaryFile {
     std::filesystem::path path_;
     Descriptor file_;
 };
+
+// The path itself, or where the symbolic links there lead, if only to a name that is free yet: the file is
+// replaced, not the link to it.
+std::filesystem::path end_of_links(std::filesystem::path path) {
+    for (int links = 0; std::filesystem::is_symlink(path); ++links) {
+        if (links == 40) {
+            errno = ELOOP;
+            fail("open");
+        }
+        path = path.parent_path() / std::filesystem::read_symlink(path);
+    }
+    return path;
+}
 
 std::string make_header(const std::vector<Tensor>& tensors, const Metadata& metadata) {
     std::string header = "{";
@@ -339,6 +360,7 @@ File read(const std::filesystem::path& path) {
 void write(const std::filesystem::path& path, std::vector<Tensor> tensors, const Metadata& metadata) {
     for (const Tensor& tensor : tensors) {
         if (tensor.name == metadata_key) refuse("the name __metadata__ is reserved by the format");
+        shape_bytes("tensor " + json::quote(tensor.name), tensor.shape, tensor.dtype->size);
     }
     // Large elements first, so that every tensor lies at a multiple of its element size.
     std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
@@ -347,16 +369,19 @@ void write(const std::filesystem::path& path, std::vector<Tensor> tensors, const
     });
     const std::string header = make_header(tensors, metadata);
     const std::uint64_t header_length = header.size();
-    const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
+    const std::filesystem::path target = end_of_links(path);
+    const std::filesystem::path directory = target.has_parent_path() ? target.parent_path() : ".";
 
+    // All that can be refused is asked for before the target changes.
+    const Descriptor parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (parent.number() < 0) fail("open");
     TemporaryFile file(directory);
+    file.take_permissions(target);
     write_all(file.number(), &header_length, length_bytes);
     write_all(file.number(), header.data(), header.size());
     for (const Tensor& tensor : tensors) write_all(file.number(), tensor.data.data(), tensor.data.size());
     sync(file.number());
-    file.rename(path);
-    const Descriptor parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (parent.number() < 0) fail("open");
+    file.rename(target);
     sync(parent.number());
 }
 

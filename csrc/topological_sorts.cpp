@@ -15,6 +15,8 @@ constexpr std::uint64_t sorts_stream = 0x736F727473;      // "sorts"
 constexpr std::uint64_t walk_stream = 0x77616C6B;         // "walk"
 constexpr std::uint64_t uniform_stream = 0x756E69666F72;  // "unifor"
 
+constexpr std::uint64_t moves_between_pauses = (1 << 22) - 1;  // a bit mask; about a tenth of a second
+
 using Number = std::vector<std::uint64_t>;  // the least significant word first
 
 [[noreturn]] void refuse(const char* what, std::size_t limit) {
@@ -306,7 +308,7 @@ template std::vector<std::uint8_t> sorts_near(const Poset&, const std::uint8_t*,
 template std::vector<std::uint16_t> sorts_near(const Poset&, const std::uint16_t*, std::size_t, std::size_t);
 
 void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::uint64_t moves,
-                std::int64_t* out) {
+                std::int64_t* out, const std::function<void()>& pause) {
     sample_sorts(poset, count, seed, out);
     const std::size_t length = poset.length();
     const auto ends = static_cast<std::uint32_t>(length + 1);
@@ -324,7 +326,7 @@ void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::
             if (low > middle) std::swap(low, middle);
             if (middle > high) std::swap(middle, high);
             middle = std::max(low, middle);
-            ++move;
+            if ((++move & moves_between_pauses) == 0) pause();
             const bool exchange = (random.next32() & 1) != 0;
             std::int64_t& first = out[middle - 1];
             std::int64_t& second = out[middle];

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "permutation.hpp"
@@ -27,9 +28,9 @@ std::vector<Step> sorts_near(const Poset& poset, const Step* sort, std::size_t d
 
 // Random topological sorts after `moves` moves each of the chain of Bubley and Dyer ("Faster random
 // generation of linear extensions", 1999), begun at the rows of sample_sorts; row i depends on (seed, i)
-// only.
+// only. Calls pause() now and then, which may throw to end the walk.
 void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::uint64_t moves,
-                std::int64_t* out);
+                std::int64_t* out, const std::function<void()>& pause);
 
 // The sets of steps that may be what has been emitted so far, with the number of ways to get there, for every
 // connected part of a graph on its own. Numbers have a fixed count of 64-bit words, the least significant

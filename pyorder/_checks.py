@@ -40,6 +40,8 @@ def integer_array(value: ArrayLike, name: str) -> NDArray[np.integer[Any]]:
         RuntimeError,
     ) as error:  # tensors with gradients, on devices, of types that NumPy lacks
         raise TypeError(f"{name}: expected integers that NumPy can read: {error}") from error
+    if array.dtype == object and array.size and all(isinstance(item, int) for item in array.flat):
+        raise ValueError(f"{name}: expected integers of at most 64 bits")
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integers, got {array.dtype} of shape {array.shape}")
     return array
@@ -47,10 +49,23 @@ def integer_array(value: ArrayLike, name: str) -> NDArray[np.integer[Any]]:
 
 def check_rows(rows: int, length: int, name: str) -> None:
     """Raise ValueError when so many int64 orders, asked for by an argument, exceed the machine's memory."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if rows * length * 8 > memory:
-        number = f"{rows:,}" if rows < 10**15 else f"about 10^{math.log10(rows):.0f}"
+    check_memory(rows, 8 * length, name, f"orders of {length} slots")
+
+
+def check_memory(count: int, size: int, name: str, what: str) -> None:
+    """Raise ValueError when so many things of so many bytes, asked for by an argument, exceed the memory."""
+    if count * size > memory():
+        number = f"{count:,}" if count < 10**15 else f"about 10^{math.log10(count):.0f}"
         raise ValueError(
-            f"{name}: {number} orders of {length} slots do not fit in this machine's memory "
-            f"of {memory / 2**30:.0f} GiB"
+            f"{name}: {number} {what} do not fit in this machine's memory of {memory() / 2**30:.0f} GiB"
         )
+
+
+def check_limit(limit: SupportsIndex, size: int) -> int:
+    """Return ``limit``, at least 1, or as many things of so many bytes as half of the memory holds, if fewer."""
+    return min(check_integer(limit, "limit", 1), max(1, memory() // (2 * size)))
+
+
+def memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

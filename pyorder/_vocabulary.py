@@ -58,15 +58,19 @@ def tokens(values: NDArray[np.integer[Any]], vocabulary: NDArray[np.int64], name
 
 
 def to_text(vocabulary: NDArray[np.int64]) -> str:
-    """Return ``low..high``, or a JSON list when values in between are missing."""
-    return f"{vocabulary[0]}..{vocabulary[-1]}" if _is_range(vocabulary) else json.dumps(vocabulary.tolist())
+    """Return ``low..high``, or a JSON list when values in between are missing or there are very many."""
+    if _is_range(vocabulary) and len(vocabulary) <= _MAX_RANGE:
+        return f"{vocabulary[0]}..{vocabulary[-1]}"
+    return json.dumps(vocabulary.tolist())
 
 
 def from_text(text: str) -> NDArray[np.integer[Any]]:
     """Return the values that to_text wrote, or say what is wrong with the text; check() does the rest."""
-    limits = re.fullmatch(r"(-?\d{1,18})\.\.(-?\d{1,18})", text)
-    if limits and int(limits[2]) - int(limits[1]) < _MAX_RANGE:
-        return np.arange(int(limits[1]), int(limits[2]) + 1)
+    limits = re.fullmatch(r"(-?\d{1,19})\.\.(-?\d{1,19})", text)
+    if limits:
+        low, high = int(limits[1]), int(limits[2])
+        if low >= -(2**63) and high < min(2**63, low + _MAX_RANGE):
+            return np.arange(high - low + 1, dtype=np.int64) + low
     try:
         return integer_array(json.loads(text), "vocabulary")
     except (TypeError, ValueError, RecursionError):

@@ -17,7 +17,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import zipfile
-import zlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "Splits"]
 
 _INTEGERS = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error)
 
 
 class Splits(NamedTuple):
@@ -102,6 +100,13 @@ class Dataset:
                 raise TypeError(f"metadata: expected text for text, got {text!r} for {key!r}")
         if "vocabulary" in self._metadata:
             raise ValueError("metadata: the key 'vocabulary' is reserved; give the argument vocabulary instead")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled or copied, which is read-only again."""
+        self.__dict__.update(state)
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
 
     @property
     def inputs(self) -> NDArray[np.integer[Any]]:
@@ -346,8 +351,9 @@ class Dataset:
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as archive:
                     return cls(**_both(archive))
-            # A damaged directory of the archive also sends reads to impossible places, an OSError.
-            except (TypeError, ValueError, OSError, EOFError, RuntimeError, *_ZIP_ERRORS) as error:
+            # Damaged archives and headers raise whatever the readers of zip files, compression and Python
+            # literals have: SyntaxError, LZMAError, BadZipFile, OverflowError, OSError, ...
+            except Exception as error:
                 raise ValueError(f"{path}: {error}") from None
 
     def _like(
@@ -371,10 +377,20 @@ def _rows(values: ArrayLike, name: str, columns: int) -> NDArray[np.integer[Any]
     if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < columns:
         raise ValueError(f"{name}: expected shape (N, M) with N >= 1 and M >= {columns}, got {array.shape}")
     vocabularies.check_int64(array, name)
-    if array.flags.writeable:
+    if _can_change(array):
         array = array.copy()
         array.flags.writeable = False
     return array
+
+
+def _can_change(array: NDArray[Any]) -> bool:
+    """Whether the array, or one that it is a view of, can be written to."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return True
+        owner = owner.base
+    return False
 
 
 def _smallest(values: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:

@@ -55,7 +55,13 @@ class Explorer:
         self.device = inputs.device
         self.length = targets.shape[1]
         inputs, targets, vocabulary_size = only_used(inputs, targets)
-        self.evidence_rows = min(evidence_rows, max(1, len(inputs) // 5))
+        self.evidence_rows = min(evidence_rows, len(inputs) // 5)
+        if self.evidence_rows <= self.length:  # as many unknowns as equations: nothing could ever be told
+            least = self.length + 1
+            raise ValueError(
+                f"train: looking for dependencies among {self.length} steps takes at least {5 * least} rows and "
+                f"{least} samples; {len(inputs)} rows and {evidence_rows} samples given"
+            )
         self.steps_done = 0
         self.settings = TrainingSettings.of(EXPLORER, precision, steps=None, batch_size=None, learning_rate=None)
         self.rng = np.random.default_rng([seed, 3])
@@ -140,7 +146,8 @@ def only_used(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, int]:
     >>> only_used(torch.tensor([[7, 2]]), torch.tensor([[900]]))
     (tensor([[1, 0]]), tensor([[2]]), 3)
     """
-    used = torch.cat([inputs, targets], dim=1).flatten().bincount() > 0
+    size = 1 + int(max(inputs.max(), targets.max()))
+    used = sum(tokens.flatten().bincount(minlength=size) for tokens in (inputs, targets)) > 0
     number = used.cumsum(0) - 1
     return number[inputs.long()], number[targets.long()], int(used.sum())
 

@@ -61,7 +61,7 @@ def solve(weights: ArrayLike, *, restarts: SupportsIndex = 8, seed: SupportsInde
     LinearOrdering(order=array([0, 1, 2]), value=5.0)
     """
     array = _check_weights(weights)
-    restarts = check_integer(restarts, "restarts", 1)
+    restarts = check_integer(restarts, "restarts", 1, 2**32)
     seed = check_integer(seed, "seed", 0, MAX_SEED)
     return _with_value(array, _core.linear_ordering.solve(array, restarts, seed))
 

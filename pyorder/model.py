@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pyorder._checks import check_integer
+
 Build: TypeAlias = Callable[[int, int, int], nn.Module]
 Memory: TypeAlias = list[tuple[Tensor, Tensor]]
 
@@ -58,16 +60,14 @@ class Preset:
     def __post_init__(self) -> None:
         """Refuse numbers that make no model."""
         for name in ("layers", "heads", "width", "feed_forward", "steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: {getattr(self, name)} given, at least 1 is needed")
+            check_integer(getattr(self, name), name, 1)
         if self.width % self.heads:
             raise ValueError(f"heads: {self.heads} do not divide the width {self.width}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: {self.dropout} is not in [0, 1)")
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
             raise ValueError(f"learning_rate: {self.learning_rate} is not a positive number")
-        if self.warmup < 0:
-            raise ValueError(f"warmup: {self.warmup} given, at least 0 is needed")
+        check_integer(self.warmup, "warmup", 0)
 
     def __call__(self, vocabulary_size: int, input_length: int, target_length: int) -> nn.Module:
         """Build the decoder, on the same terms as a caller's own ``build`` function."""

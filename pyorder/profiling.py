@@ -215,7 +215,11 @@ class Profiler:
                 training_loss.append(curve)
         loss = np.mean(seed_loss, axis=0)
         if not np.isfinite(loss).any():
-            raise RuntimeError("no candidate has a finite loss: training diverged; a lower learning_rate may help")
+            lost = [seed for seed, losses in zip(seeds, seed_loss, strict=True) if not np.isfinite(losses).any()]
+            raise RuntimeError(
+                f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, lost))}; "
+                "a lower learning_rate may help"
+            )
         ties = np.random.default_rng([seeds[0], 1]).permutation(len(orders))
         ranking = np.lexsort((ties, loss))
         paired = row_loss - row_loss[:, ranking[:1]]
@@ -367,7 +371,7 @@ def profile(
 
     def on_share(stage: str, share: float) -> None:
         if progress is not None:
-            progress(Progress(stage, share, time.perf_counter() - started, int(share * len(pool))))
+            progress(Progress(stage, share, time.perf_counter() - started))
 
     return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share)
 

@@ -15,7 +15,7 @@ class Progress:
     stage : what is being done
     share : share of the call's work that is done, from 0 to 1; an estimate
     seconds : since the call began
-    candidates : candidates scored so far, in a search or a profile
+    candidates : candidates of a search's finished profiling runs
     best_loss : lowest loss (nats a step) of the last finished profile; losses of two profiles do not compare
     """
 

@@ -45,12 +45,13 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 
 from pyorder import _core
-from pyorder._checks import MAX_SEED, check_integer, integer_array
+from pyorder._checks import MAX_SEED, check_integer, check_memory, integer_array
 from pyorder.dataset import Dataset, Splits
 from pyorder.permutations import check_order
 
@@ -93,9 +94,6 @@ class Task:
         Every value that inputs and targets can have, sorted.
     space_size : int
         The number of distinct inputs.
-    dependencies : tuple of (int, int), or None
-        The pairs (p, i) of steps, counted from 0, where y_i is computed from y_p. Steps that are computed from
-        the input alone are left out as p. None for prod, whose steps are sums of products.
     """
 
     def __init__(self, core: _core.tasks.Task) -> None:
@@ -110,11 +108,18 @@ class Task:
         ends = (*core.input_range, *core.target_range)
         self.vocabulary: NDArray[np.int64] = np.arange(min(ends), max(ends) + 1, dtype=np.int64)
         self.vocabulary.flags.writeable = False
-        self.dependencies: tuple[tuple[int, int], ...] | None = None
-        if self.name != "prod":
-            told = core.dependencies
-            computed = {i for _, i in told}
-            self.dependencies = tuple((p, i) for i, p in sorted((i, p) for p, i in told) if p in computed)
+
+    @cached_property
+    def dependencies(self) -> tuple[tuple[int, int], ...] | None:
+        """The pairs (p, i) of steps, counted from 0, where y_i is computed from y_p; None for prod.
+
+        Steps that are computed from the input alone are left out as p. Those of prod are sums of products.
+        """
+        if self.name == "prod":
+            return None
+        told = self._core.dependencies  # of index, up to L squared
+        computed = {i for _, i in told}
+        return tuple((p, i) for i, p in sorted((i, p) for p, i in told) if p in computed)
 
     def __repr__(self) -> str:
         parameters = "".join(f", {name}={value}" for name, value in self.parameters.items())
@@ -193,7 +198,7 @@ class Task:
         array([[-9,  0,  2,  0],
                [ 9,  4,  0,  0]], dtype=int16)
         """
-        rows = check_integer(rows, "rows", 1)
+        rows = self._check_rows(rows, "rows")
         seed = check_integer(seed, "seed", 0, MAX_SEED)
         stream = check_integer(stream, "stream", 0, MAX_SEED)
         arrays = self._core.generate(rows, seed, stream, _threads(threads))
@@ -229,7 +234,7 @@ class Task:
         seed = check_integer(seed, "seed", 0, MAX_SEED)
         threads = _threads(threads)
         sizes = {"train": train, "validation": validation, "test": test}
-        numbers = {name: check_integer(size, name, 1) for name, size in sizes.items()}
+        numbers = {name: self._check_rows(size, name) for name, size in sizes.items()}
         parts: list[Dataset] = []
         seen: list[NDArray[np.int16]] = []
         for stream, (name, rows) in enumerate(numbers.items()):
@@ -244,6 +249,12 @@ class Task:
             origin = {"seed": str(seed), "stream": str(stream), "split": name}
             parts.append(self._dataset(inputs, targets, origin))
         return Splits(*parts)
+
+    def _check_rows(self, rows: SupportsIndex, name: str) -> int:
+        rows = check_integer(rows, name, 1)
+        values = self.input_length + self.length
+        check_memory(rows, 2 * values, name, f"rows of {values} values")
+        return rows
 
     def _dataset(self, inputs: NDArray[np.int16], targets: NDArray[np.int16], origin: dict[str, str]) -> Dataset:
         for array in (inputs, targets):

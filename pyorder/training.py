@@ -67,6 +67,11 @@ class Fitted:
         return float(self.success.mean())
 
     @property
+    def diverged(self) -> bool:
+        """Whether the training loss left the finite numbers; the success rate then tells nothing of the order."""
+        return not bool(np.isfinite(self.loss_curve).all())
+
+    @property
     def success_interval(self) -> tuple[float, float]:
         """95 % interval of the success rate over test rows (Wilson's score interval)."""
         return wilson_interval(int(self.success.sum()), len(self.success))
@@ -99,6 +104,7 @@ class Fitted:
             "success_rate": self.success_rate,
             "success_interval": list(self.success_interval),
             "test_rows": len(self.success),
+            "diverged": self.diverged,
             "step_accuracy": self.step_accuracy.tolist(),
             "training_steps": len(self.loss_curve),
             "seconds": self.seconds,
@@ -106,9 +112,13 @@ class Fitted:
 
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
-        folder = make_run_dir(run_dir)
-        write_fit(folder, self.loss_curve, self.step_accuracy, self.success, self.model, self.validation_curve)
-        write_run(folder, "fit", {**self.settings, "vocabulary": self.vocabulary}, self.summary())
+        try:
+            folder = make_run_dir(run_dir)
+            write_fit(folder, self.loss_curve, self.step_accuracy, self.success, self.model, self.validation_curve)
+            write_run(folder, "fit", {**self.settings, "vocabulary": self.vocabulary}, self.summary())
+        except Exception as error:  # a full disk, or a caller's module that cannot be stored
+            error.add_note(f"the success rate was {self.success_rate}")
+            raise
 
     @classmethod
     def load(

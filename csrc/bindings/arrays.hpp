@@ -51,10 +51,7 @@ inline OrdersShape orders_shape(const py::array& array, const std::string& name,
 template <class Visit>
 void visit_integers(const py::array& array, const std::string& name, Visit visit) {
     const auto as = [&]<class Value>(std::type_identity<Value>) {
-        const auto values = py::array_t<Value, py::array::c_style | py::array::forcecast>::ensure(array);
-        if (!values) {
-            throw py::error_already_set();
-        }
+        const py::array_t<Value, py::array::c_style | py::array::forcecast> values(array);
         const Value* data = values.data();
         const py::gil_scoped_release release;
         visit(data);
@@ -80,10 +77,11 @@ void visit_integers(const py::array& array, const std::string& name, Visit visit
     }
 }
 
-// Throws unless all rows are permutations of 0..L-1. Needs no GIL.
-template <class Value>
-void require_permutations(const Value* values, const OrdersShape& shape, const std::string& name) {
-    const std::size_t bad = first_invalid(values, shape.count, shape.length);
+// Throws unless all rows are permutations of 0..L-1, and copies them, if `copy` is not null. Needs no GIL.
+template <class Step, class Value>
+void require_permutations(const Value* values, const OrdersShape& shape, const std::string& name,
+                          Step* copy) {
+    const std::size_t bad = first_invalid(values, shape.count, shape.length, copy);
     if (bad < shape.count) {
         throw std::invalid_argument(name + ": " +
                                     (shape.single ? "" : "row " + std::to_string(bad) + " is ") +
@@ -95,11 +93,8 @@ void require_permutations(const Value* values, const OrdersShape& shape, const s
 template <class Step>
 std::vector<Step> pack(const py::array& array, const OrdersShape& shape, const std::string& name) {
     std::vector<Step> steps(shape.count * shape.length);
-    visit_integers(array, name, [&](const auto* values) {
-        require_permutations(values, shape, name);
-        std::transform(values, values + steps.size(), steps.data(),
-                       [](auto value) { return static_cast<Step>(value); });
-    });
+    visit_integers(array, name,
+                   [&](const auto* values) { require_permutations(values, shape, name, steps.data()); });
     return steps;
 }
 

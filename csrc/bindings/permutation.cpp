@@ -25,7 +25,9 @@ std::vector<std::size_t> broadcast(const OrdersShape& first, const std::string& 
 
 void check_orders(const py::array& orders, const std::string& name) {
     const auto shape = orders_shape(orders, name, Shape::any);
-    visit_integers(orders, name, [&](const auto* values) { require_permutations(values, shape, name); });
+    visit_integers(orders, name, [&](const auto* values) {
+        require_permutations<std::uint16_t>(values, shape, name, nullptr);
+    });
 }
 
 template <class Out>

@@ -118,7 +118,12 @@ py::array_t<std::int64_t> walked_sorts(SharedPoset& shared, std::size_t count, s
                                        std::uint64_t moves) {
     py::array_t<std::int64_t> result({count, shared.poset.length()});
     auto* out = result.mutable_data();
-    locked(shared, [&](const Poset& poset) { walk_sorts(poset, count, seed, moves, out); });
+    locked(shared, [&](const Poset& poset) {
+        walk_sorts(poset, count, seed, moves, out, [] {
+            const py::gil_scoped_acquire acquire;
+            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        });
+    });
     return result;
 }
 

@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code == 130:  # typer's answer to Ctrl-C; older versions abort
             raise KeyboardInterrupt
         return code or 0
-    except (KeyboardInterrupt, typer.Abort):
-        print("pyorder: interrupted", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        print(_line("pyorder: interrupted", error), file=sys.stderr)
         return 130
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
@@ -81,6 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refuse(error: Exception, message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    line = " ".join(" ".join([message, *getattr(error, "__notes__", [])]).split())
-    print(f"pyorder: error: {line}", file=sys.stderr)
+    print(_line(f"pyorder: error: {message}", error), file=sys.stderr)
     return code
+
+
+def _line(message: str, error: BaseException) -> str:
+    """Write a message and the notes of its error in one line."""
+    return " ".join("; ".join([message, *getattr(error, "__notes__", [])]).split())

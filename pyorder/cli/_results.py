@@ -106,11 +106,11 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]]) -> None:
     rows = []
     for name, fitted in fits.items():
         low, high = fitted["success_interval"]
+        reached = [percent(fitted["success_rate"]), f"{100 * low:.2f} to {100 * high:.2f} %"]
         rows.append(
             [
                 name,
-                percent(fitted["success_rate"]),
-                f"{100 * low:.2f} to {100 * high:.2f} %",
+                *(["diverged", "-"] if fitted.get("diverged") else reached),
                 percent(fitted.get("dependencies_satisfied")),
                 duration(fitted["seconds"]),
                 order_text(fitted["order"]),
@@ -119,3 +119,5 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]]) -> None:
     print_table(["trained on", ">success", ">95 % interval", ">dependencies", ">time", "order"], rows)
     tested = next(iter(fits.values()))["test_rows"]
     print(f"success: share of {tested:,} test rows whose whole target was generated exactly")
+    if any(fitted.get("diverged") for fitted in fits.values()):
+        print("diverged: the training loss left the finite numbers; a lower learning rate may help")

@@ -95,6 +95,9 @@ def command(
     from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit
 
+    for value, name in ((fit_model, "--fit-model"), (fit_steps, "--fit-steps")):
+        if value is not None and not fitting:
+            raise ValueError(f"{name}: is about final training, which --no-fit leaves out")
     train, validation, test = load_data(
         task,
         data,
@@ -131,6 +134,7 @@ def command(
             seeds=seeds,
             device=device,
             progress=progress,
+            run_dir=None if out is None else out / "search",
         )
     result: dict[str, Any] = {
         "data": describe_data(made_by, train=train, validation=validation, test=test),
@@ -140,36 +144,37 @@ def command(
         "complete": not fitting,
     }
     if out is not None:
-        found.save(out / "search")
         write_run(out, "comparison", {"arguments": context.params}, result)
     if not as_json:
         print(data_text(result["data"]), end="\n\n")
         print_search(result["search"])
         print(flush=True)
 
-    orders = _orders_to_train(found.order, seed) if fitting else {}
-    for name, order in orders.items():
-        with show_progress(f"{name} order") as progress:
-            fitted = fit(
-                train,
-                order,
-                test=test,
-                model=final,
-                steps=fit_steps,
-                precision=precision,  # type: ignore[arg-type]
-                seed=seed,
-                device=device,
-                progress=progress,
-                run_dir=None if out is None else out / name,
-            )
-        result["fits"][name] = {**fitted.summary(), "dependencies_satisfied": satisfied(order, made_by)}
-        result["complete"] = len(result["fits"]) == len(orders)
-        if out is not None:
-            write_json(out / "result.json", result)
-    if as_json:
-        print_json(result)
-    elif fitting:
-        print_fits(result["fits"])
+    try:
+        orders = _orders_to_train(found.order, seed) if fitting else {}
+        for name, order in orders.items():
+            with show_progress(f"{name} order") as progress:
+                fitted = fit(
+                    train,
+                    order,
+                    test=test,
+                    model=final,
+                    steps=fit_steps,
+                    precision=precision,  # type: ignore[arg-type]
+                    seed=seed,
+                    device=device,
+                    progress=progress,
+                    run_dir=None if out is None else out / name,
+                )
+            result["fits"][name] = {**fitted.summary(), "dependencies_satisfied": satisfied(order, made_by)}
+            result["complete"] = len(result["fits"]) == len(orders)
+            if out is not None:
+                write_json(out / "result.json", result)
+    finally:  # what is done is told, also when the rest fails
+        if as_json:
+            print_json(result)
+        elif result["fits"]:
+            print_fits(result["fits"])
     if out is not None:  # last, so that nothing is lost should a picture fail
         draw_pictures(load_run(out))
         if not as_json:

@@ -43,7 +43,7 @@ def command(
     from pyorder.cli._terminal import duration, print_json, show_progress
     from pyorder.permutations import sample
     from pyorder.profiling import profile
-    from pyorder.runs import check_run_dir
+    from pyorder.runs import check_run_dir, write_json
 
     train, validation = load_data(
         task,
@@ -55,26 +55,24 @@ def command(
         seed=seed,
     )
     steps_of_order = train.target_length
-    pools = {}
+    # By order: one that came twice would get twice the training rows.
+    origins: dict[tuple[int, ...], str] = {}
     if orders is not None:
-        pools["given"] = read_orders(orders, steps_of_order)
+        origins |= {tuple(order): "given" for order in read_orders(orders, steps_of_order).tolist()}
     if forward:
-        pools["forward"] = np.arange(steps_of_order)[None]
-    named = {tuple(order) for pool in pools.values() for order in pool.tolist()}
-    # Drawn beside those that are named: an order that came twice would get twice the training rows.
+        origins[tuple(range(steps_of_order))] = "forward"
     with naming("--random"):
-        drawn = sample(steps_of_order, random + len(named) if random else 0, seed=seed, distinct=True)
-    others = [order for order in drawn.tolist() if tuple(order) not in named][:random]
-    pools = {"random": np.array(others, np.int64).reshape(-1, steps_of_order), **pools}
-    origin = [name for name, pool in pools.items() for _ in pool]
-    if not origin:
+        drawn = sample(steps_of_order, random + len(origins) if random else 0, seed=seed, distinct=True)
+    others = [tuple(order) for order in drawn.tolist() if tuple(order) not in origins][:random]
+    origins |= dict.fromkeys(others, "random")
+    if not origins:
         raise ValueError("--random: no order to profile; give --random, --orders or --forward")
     check_run_dir(out, name="--out")
     warn_of_shared_inputs(train, validation=validation)
     with show_progress("profile") as progress:
         result = profile(
             train,
-            np.concatenate(list(pools.values())),
+            np.array(list(origins)),
             validation=validation,
             model=parse_model(model),
             steps=steps,
@@ -86,16 +84,17 @@ def command(
             device=device,
             progress=progress,
         )
+    told = result.summary()
+    for candidate in told["candidates"]:
+        candidate["origin"] = origins[tuple(candidate["order"])]
     if out is not None:
         result.save(out)
-    told = result.summary()
-    for candidate, number in zip(told["candidates"], result.ranking, strict=True):
-        candidate["origin"] = origin[number]
+        write_json(out / "result.json", told)
     if as_json:
         print_json({**told, "settings": result.settings})
         return
     print_candidates(told["candidates"], top)
-    print(f"{len(origin):,} orders, {told['training_steps']:,} training steps, {duration(result.seconds)}")
+    print(f"{len(origins):,} orders, {told['training_steps']:,} training steps, {duration(result.seconds)}")
     if forward:
         print("the order of the data was among them (--forward)")
     if out is not None:

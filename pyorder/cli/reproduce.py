@@ -45,6 +45,8 @@ def command(
     from pyorder.cli._terminal import print_facts, print_json, print_table, show_progress
     from pyorder.reproduce import make_study, reproduce, study_names
 
+    if not name and only:
+        raise ValueError("--only: goes with the NAME of a study")
     if not name:
         titles = {known: make_study(known, scale).title for known in study_names()}
         print_json(titles) if as_json else print_facts(titles)

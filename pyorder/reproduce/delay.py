@@ -5,6 +5,7 @@ The published systems are not public; those of `pyorder.tasks` were fixed before
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -140,8 +141,8 @@ class Delay(Study):
         lines = []
         for system in SYSTEMS:
             losses, names = self._losses(base.select(rows, task=system))
-            if losses is None:
-                lines.append([system, *[base.NOT_RUN] * 5])
+            if losses is None or not np.isfinite(losses).all():
+                lines.append([system, *[base.NOT_RUN if losses is None else "diverged"] * 5])
                 continue
             best, worst = int(losses[:, 0].argmin()), int(losses[:, 0].argmax())
             others = losses[:, 1:]
@@ -169,9 +170,11 @@ class Delay(Study):
         for system in SYSTEMS:
             for seed in range(self.seeds):
                 own = base.select(rows, task=system, seed=seed)
-                trained = {
+                losses = {
                     row["cell"]["sort"]: row["result"]["mean_loss"] for row in own if "mean_loss" in row["result"]
                 }
+                # None in a row's JSON: training diverged
+                trained = {sort: math.inf if loss is None else loss for sort, loss in losses.items()}
                 searched = trained.pop(SEARCHED, None)
                 choice = [row["result"]["choice"] for row in base.select(own, sort=PROFILED)]
                 ranked = sorted(trained, key=lambda sort: trained[sort])
@@ -196,13 +199,14 @@ class Delay(Study):
         )
 
     def _losses(self, rows: Sequence[Row]) -> tuple[npt.NDArray[np.float64] | None, list[str]]:
-        """Mean training losses (sorts, seeds) of a system; None where some were not run."""
+        """Mean training losses (sorts, seeds) of a system, NaN where they diverged; None if not all were run."""
         cells = {(row["cell"]["sort"], row["cell"]["seed"]): row["result"].get("mean_loss") for row in rows}
         names = list(self.sorts(rows[0]["cell"]["task"])) if rows else []
-        wanted = [[cells.get((name, seed)) for seed in range(self.seeds)] for name in names]
-        if not names or any(loss is None for line in wanted for loss in line):
+        wanted = [(name, seed) for name in names for seed in range(self.seeds)]
+        if not names or any(key not in cells for key in wanted):
             return None, names
-        return np.array(wanted, np.float64), names
+        losses = np.array([cells[key] for key in wanted], np.float64)  # None becomes NaN
+        return losses.reshape(len(names), self.seeds), names
 
     def draw(self, rows: Sequence[Row]) -> Figure:
         """Mean training loss of every sort, a point for every seed."""

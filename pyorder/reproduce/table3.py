@@ -78,7 +78,7 @@ class Table3(Study):
                 cells = base.select(rows, **base.published_cell(row), direction=direction)
                 ours[direction] = {one["cell"]["seed"]: one["result"]["entropy"] for one in cells}
                 line += [base.over_seeds(list(ours[direction].values()), digits=2), f"{row[direction]:.2f}"]
-            both = [seed for seed in ours["forward"] if seed in ours["reverse"]]
+            both = [seed for seed, one in ours["forward"].items() if None not in (one, ours["reverse"].get(seed))]
             lower = sum(ours["forward"][seed] < ours["reverse"][seed] for seed in both)
             lines.append([*line, f"{lower} of {len(both)} seeds" if both else base.NOT_RUN])
         title = "Mean entropy of the attention of the emitted steps, nats; one layer, one head."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,10 @@ from pyorder._checks import MAX_SEED, check_integer
 from pyorder.any_order import EXPLORER
 from pyorder.dataset import check_datasets
 from pyorder.posets import Poset
-from pyorder.profiling import Profiler
+from pyorder.profiling import Orders, Profiler, check_same_shape
 from pyorder.runs import RunDir, check_run_dir
-from pyorder.search._base import Budget, BudgetSpentError, Discovery, Laboratory, Stage, Strategy
+from pyorder.search._base import Budget, BudgetSpentError, Discovery, Stage, Strategy
+from pyorder.search._laboratory import Laboratory
 from pyorder.search._pools import count_up_to
 from pyorder.search.annealing import Annealing
 from pyorder.search.evolutionary import Evolutionary
@@ -50,6 +53,8 @@ __all__ = [
     "make_strategy",
     "strategy_names",
 ]
+
+INTERRUPTED = "The search was interrupted; this is the best order until then."
 
 _FAMILY: dict[str, type[Strategy]] = {
     kind.name: kind
@@ -128,7 +133,8 @@ def discover(
     seed : of the search and of every run in it
     seeds : how often each profiling run is repeated
     progress : called with a `Progress` from time to time
-    run_dir : a new or empty folder for the result, as `Discovery.save` writes it
+    run_dir : a new or empty folder for the result, as `Discovery.save` writes it; of a search that fails or is
+        interrupted, for the best order so far
 
     Returns
     -------
@@ -148,66 +154,24 @@ def discover(
     ('exhaustive', [0, 1, 2, 3], 2)
     """
     check_datasets(train=train, validation=validation)
-    graph = _check_constraints(constraints, train.target_length)
-    strategy = _resolve_strategy(strategy, graph)
-    pools = strategy.pools(graph)
-    check_integer(seeds, "seeds", 1)
-    check_integer(seed, "seed", 0, MAX_SEED)
-    profiler = Profiler(
+    return _search(
         train,
         validation,
+        np.arange(train.target_length),
+        strategy=_resolve_strategy(strategy, _check_constraints(constraints, train.target_length)),
+        constraints=constraints,
         model=model,
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
         precision=precision,
-        device=device,
-    )
-    laboratory = Laboratory(
-        profiler,
-        constraints=graph,
+        budget=budget,
         seed=seed,
         seeds=seeds,
-        budget=budget or Budget(),
-        planned=sum((profiler.cost(pool, seeds) for pool in pools), strategy.exploration_cost()),
+        device=device,
         progress=progress,
+        run_dir=run_dir,
     )
-    check_run_dir(run_dir)
-    try:
-        order = strategy.search(laboratory)
-    except BudgetSpentError:
-        if not laboratory.history:
-            limits = asdict(budget or Budget()).items()
-            given = ", ".join(f"{name}={limit}" for name, limit in limits if limit is not None)
-            first = profiler.cost(pools[0], seeds)
-            raise ValueError(
-                f"budget: {given} given; the first run, of {pools[0]} candidates, takes {first.training_steps} "
-                f"training steps and scores {first.rows_scored} rows"
-            ) from None
-        order = laboratory.history[-1].profile.best
-    found = Discovery(
-        order=order,
-        converged=not laboratory.curtailed and (laboratory.exploration is None or laboratory.exploration.settled),
-        strategy=strategy.name,
-        options={field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
-        uses_data_order=strategy.uses_data_order,
-        history=tuple(laboratory.history),
-        cost=laboratory.cost,
-        seconds=laboratory.seconds,
-        seed=seed,
-        exploration=laboratory.exploration,
-        constraints=None if constraints is None else graph,
-        remarks=tuple(laboratory.remarks),
-        settings={
-            **profiler.settings,
-            "explorer": None if laboratory.exploration is None else asdict(EXPLORER),
-            "seeds": seeds,
-            "budget": None if budget is None else asdict(budget),
-        },
-    )
-    if run_dir is not None:
-        found.save(run_dir)
-    return found
 
 
 def discover_shuffled(
@@ -237,14 +201,103 @@ def discover_shuffled(
     shuffle = np.arange(train.target_length)
     if not strategy.uses_data_order:
         shuffle = np.random.default_rng([seed, 4]).permutation(train.target_length)
-    return discover(
+    return _search(train, validation, shuffle, strategy=strategy, constraints=constraints, seed=seed, **arguments)
+
+
+def _search(
+    train: Dataset,
+    validation: Dataset,
+    shuffle: Orders,
+    *,
+    strategy: Strategy,
+    constraints: Poset | None,
+    model: str | Preset | Build | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    precision: Precision = "auto",
+    budget: Budget | None = None,
+    seed: int,
+    seeds: int = 1,
+    device: str | torch.device = "auto",
+    progress: Report | None = None,
+    run_dir: RunDir | None = None,
+) -> Discovery:
+    """Search with the target's columns moved to the places that ``shuffle`` says; the result is of their own."""
+    graph = _check_constraints(constraints, train.target_length).renamed(np.argsort(shuffle))
+    pools = strategy.pools(graph)
+    check_integer(seeds, "seeds", 1)
+    check_integer(seed, "seed", 0, MAX_SEED)
+    check_same_shape(train, validation, "validation")
+    profiler = Profiler(
         train.reorder(shuffle),
-        validation=validation.reorder(shuffle),
-        strategy=strategy,
-        constraints=None if constraints is None else constraints.renamed(np.argsort(shuffle)),
+        validation.reorder(shuffle),
+        model=model,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        precision=precision,
+        device=device,
+    )
+    laboratory = Laboratory(
+        profiler,
+        constraints=graph,
         seed=seed,
-        **arguments,
-    ).renamed(shuffle)
+        seeds=seeds,
+        budget=budget or Budget(),
+        planned=sum((profiler.cost(pool, seeds) for pool in pools), strategy.exploration_cost()),
+        progress=progress,
+    )
+    check_run_dir(run_dir)
+
+    def result(order: Orders, interrupted: bool = False) -> Discovery:
+        explored = laboratory.exploration
+        ended = not laboratory.curtailed and (explored is None or explored.settled)
+        return Discovery(
+            order=order,
+            converged=ended and not interrupted,
+            strategy=strategy.name,
+            options={field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
+            uses_data_order=strategy.uses_data_order,
+            history=tuple(laboratory.history),
+            cost=laboratory.cost,
+            seconds=laboratory.seconds,
+            seed=seed,
+            exploration=explored,
+            constraints=None if constraints is None else graph,
+            remarks=(*laboratory.remarks, *([INTERRUPTED] if interrupted else [])),
+            settings={
+                **profiler.settings,
+                "explorer": None if explored is None else asdict(EXPLORER),
+                "seeds": seeds,
+                "budget": None if budget is None else asdict(budget),
+            },
+        ).renamed(shuffle)
+
+    try:
+        found = result(strategy.search(laboratory))
+    except BudgetSpentError:
+        if laboratory.best is None:
+            limits = asdict(budget or Budget()).items()
+            given = ", ".join(f"{name}={limit}" for name, limit in limits if limit is not None)
+            first = profiler.cost(pools[0], seeds)
+            raise ValueError(
+                f"budget: {given} given; the first run, of {pools[0]} candidates, takes {first.training_steps} "
+                f"training steps and scores {first.rows_scored} rows"
+            ) from None
+        found = result(laboratory.best)
+    except BaseException as error:  # Ctrl-C, too: hours of work are not to be lost
+        if laboratory.best is not None:
+            found = result(laboratory.best, interrupted=True)
+            error.add_note(f"the best order so far: {','.join(map(str, found.order))}")
+            if run_dir is not None:
+                with suppress(Exception):  # the first error is the one to tell
+                    found.save(run_dir)
+                    error.add_note(f"saved in {os.fspath(run_dir)}")
+        raise
+    if run_dir is not None:
+        found.save(run_dir)
+    return found
 
 
 def _check_constraints(constraints: Poset | None, length: int) -> Poset:

@@ -26,7 +26,8 @@ import numpy as np
 from pyorder._checks import check_integer
 from pyorder.posets import Poset
 from pyorder.profiling import Profile
-from pyorder.search._base import Laboratory, Strategy, check_temperatures
+from pyorder.search._base import Strategy, check_temperatures
+from pyorder.search._laboratory import Laboratory
 from pyorder.search._pools import Neighbours, Orders, count_up_to, distinct
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from pyorder._checks import check_integer
 from pyorder.posets import Poset
-from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._base import Strategy
+from pyorder.search._laboratory import Laboratory
 from pyorder.search._pools import count_up_to
 
 LONGEST = 7

@@ -23,7 +23,8 @@ import numpy as np
 
 from pyorder._checks import check_integer
 from pyorder.posets import Poset
-from pyorder.search._base import Laboratory, Strategy
+from pyorder.search._base import Strategy
+from pyorder.search._laboratory import Laboratory
 from pyorder.search._pools import Orders, bend, count_up_to, distinct, draw_orders, seed_from
 
 

@@ -28,7 +28,8 @@ from pyorder import moves
 from pyorder._checks import check_integer
 from pyorder.permutations import check_orders
 from pyorder.posets import Poset
-from pyorder.search._base import Laboratory, Strategy, check_flag
+from pyorder.search._base import Strategy, check_flag
+from pyorder.search._laboratory import Laboratory
 from pyorder.search._pools import count_up_to, distinct
 
 Orders = npt.NDArray[np.int64]

@@ -34,7 +34,8 @@ from pyorder.permutations import sample
 from pyorder.posets import Poset
 from pyorder.precedence import EXPLAINED, FirstLook, Support, measure, predecessors, z_threshold
 from pyorder.profiling import Cost, Profile
-from pyorder.search._base import BudgetSpentError, Laboratory, Strategy
+from pyorder.search._base import BudgetSpentError, Strategy
+from pyorder.search._laboratory import Laboratory
 from pyorder.search._pools import count_up_to, distinct, seed_from, sort_along
 
 Orders = npt.NDArray[np.int64]
@@ -99,16 +100,17 @@ class Precedence(Strategy):
     def search(self, laboratory: Laboratory) -> Orders:
         """Explore, then rank."""
         loop = _Loop(self, laboratory)
-        loop.run()
-        found = loop.result()
-        laboratory.exploration = found
-        weighed = loop.weighed_order()
+        try:
+            loop.run()
+        finally:  # what was explored until something went wrong is worth keeping
+            found, weighed = loop.result(), loop.weighed_order()
+            laboratory.exploration, laboratory.best = found, weighed if loop.rounds else None
         pool = finalists(loop.graph, weighed, loop.last, laboratory.constraints, laboratory.rng)
         try:
             profile = laboratory.profile(pool, "final candidates")
         except BudgetSpentError:
             if found is None:
-                raise
+                raise  # not one round was explored
             laboratory.exploration = replace(found, remarks=(*found.remarks, UNRANKED))
             return weighed
         of_all = leader(profile, np.ones(len(pool), bool), weighed, self.error_rate)
@@ -174,6 +176,8 @@ class _Loop:
         """Take the evidence of the model as it is now, and rebuild the graph from it."""
         explorer, strategy = self.explorer, self.strategy
         orders, rows, losses = explorer.antithetic(strategy.samples)
+        if not np.isfinite(losses).all():
+            raise RuntimeError("the exploration's training diverged: a loss is not finite")
         self.look = measure(losses, orders, rows, seed_from(explorer.rng))
         self.benefits += self.look.benefit
         threshold = z_threshold(strategy.error_rate, pairs(self.length))

@@ -39,7 +39,8 @@ from pyorder.model import PRESETS, Decoder, Preset
 from pyorder.posets import Poset
 from pyorder.profiling import Cost, Profiler
 from pyorder.scoring import row_slices
-from pyorder.search._base import Laboratory, Strategy, check_temperatures
+from pyorder.search._base import Strategy, check_temperatures
+from pyorder.search._laboratory import Laboratory
 from pyorder.search._pools import Orders, bend, count_up_to, distinct, seed_from
 from pyorder.soft_permutations import Floats, harden, leaked_mass, sinkhorn
 from pyorder.trainer import batches_of_rows, descend, make_optimiser
@@ -134,6 +135,8 @@ class Soft(Strategy):
                 break
             tell = laboratory.teller(f"relaxation {number}", cost, to_come=laboratory.run_cost(last))
             scores, looks = relax(laboratory.profiler, self, seed_from(rng), partial(tell, "training"))
+            if not np.isfinite(scores).all():
+                raise RuntimeError(f"relaxation {number}: training diverged; a lower learning_rate may help")
             laboratory.cost += cost
             laboratory.remarks.append(remark(number, looks))
             found.append(scores)

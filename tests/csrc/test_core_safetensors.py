@@ -334,8 +334,48 @@ def test_a_file_has_the_permissions_that_open_gives(tmp_path):
     assert modes[0] == modes[1]
 
 
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
+    path = tmp_path / "private"
+    core.write(path, {}, {})
+    path.chmod(0o600)
+    core.write(path, {"a": np.arange(3)}, {})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "folder").mkdir()
+    link, real = tmp_path / "link", tmp_path / "folder" / "real"
+    link.symlink_to("folder/real")
+    for values in ([0, 1], [0, 1, 2]):  # at first the link leads nowhere
+        core.write(link, {"a": np.array(values)}, {})
+        assert link.is_symlink()
+        assert core.read(real)[0]["a"].tolist() == values
+    assert os.listdir(tmp_path / "folder") == ["real"]
+    real.unlink()
+    real.symlink_to(link)
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        core.write(link, {}, {})
+
+
+def test_a_folder_that_cannot_be_read_is_refused_before_anything_changes(tmp_path):
+    path = tmp_path / "file"
+    core.write(path, {"a": np.arange(3)}, {})
+    tmp_path.chmod(0o300)
+    try:
+        core.write(path, {"a": np.arange(4)}, {})
+        size = 4  # the superuser may
+    except PermissionError:
+        size = 3
+    finally:
+        tmp_path.chmod(0o700)
+    assert core.read(path)[0]["a"].shape == (size,)
+    assert os.listdir(tmp_path) == ["file"]
+
+
 def test_arrays_that_cannot_be_stored_are_refused(tmp_path):
     path = tmp_path / "file"
+    with pytest.raises(ValueError, match="has more than 32 dimensions"):  # as when it is read
+        core.write(path, {"a": np.zeros((1,) * 33)}, {})
     with pytest.raises(TypeError, match="array 'a' has dtype <U1"):
         core.write(path, {"a": np.array(["x"])}, {})
     with pytest.raises(TypeError, match="array 'a' has dtype >i4"):

@@ -297,8 +297,11 @@ def test_weights_refused(call):
 
 def test_other_arguments_refused():
     weights = np.ones((3, 3))
-    with pytest.raises(ValueError, match=r"^restarts: expected an integer of at least 1, got 0$"):
-        solve(weights, restarts=0)
+    for restarts in (0, 2**64):
+        with pytest.raises(
+            ValueError, match=rf"^restarts: expected an integer from 1 to {2**32}, got {restarts}$"
+        ):
+            solve(weights, restarts=restarts)
     with pytest.raises(TypeError, match=r"^restarts: expected an integer, got 2\.0$"):
         solve(weights, restarts=2.0)
     with pytest.raises(ValueError, match=r"^seed: expected an integer from 0 to"):

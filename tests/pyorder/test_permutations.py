@@ -1,6 +1,8 @@
 import doctest
 import itertools
 import math
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -300,7 +302,8 @@ def test_check_orders_takes_lists_tensors_and_its_own_results():
         ([[0.0, 1.0]], TypeError, r"^given: expected integers, got float64 of shape \(1, 2\)$"),
         ([[False, True]], TypeError, r"^given: expected integers, got bool"),
         ([["a", "b"]], TypeError, r"^given: expected integers, got <U1"),
-        ([[0, 2**70]], TypeError, r"^given: expected integers, got object"),
+        ([[0, 2**70]], ValueError, r"^given: expected integers of at most 64 bits$"),
+        ([[0, None]], TypeError, r"^given: expected integers, got object"),
         (None, TypeError, r"^given: expected integers, got object"),
         ([], TypeError, r"^given: expected integers, got float64 of shape \(0,\)$"),
         ([[0, 1], [0]], ValueError, r"^given: expected rows of equal length, got a ragged sequence$"),
@@ -324,6 +327,30 @@ def test_check_order_refuses():
         permutations.check_order([0, 1, 1])
     with pytest.raises(ValueError, match=r"^order: expected shape \(L,\), got \(1, 2\)$"):
         permutations.check_order([[0, 1]])
+
+
+def test_a_thread_that_writes_meanwhile_does_no_harm():
+    """What is checked is what is used: without that, steps out of range write to memory of others."""
+    code = """
+import sys, threading
+import numpy as np
+from pyorder.permutations import invert
+orders = np.tile(np.arange(256), (4000, 1))
+def write():
+    while True:
+        orders[-1, 5] = 65535
+        orders[-1, 5] = 5
+sys.setswitchinterval(1e-5)
+threading.Thread(target=write, daemon=True).start()
+for _ in range(1500):
+    try:
+        assert (np.sort(invert(orders)[-1]) == np.arange(256)).all()
+    except ValueError:
+        pass
+print("unharmed")
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "unharmed\n", done.stderr
 
 
 def test_length_limits():

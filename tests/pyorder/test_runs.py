@@ -272,7 +272,7 @@ def test_the_order_is_told_when_it_cannot_be_saved(search, tmp_path, monkeypatch
     monkeypatch.setattr("pyorder.search._base.write_history", full)
     with pytest.raises(OSError, match="No space left") as failed:
         search[1].save(tmp_path / "run")
-    assert failed.value.__notes__ == [f"the order that was found: {search[1].order.tolist()}"]
+    assert failed.value.__notes__ == [f"the order that was found: {','.join(map(str, search[1].order))}"]
 
 
 @pytest.mark.parametrize(

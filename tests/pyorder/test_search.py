@@ -109,7 +109,7 @@ class TestEveryStrategy:
         assert shares == sorted(shares)
         assert shares[-1] > 0.8
         assert len(strategy.pools(Poset(5))) == 1 or reports[-1].best_loss is not None
-        assert reports[-1].candidates > 10
+        assert len(strategy.pools(Poset(5))) == 1 or reports[-1].candidates > 10
 
     def test_constraints_are_kept(self, strategy, square5):
         graph = Poset(5, [[3, 1], [1, 4]])

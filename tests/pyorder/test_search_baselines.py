@@ -12,7 +12,8 @@ from pyorder import moves, permutations
 from pyorder.posets import Poset
 from pyorder.profiling import Cost, Profile
 from pyorder.search import Annealing, Budget, Evolutionary, Greedy, Random, _pools, annealing, evolutionary, greedy
-from pyorder.search._base import BudgetSpentError, Laboratory
+from pyorder.search._base import BudgetSpentError
+from pyorder.search._laboratory import Laboratory
 
 LENGTH = 8
 

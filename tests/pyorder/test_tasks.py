@@ -329,6 +329,11 @@ def test_bad_tasks_are_refused(arguments, error, message):
     [
         ({"rows": 0}, ValueError, "rows: expected an integer of at least 1, got 0"),
         ({"rows": 1.5}, TypeError, "rows: "),
+        (
+            {"rows": 2**63},
+            ValueError,
+            r"^rows: about 10\^19 rows of 26 values do not fit in this machine's memory",
+        ),
         ({"seed": -1}, ValueError, "seed: expected an integer from 0 to 18446744073709551615, got -1"),
         ({"seed": 2**64}, ValueError, "seed: "),
         ({"seed": None}, TypeError, "seed: expected an integer, got None"),
@@ -344,6 +349,14 @@ def test_bad_generation_is_refused(arguments, error, message):
 def test_bad_split_sizes_are_refused():
     with pytest.raises(ValueError, match="validation: expected an integer of at least 1, got 0"):
         make_task("relu", length=13).splits(train=1, validation=0, test=1)
+    with pytest.raises(ValueError, match=r"^test: about 10\^\d+ rows of 26 values do not fit"):
+        make_task("relu", length=13).splits(train=1, validation=1, test=2**70)
+
+
+def test_dependencies_are_made_when_they_are_asked_for():
+    task = make_task("index", length=5000, d=5000)  # has 12 million
+    assert task.generate(2, seed=0).target_length == 5000
+    assert "dependencies" not in vars(task)
 
 
 @pytest.mark.parametrize(

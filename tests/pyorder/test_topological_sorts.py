@@ -2,11 +2,14 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import scipy.stats
 
+from pyorder import _checks
 from pyorder.posets import Poset
 
 EVERY_ORDER = {n: np.array(list(itertools.permutations(range(n)))) for n in range(1, 8)}
@@ -115,6 +118,36 @@ def test_listing_stops_at_the_limit():
         Poset(4).sorts(limit=23)
     chain = Poset(300, [(i + 1, i) for i in range(299)])
     assert chain.sorts().tolist() == [list(range(299, -1, -1))]
+
+
+def test_limits_are_what_memory_holds_at_most(monkeypatch):
+    monkeypatch.setattr(_checks, "memory", lambda: 2 * 16 * 4 * 23)
+    with pytest.raises(ValueError, match=r"^limit: there are more than 23 topological sorts$"):
+        Poset(4).sorts()
+    with pytest.raises(ValueError, match=r"^limit: there are more than \d+ such sorts$"):
+        Poset(4).sorts_near([0, 1, 2, 3], 6)
+    with pytest.raises(ValueError, match=r"^limit: there are more than \d+ sets of steps"):
+        Poset(8, [(7, i) for i in range(7)]).count_sorts()
+
+
+def test_numbers_beyond_64_bits_are_as_good_as_none():
+    poset = Poset(3, [[0, 1]])
+    assert len(poset.sorts(limit=2**70)) == poset.count_sorts(limit=2**70) == 3
+    assert len(poset.sorts_near([0, 1, 2], 2**70, limit=2**70)) == 3
+
+
+def test_a_long_walk_can_be_interrupted():
+    code = """
+import _thread, threading
+from pyorder.posets import Poset
+threading.Timer(0.2, _thread.interrupt_main).start()
+try:
+    Poset(150, [[0, 1]]).walk_sorts(1, seed=0, moves=10**12)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "interrupted\n"
 
 
 N_SHAPE = Poset(6, [[4, 1], [4, 0], [2, 0], [3, 5]])

@@ -202,13 +202,18 @@ def searched(monkeypatch):
     """What searches were given and what they found, in the steps of the data they were given."""
     seen = []
 
-    def spy(train, **arguments):
-        found = discover(train, **arguments)
-        seen.append((train.targets, arguments["validation"].targets, found.order))
-        return found
+    class Spy(pyorder.search.Profiler):
+        def __init__(self, train, validation, **arguments):
+            super().__init__(train, validation, **arguments)
+            seen.append([train.targets, validation.targets])
 
-    discover = pyorder.discover
-    monkeypatch.setattr("pyorder.search.discover", spy)
+    def renamed(found, steps):
+        seen[-1].append(found.order)
+        return mapped_back(found, steps)
+
+    mapped_back = pyorder.Discovery.renamed
+    monkeypatch.setattr(pyorder.Discovery, "renamed", renamed)
+    monkeypatch.setattr(pyorder.search, "Profiler", Spy)
     return seen
 
 
@@ -390,6 +395,27 @@ def test_random_orders_come_once_and_never_repeat_those_that_are_named(told):
     words = ["square", "--length", 4, "--random", 23, "--forward", "--steps", 1, "--train-rows", 200]
     orders = [tuple(candidate["order"]) for candidate in told("profile", *words)["candidates"]]
     assert len(set(orders)) == 24
+
+
+def test_an_order_that_is_named_twice_is_profiled_once_and_its_origin_is_kept(run, told, tmp_path):
+    (tmp_path / "mine.json").write_text("[[0, 1, 2, 3], [3, 2, 1, 0], [3, 2, 1, 0]]")
+    words = ["square", "--length", 4, "--orders", "mine.json", "--forward", "--steps", 1, "--train-rows", 200]
+    candidates = told("profile", *words, "--out", "run")["candidates"]
+    origins = {tuple(candidate["order"]): candidate["origin"] for candidate in candidates}
+    assert origins == {(0, 1, 2, 3): "forward", (3, 2, 1, 0): "given"}
+    assert len(candidates) == 2
+    assert pyorder.runs.load_run("run").result["candidates"] == candidates
+    assert "forward" in run("report", "run")[1]
+
+
+def test_large_data_gives_to_each_split_what_a_task_has(told, own_data, monkeypatch):
+    monkeypatch.setattr(_inputs, "ROWS", {"train": 0, "validation": 20, "test": 10})
+    inputs = np.arange(600).reshape(300, 2)  # no input comes twice
+    data = own_data(inputs=inputs, targets=inputs % 7)
+    words = ["discover", "--data", data, "--steps", 1, "--no-fit"]
+    assert told(*words)["data"]["rows"] == {"train": 270, "validation": 20, "test": 10}
+    more = told(*words, "--validation-rows", 25)["data"]["rows"]
+    assert (more["validation"], more["test"]) == (25, 10)
 
 
 def test_more_random_orders_than_there_are_is_refused(refused):

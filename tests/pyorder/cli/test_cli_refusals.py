@@ -1,3 +1,4 @@
+import json
 import sys
 
 import numpy as np
@@ -70,6 +71,8 @@ GENERATE = ["generate", "square", "--length", "5"]
         ([*GENERATE, "--rows", "3", "--out", "no/x.safetensors"], "--out: "),
         ([*GENERATE, "--rows", "3", "--test-rows", "3", "--out", "x"], "--test-rows: "),
         ([*GENERATE, "--out", "/dev/null/x"], "--out: cannot write"),
+        (["discover", *SQUARE, "--no-fit", "--fit-steps", "5"], "--fit-steps: is about final training"),
+        (["reproduce", "--only", "seed=0"], "--only: goes with the NAME of a study"),
         (["report", "nowhere"], "RUN_DIR: 'nowhere' is no run folder"),
         (["psychic"], "psychic"),
         ([], "Missing command"),
@@ -172,13 +175,42 @@ def test_a_failure_while_running_is_1_and_debug_shows_where(run, monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("out of\nmemory")
 
-    monkeypatch.setattr("pyorder.search.discover", fail)
+    monkeypatch.setattr("pyorder.search.discover_shuffled", fail)
     code, out, err = run("discover", *SQUARE, *SEARCH)
     assert (code, out, err) == (1, "", "pyorder: error: RuntimeError: out of memory\n")
     code, _, err = run("discover", *SQUARE, *SEARCH, "--debug")
     assert code == 1
     assert "Traceback" in err
     assert err.endswith("pyorder: error: RuntimeError: out of memory\n")
+
+
+def test_an_order_that_was_found_is_told_in_json_when_final_training_fails(run, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("pyorder.training.fit", fail)
+    code, out, err = run("discover", *SQUARE, *SEARCH, "--json")
+    assert code == 1
+    assert err.endswith("pyorder: error: RuntimeError: out of memory\n")
+    result = json.loads(out)
+    assert sorted(result["order"]) == [0, 1, 2, 3]
+    assert (result["complete"], result["fits"]) == (False, {})
+
+
+def test_an_interrupted_search_tells_the_best_order_and_keeps_it(run, monkeypatch):
+    def search(strategy, laboratory):
+        laboratory.profile(laboratory.draw(2), "first")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pyorder.search.Random, "search", search)
+    code, out, err = run("discover", *SQUARE, *SEARCH, "--out", "run")
+    assert (code, out) == (130, "")
+    order = pyorder.runs.load_run("run/search").result["order"]
+    told = ",".join(map(str, order))
+    assert err.endswith(f"pyorder: interrupted; the best order so far: {told}; saved in run/search\n")
+    code, out, _ = run("report", "run/search")
+    assert code == 0
+    assert "The search was interrupted" in out
 
 
 def test_a_run_that_ends_early_keeps_what_it_has(run, tmp_path, monkeypatch):
@@ -197,6 +229,7 @@ def test_a_run_that_ends_early_keeps_what_it_has(run, tmp_path, monkeypatch):
     assert code == 130
     assert err.endswith("pyorder: interrupted\n")
     assert "profiling runs" in out
+    assert [line.split()[0] for line in out.splitlines() if "%" in line and "," in line] == ["discovered"]
     kept = pyorder.runs.load_run("run").result
     assert (kept["complete"], list(kept["fits"])) == (False, ["discovered"])
     code, out, _ = run("report", "run")
