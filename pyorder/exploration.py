@@ -147,7 +147,7 @@ def only_used(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, int]:
     (tensor([[1, 0]]), tensor([[2]]), 3)
     """
     size = 1 + int(max(inputs.max(), targets.max()))
-    used = sum(tokens.flatten().bincount(minlength=size) for tokens in (inputs, targets)) > 0
+    used = inputs.flatten().bincount(minlength=size) + targets.flatten().bincount(minlength=size) > 0
     number = used.cumsum(0) - 1
     return number[inputs.long()], number[targets.long()], int(used.sum())
 

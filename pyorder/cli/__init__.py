@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise KeyboardInterrupt
         return code or 0
     except (KeyboardInterrupt, typer.Abort) as error:
-        print(_line("pyorder: interrupted", error), file=sys.stderr)
+        print(_line("pyorder: interrupted", error.__cause__ or error), file=sys.stderr)
         return 130
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]

@@ -78,12 +78,12 @@ def load_data(
     missing = [f"--{name}-data" for name, file in files.items() if file is None]
     if len(missing) == len(files):
         # Large data gives to each split what a task has, unless more is asked for: scoring takes its time.
-        shares = [
+        held, tested = (
             0.1 if rows.get(name) is not None else min(0.1, ROWS[name] / whole.rows)
             for name in ("validation", "test")
-        ]
+        )
         with naming("--data"):
-            splits = whole.split((1 - sum(shares), *shares), seed=seed)
+            splits = whole.split((1 - held - tested, held, tested), seed=seed)
         named = {"train": splits.train, **{name: getattr(splits, name) for name in files}}
         return tuple(_at_most(part, rows.get(name), seed) for name, part in named.items())
     if missing:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -25,15 +26,18 @@ SECONDS_BETWEEN_LINES = 10.0
 @contextmanager
 def show_progress(task: str) -> Iterator[Report]:
     """Show how a call gets on: a live bar where standard error is a terminal, else a line now and then."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield ProgressLines(task, lambda line: print(line, file=sys.stderr, flush=True))
-        return
     from rich.live import Live
 
-    bar = ProgressBar(task)
-    with Live(console=console, get_renderable=bar.render, refresh_per_second=4, transient=True):
-        yield bar
+    console = Console(stderr=True)
+    try:
+        if not console.is_terminal:
+            yield ProgressLines(task, lambda line: print(line, file=sys.stderr, flush=True))
+            return
+        bar = ProgressBar(task)
+        with Live(console=console, get_renderable=bar.render, refresh_per_second=4, transient=True):
+            yield bar
+    except KeyboardInterrupt as stop:  # typer lets it through without the notes that say what was kept
+        raise typer.Abort from stop
 
 
 class ProgressLines:
