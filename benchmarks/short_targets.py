@@ -1,9 +1,8 @@
 """Short targets: all orders by loss profiling against the search for the dependency graph.
 
 `python benchmarks/short_targets.py [square|relu|cubic ...]`: L = 3 to 7, three seeds, defaults, as many rows as a
-user may have (at most 24,000), target columns shuffled in secret. About fifteen minutes on one thread, so two of
-them side by side halve it: `square` in one, `relu cubic` in the other. Rows go to docs/results/short_targets.jsonl,
-finished ones are skipped.
+user may have (at most 24,000), target columns shuffled in secret. About twenty minutes on one thread: `square
+cubic` and `relu` can run side by side. Rows go to docs/results/short_targets.jsonl, finished ones are skipped.
 """
 
 from __future__ import annotations
