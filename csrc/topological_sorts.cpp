@@ -15,7 +15,7 @@ constexpr std::uint64_t sorts_stream = 0x736F727473;      // "sorts"
 constexpr std::uint64_t walk_stream = 0x77616C6B;         // "walk"
 constexpr std::uint64_t uniform_stream = 0x756E69666F72;  // "unifor"
 
-constexpr std::uint64_t moves_between_pauses = (1 << 22) - 1;  // a bit mask; about a tenth of a second
+constexpr std::uint64_t moves_between_pauses = 1 << 22;  // about a tenth of a second
 
 using Number = std::vector<std::uint64_t>;  // the least significant word first
 
@@ -312,6 +312,7 @@ void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::
     sample_sorts(poset, count, seed, out);
     const std::size_t length = poset.length();
     const auto ends = static_cast<std::uint32_t>(length + 1);
+    std::uint64_t since_pause = 0;
     for (std::size_t i = 0; i < count && length > 1; ++i, out += length) {
         Philox random(seed, walk_stream, i);
         for (std::uint64_t move = 0; move < moves;) {
@@ -326,7 +327,11 @@ void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::
             if (low > middle) std::swap(low, middle);
             if (middle > high) std::swap(middle, high);
             middle = std::max(low, middle);
-            if ((++move & moves_between_pauses) == 0) pause();
+            ++move;
+            if (++since_pause == moves_between_pauses) {
+                pause();
+                since_pause = 0;
+            }
             const bool exchange = (random.next32() & 1) != 0;
             std::int64_t& first = out[middle - 1];
             std::int64_t& second = out[middle];

@@ -40,7 +40,7 @@ def integer_array(value: ArrayLike, name: str) -> NDArray[np.integer[Any]]:
         RuntimeError,
     ) as error:  # tensors with gradients, on devices, of types that NumPy lacks
         raise TypeError(f"{name}: expected integers that NumPy can read: {error}") from error
-    if array.dtype == object and array.size and all(isinstance(item, int) for item in array.flat):
+    if array.dtype == object and any(isinstance(item, int) and item.bit_length() > 63 for item in array.flat):
         raise ValueError(f"{name}: expected integers of at most 64 bits")
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integers, got {array.dtype} of shape {array.shape}")

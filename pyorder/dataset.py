@@ -386,10 +386,10 @@ def _rows(values: ArrayLike, name: str, columns: int) -> NDArray[np.integer[Any]
 def _can_change(array: NDArray[Any]) -> bool:
     """Whether the array, or one that it is a view of, can be written to."""
     owner: Any = array
-    while isinstance(owner, np.ndarray):
-        if owner.flags.writeable:
+    while owner is not None:
+        if isinstance(owner, np.ndarray) and owner.flags.writeable:
             return True
-        owner = owner.base
+        owner = getattr(owner, "base", None)
     return False
 
 

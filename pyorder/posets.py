@@ -168,7 +168,7 @@ class Poset:
 
         Counts the ways to every set of steps that may have been emitted so far, in each connected part of the
         graph on its own. There can be 2 to the power of L such sets: ``limit`` is how many are kept, as far as
-        half of the memory holds them. Each takes about 80 bytes at L = 40, and 800 at 300.
+        half of the memory holds them. Each takes at most 80 bytes at L = 40, and 600 at 300.
 
         Raises
         ------

@@ -215,7 +215,7 @@ class Profiler:
                 training_loss.append(curve)
         loss = np.mean(seed_loss, axis=0)
         if not np.isfinite(loss).any():
-            lost = [seed for seed, losses in zip(seeds, seed_loss, strict=True) if not np.isfinite(losses).any()]
+            lost = [seed for seed, losses in zip(seeds, seed_loss, strict=True) if not np.isfinite(losses).all()]
             raise RuntimeError(
                 f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, lost))}; "
                 "a lower learning_rate may help"

@@ -156,11 +156,16 @@ class Fitted:
         if model is None and settings["architecture"] is None:
             raise ValueError(f"model: give the function that built it; its name was {settings['model']!r}")
         _, build, _ = resolve_model(model or Preset(**settings["architecture"]), "base")
+        if settings["architecture"] not in (None, asdict(build) if isinstance(build, Preset) else None):
+            raise ValueError(f"model: {build} given, it was trained with {Preset(**settings['architecture'])}")
         on = resolve_device(device)
         with seeded(0, on):
             module = build_checked(build, len(vocabulary), settings["input_length"], len(order)).to(on)
         load_weights(run.folder, module)
-        arrays = run.arrays()
+        try:
+            arrays = run.arrays()
+        except OSError as error:
+            raise ValueError(f"run_dir: {error}") from error
         return cls(
             order=order,
             success=arrays["success"],

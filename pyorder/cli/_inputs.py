@@ -77,19 +77,21 @@ def load_data(
     whole = read_dataset(data, "--data")
     missing = [f"--{name}-data" for name, file in files.items() if file is None]
     if len(missing) == len(files):
-        # Large data gives to each split what a task has, unless more is asked for: scoring takes its time.
-        held, tested = (
-            0.1 if rows.get(name) is not None else min(0.1, ROWS[name] / whole.rows)
-            for name in ("validation", "test")
-        )
         with naming("--data"):
-            splits = whole.split((1 - held - tested, held, tested), seed=seed)
+            splits = whole.split(seed=seed)
+        # Scoring takes its time: of large data no more than a task has. The split itself is always the same, so
+        # that no command tests on rows that another one trained on or ranked with.
+        most = {"train": None, "validation": ROWS["validation"], "test": ROWS["test"], **_given(rows)}
         named = {"train": splits.train, **{name: getattr(splits, name) for name in files}}
-        return tuple(_at_most(part, rows.get(name), seed) for name, part in named.items())
+        return tuple(_at_most(part, most[name], seed) for name, part in named.items())
     if missing:
         raise ValueError(f"{missing[0]}: give {' and '.join(f'--{name}-data' for name in files)}, or neither")
     own = {name: read_dataset(file, f"--{name}-data") for name, file in files.items() if file is not None}
     return tuple(_at_most(part, rows.get(name), seed) for name, part in {"train": whole, **own}.items())
+
+
+def _given(rows: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: count for name, count in rows.items() if count is not None}
 
 
 def _at_most(data: Dataset, rows: int | None, seed: int) -> Dataset:

@@ -47,7 +47,8 @@ Data = Annotated[
     Path | None,
     _data(
         help="Your own data: .npz or .safetensors with the integer arrays inputs (N, X) and targets (N, L). "
-        "Without the other files it is split 80/10/10, by distinct input and seed."
+        "Without the other files it is split 80/10/10, by distinct input and seed; of the tenths, 1,000 rows rank "
+        "orders and 10,000 test them, at most."
     ),
 ]
 ValidationData = Annotated[Path | None, _data(help="Validation rows for --data, in a file like it.")]

@@ -31,7 +31,7 @@ def print_search(search: Mapping[str, Any]) -> None:
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
             "ended": "by itself"
             if search["converged"]
-            else "early: the budget was spent, or graph and loss did not settle",
+            else "early: the budget was spent, graph and loss did not settle, or it was interrupted",
             "knew the data's order": "yes" if search["uses_data_order"] else "no",
             "constraints": "none" if constraints is None else f"{len(constraints)} dependencies, all satisfied",
             "profiling runs": f"{search['runs']}, with {search['candidates_profiled']:,} candidates",

@@ -54,7 +54,7 @@ __all__ = [
     "strategy_names",
 ]
 
-INTERRUPTED = "The search was interrupted; this is the best order until then."
+INTERRUPTED = "The search was interrupted or failed; this is the best order until then."
 
 _FAMILY: dict[str, type[Strategy]] = {
     kind.name: kind
@@ -291,7 +291,7 @@ def _search(
             found = result(laboratory.best, interrupted=True)
             error.add_note(f"the best order so far: {','.join(map(str, found.order))}")
             if run_dir is not None:
-                with suppress(Exception):  # the first error is the one to tell
+                with suppress(BaseException):  # the first error is the one to tell, also after a second Ctrl-C
                     found.save(run_dir)
                     error.add_note(f"saved in {os.fspath(run_dir)}")
         raise

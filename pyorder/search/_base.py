@@ -151,6 +151,7 @@ class Discovery:
                     stage.profile,
                     orders=steps[stage.profile.orders],
                     step_loss=stage.profile.step_loss[:, np.argsort(steps)],
+                    settings=_before_reordering(stage.profile.settings, steps),
                 ),
             )
             for stage in self.history
@@ -162,7 +163,7 @@ class Discovery:
             history=history,
             exploration=exploration,
             constraints=None if self.constraints is None else self.constraints.renamed(steps),
-            settings={**self.settings, "data": _before_reordering(self.settings["data"], steps)},
+            settings=_before_reordering(self.settings, steps),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -214,14 +215,14 @@ class Discovery:
             raise
 
 
-def _before_reordering(metadata: dict[str, str], steps: npt.NDArray[np.int64]) -> dict[str, str]:
-    """Metadata of a dataset before `Dataset.reorder` by ``steps``, as it is after it."""
-    told, last = metadata.get("order", ""), json.dumps(steps.tolist())
-    others = {key: value for key, value in metadata.items() if key != "order"}
+def _before_reordering(settings: dict[str, Any], steps: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Settings whose ``data`` is a dataset's metadata, as it was before `Dataset.reorder` by ``steps``."""
+    told, last = settings["data"].get("order", ""), json.dumps(steps.tolist())
     if not told.endswith(last):
-        return metadata
+        return settings
+    others = {key: value for key, value in settings["data"].items() if key != "order"}
     earlier = told.removesuffix(last).removesuffix(" then ")
-    return {**others, "order": earlier} if earlier else others
+    return {**settings, "data": {**others, "order": earlier} if earlier else others}
 
 
 def check_flag(value: object, name: str) -> None:

@@ -140,6 +140,8 @@ class Soft(Strategy):
             laboratory.cost += cost
             laboratory.remarks.append(remark(number, looks))
             found.append(scores)
+            hardened = harden(scores, np.random.default_rng(laboratory.seed))
+            (laboratory.best,) = bend(laboratory.constraints, hardened[None])
         pool = hardenings(found, last, laboratory.constraints, rng) if found else laboratory.draw(last)
         return laboratory.profile(pool, "hardened candidates").best
 

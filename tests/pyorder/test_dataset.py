@@ -71,6 +71,14 @@ def test_a_read_only_view_of_what_can_change_is_copied():
     assert data.inputs[0, 0] == 0
 
 
+def test_windows_of_a_series_are_copied():
+    series = np.arange(10)
+    windows = np.lib.stride_tricks.sliding_window_view(series, 3)
+    data = Dataset(windows, windows)
+    series[0] = 99
+    assert data.inputs[0, 0] == 0
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))])
 def test_copies_are_equal_and_read_only(copied):
     data = small()
@@ -98,6 +106,7 @@ def test_read_only_arrays_are_not_copied():
         ([["1", "2"]], TypeError, "expected integers, got <U1"),
         ([[None, 2]], TypeError, "expected integers, got object"),
         ([[2**70, 2]], ValueError, "expected integers of at most 64 bits"),
+        (np.array([[1, 2]], dtype=object), TypeError, "expected integers, got object"),
         (torch.zeros((1, 2)), TypeError, "expected integers, got float32"),
         (torch.zeros((1, 2), dtype=torch.bfloat16), TypeError, "expected integers that NumPy .*BFloat16"),
         (torch.zeros((1, 2), requires_grad=True), TypeError, "expected integers that NumPy .*grad"),

@@ -155,19 +155,29 @@ def test_a_fit_of_a_callers_module_is_read_back_with_its_build(square5, tmp_path
     np.testing.assert_array_equal(read.predict(square5.test.inputs), fitted.predict(square5.test.inputs))
 
 
-def test_what_is_no_fit_is_refused(search, fit_folder, tmp_path):
+def test_what_is_no_fit_is_refused(search, square5, fit_folder, tmp_path):
     with pytest.raises(ValueError, match="^run_dir: .* is a search, no final training$"):
         pyorder.Fitted.load(search[0])
     shutil.copytree(fit_folder[0], tmp_path / "runs" / "discovered")
     write_run(tmp_path / "runs", "comparison", {}, {})
     with pytest.raises(ValueError, match="is a comparison, no final training; those in it are '.*discovered'$"):
         pyorder.Fitted.load(tmp_path / "runs")
+    other = lambda *sizes: replace(TINY, layers=2)(*sizes)
     with pytest.raises(ValueError, match="^model: not the one whose weights are in '.*model") as refused:
-        pyorder.Fitted.load(fit_folder[0], model=replace(TINY, layers=2))
+        own = tmp_path / "own"
+        settings = CHEAP | {"model": lambda *sizes: TINY(*sizes), "run_dir": own}
+        pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, **settings)
+        pyorder.Fitted.load(own, model=other)
     assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match=r"^model: Preset\(layers=1, heads=4, .*with Preset\(.*heads=2, "):
+        pyorder.Fitted.load(fit_folder[0], model=replace(TINY, heads=4))
     weights = tmp_path / "runs" / "discovered" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ValueError, match="^run_dir: .*model.safetensors' cannot be read"):
+        pyorder.Fitted.load(weights.parent)
+    (weights.parent / "fit.safetensors").rename(tmp_path / "away")
+    shutil.copy(fit_folder[0] / "model.safetensors", weights)
+    with pytest.raises(ValueError, match="^run_dir: .*No such file.*fit.safetensors"):
         pyorder.Fitted.load(weights.parent)
     weights.unlink()
     with pytest.raises(ValueError, match="^run_dir: .*model.safetensors' cannot be read: No such file"):

@@ -136,13 +136,14 @@ def test_numbers_beyond_64_bits_are_as_good_as_none():
     assert len(poset.sorts_near([0, 1, 2], 2**70, limit=2**70)) == 3
 
 
-def test_a_long_walk_can_be_interrupted():
-    code = """
+@pytest.mark.parametrize(("count", "moves"), [(1, 10**12), (10**6, 10**6)])
+def test_a_long_walk_can_be_interrupted(count, moves):
+    code = f"""
 import _thread, threading
 from pyorder.posets import Poset
 threading.Timer(0.2, _thread.interrupt_main).start()
 try:
-    Poset(150, [[0, 1]]).walk_sorts(1, seed=0, moves=10**12)
+    Poset(150, [[0, 1]]).walk_sorts({count}, seed=0, moves={moves})
 except KeyboardInterrupt:
     print("interrupted")
 """

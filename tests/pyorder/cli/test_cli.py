@@ -413,9 +413,11 @@ def test_large_data_gives_to_each_split_what_a_task_has(told, own_data, monkeypa
     inputs = np.arange(600).reshape(300, 2)  # no input comes twice
     data = own_data(inputs=inputs, targets=inputs % 7)
     words = ["discover", "--data", data, "--steps", 1, "--no-fit"]
-    assert told(*words)["data"]["rows"] == {"train": 270, "validation": 20, "test": 10}
+    assert told(*words)["data"]["rows"] == {"train": 240, "validation": 20, "test": 10}
     more = told(*words, "--validation-rows", 25)["data"]["rows"]
-    assert (more["validation"], more["test"]) == (25, 10)
+    assert more == {"train": 240, "validation": 25, "test": 10}
+    few = own_data(inputs=inputs[np.arange(300) % 15], targets=inputs % 7)  # 15 distinct ones
+    assert told("discover", "--data", few, *words[3:])["data"]["rows"]["validation"] == 20
 
 
 def test_more_random_orders_than_there_are_is_refused(refused):
