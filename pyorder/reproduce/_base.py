@@ -227,8 +227,8 @@ def over_seeds(values: Sequence[float | None], unit: str = "", digits: int = 1, 
     --------
     >>> over_seeds([0.99, 1.0], " %", scale=100)
     '99.5 % (99.0 to 100.0, n = 2)'
-    >>> over_seeds([]), over_seeds([2.0]), over_seeds([2.0, None])
-    ('not run', '2.0', '2.0; 1 of 2 diverged')
+    >>> over_seeds([]), over_seeds([2.0]), over_seeds([2.0, 2.0]), over_seeds([2.0, None])
+    ('not run', '2.0', '2.0 (n = 2)', '2.0; 1 of 2 diverged')
     """
     if not values:
         return NOT_RUN
@@ -237,7 +237,8 @@ def over_seeds(values: Sequence[float | None], unit: str = "", digits: int = 1, 
     if not known:
         return lost
     shown = [f"{scale * value:.{digits}f}" for value in (float(np.mean(known)), min(known), max(known))]
-    told = f"{shown[0]}{unit}" + (f" ({shown[1]} to {shown[2]}, n = {len(known)})" if len(known) > 1 else "")
+    spread = "" if shown[1] == shown[2] else f"{shown[1]} to {shown[2]}, "
+    told = f"{shown[0]}{unit}" + (f" ({spread}n = {len(known)})" if len(known) > 1 else "")
     return f"{told}; {lost}" if lost else told
 
 
