@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from dataclasses import asdict, fields
@@ -20,7 +21,7 @@ from pyorder.search._laboratory import Laboratory
 from pyorder.search._pools import count_up_to
 from pyorder.search.annealing import Annealing
 from pyorder.search.evolutionary import Evolutionary
-from pyorder.search.exhaustive import MOST, Exhaustive
+from pyorder.search.exhaustive import Exhaustive
 from pyorder.search.greedy import Greedy
 from pyorder.search.hierarchical import Hierarchical
 from pyorder.search.precedence import Precedence
@@ -54,6 +55,7 @@ __all__ = [
     "strategy_names",
 ]
 
+FEW = math.factorial(4)  # orders, of which loss profiling finds the best in one go (docs/results.md)
 INTERRUPTED = "The search was interrupted or failed; this is the best order until then."
 
 _FAMILY: dict[str, type[Strategy]] = {
@@ -74,9 +76,9 @@ def strategy_names() -> tuple[str, ...]:
 
 
 def make_strategy(name: str, length: int, *, constraints: Poset | None = None, **options: Any) -> Strategy:
-    """Make a strategy from its name and options; "auto" is exhaustive up to L = 7, precedence beyond.
+    """Make a strategy from its name and options; "auto" is exhaustive up to L = 4, precedence beyond.
 
-    With ``constraints`` it is exhaustive up to 7! allowed orders, at any length.
+    With ``constraints`` it is exhaustive up to 4! allowed orders, at any length.
 
     Raises
     ------
@@ -89,8 +91,8 @@ def make_strategy(name: str, length: int, *, constraints: Poset | None = None, *
     'precedence'
     """
     if name == "auto":
-        orders = count_up_to(constraints or Poset(length), MOST + 1)
-        name = "exhaustive" if orders <= MOST else "precedence"
+        orders = count_up_to(constraints or Poset(length), FEW + 1)
+        name = "exhaustive" if orders <= FEW else "precedence"
     if name not in _FAMILY:
         raise ValueError(f"strategy: {name!r} is none of 'auto', {', '.join(map(repr, _FAMILY))}")
     known = [field.name for field in fields(_FAMILY[name])]  # type: ignore[arg-type]
