@@ -55,7 +55,7 @@ __all__ = [
     "strategy_names",
 ]
 
-FEW = math.factorial(4)  # orders, of which loss profiling finds the best in one go (docs/results.md)
+FEW = math.factorial(3)  # orders; beyond, loss profiling alone misses what precedence finds (docs/results.md)
 INTERRUPTED = "The search was interrupted or failed; this is the best order until then."
 
 _FAMILY: dict[str, type[Strategy]] = {
@@ -76,9 +76,9 @@ def strategy_names() -> tuple[str, ...]:
 
 
 def make_strategy(name: str, length: int, *, constraints: Poset | None = None, **options: Any) -> Strategy:
-    """Make a strategy from its name and options; "auto" is exhaustive up to L = 4, precedence beyond.
+    """Make a strategy from its name and options; "auto" is exhaustive up to L = 3, precedence beyond.
 
-    With ``constraints`` it is exhaustive up to 4! allowed orders, at any length.
+    With ``constraints`` it is exhaustive up to 3! allowed orders, at any length.
 
     Raises
     ------
@@ -150,10 +150,10 @@ def discover(
 
     Examples
     --------
-    >>> splits = make_task("square", length=4).splits(train=500, validation=50, test=50)
+    >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
     >>> found = discover(splits.train, validation=splits.validation, steps=5)
     >>> found.strategy, sorted(found.order.tolist()), found.runs
-    ('exhaustive', [0, 1, 2, 3], 2)
+    ('exhaustive', [0, 1, 2], 2)
     """
     check_datasets(train=train, validation=validation)
     return _search(
@@ -192,10 +192,10 @@ def discover_shuffled(
 
     Examples
     --------
-    >>> splits = make_task("square", length=4).splits(train=500, validation=50, test=50)
+    >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
     >>> found = discover_shuffled(splits.train, validation=splits.validation, steps=5)
     >>> found.constraints, sorted(found.order.tolist())
-    (None, [0, 1, 2, 3])
+    (None, [0, 1, 2])
     """
     check_datasets(train=train, validation=validation)
     check_integer(seed, "seed", 0, MAX_SEED)

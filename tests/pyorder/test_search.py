@@ -267,8 +267,8 @@ def test_drawn_sorts_are_distinct_and_uniform():
 
 
 def test_auto_is_exhaustive_for_short_targets_only():
-    assert search.make_strategy("auto", length=4).name == "exhaustive"
-    assert search.make_strategy("auto", length=5).name == "precedence"
+    assert search.make_strategy("auto", length=3).name == "exhaustive"
+    assert search.make_strategy("auto", length=4).name == "precedence"
 
 
 @pytest.mark.parametrize(
