@@ -144,11 +144,10 @@ class Baselines(Study):
             f"*Solved*: every dependency satisfied. At most {self.runs * self.sizes.profile_steps:,} training "
             "steps and as many rows x orders as that many profiling runs of 64 orders score."
         )
-        return [
-            Table(title, columns, lines),
-            Table("Every order found.", named, orders),
-            Table("What the searches remarked.", ("task", "search", ">seed", "remark"), said),
-        ]
+        tables = [Table(title, columns, lines), Table("Every order found.", named, orders)]
+        if said:
+            tables.append(Table("What the searches remarked.", ("task", "search", ">seed", "remark"), said))
+        return tables
 
     def draw(self, rows: Sequence[Row]) -> Figure:
         """Dependencies satisfied by every search, a point for every seed."""

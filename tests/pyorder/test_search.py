@@ -28,6 +28,7 @@ from pyorder.search import (
     random,
 )
 from pyorder.search import _base as base
+from pyorder.search import _laboratory as laboratory
 
 TINY = replace(PRESETS["nano"], width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
 STRATEGIES = [
@@ -336,7 +337,7 @@ def test_when_time_runs_out_the_best_of_every_pool_still_meet(square5, monkeypat
             self.now += 0.01
             return self.now
 
-    monkeypatch.setattr(base, "time", Clock())
+    monkeypatch.setattr(laboratory, "time", Clock())
     strategy = Random(candidates=120, pool=10, finalists=2)
     whole = find(square5, strategy)
     found = find(square5, strategy, budget=Budget(seconds=0.6 * whole.seconds))

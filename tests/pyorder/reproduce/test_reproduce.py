@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -242,7 +243,10 @@ def test_a_tasks_parameters_select_cells(tmp_path, monkeypatch):
 
 
 def test_what_ran_beside_a_failing_cell_is_kept(tmp_path, monkeypatch):
+    begun = threading.Barrier(5)
+
     def measure(study, cell):
+        begun.wait(timeout=30)  # a cell that has not begun is not run
         if cell["order"] == "random":
             raise RuntimeError("out of luck")
         time.sleep(0.2)
