@@ -13,8 +13,8 @@ import numpy as np
 import safetensors.numpy as official
 from timing import alone, alternate, machine, show
 
-from pyorder.dataset import Dataset
-from pyorder.tasks import make_task
+from pyorder.data.dataset import Dataset
+from pyorder.data.tasks import make_task
 
 ROWS, LENGTH, REPEATS = 100_000, 100, 15
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 from timing import machine, quantiles, show
 
-from pyorder.linear_ordering import solve, solve_exact, value
+from pyorder.orders.linear_ordering import solve, solve_exact, value
 
 NOISE = 3.0
 

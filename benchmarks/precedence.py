@@ -23,8 +23,8 @@ from random_graphs import RandomGraph
 from study import RESULTS, read_rows, run_cells
 
 import pyorder
-from pyorder.any_order import EXPLORER, AnyOrderDecoder
-from pyorder.posets import Poset
+from pyorder.models.any_order import EXPLORER, AnyOrderDecoder
+from pyorder.orders.posets import Poset
 
 CHAINS = ("relu", "square", "cubic", "sine", "triangle", "mlp")
 

@@ -20,12 +20,12 @@ from timing import alone, alternate, machine, show
 from torch.nn import functional as F
 
 import pyorder
-from pyorder.ensemble import Ensemble
 from pyorder.execution import multiply_in
-from pyorder.profiling import Profiler
-from pyorder.scoring import score
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.scoring import score
 from pyorder.search import Hierarchical
-from pyorder.trainer import TrainingSettings, train
+from pyorder.training.ensemble import Ensemble
+from pyorder.training.trainer import TrainingSettings, train
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")

@@ -16,19 +16,22 @@ except ImportError as error:
         f"run from another directory, or run scripts by path. The cause: {error}"
     ) from error
 
-from pyorder import linear_ordering, moves, permutations, posets
-from pyorder.dataset import Dataset, Splits
-from pyorder.tasks import Task, make_task, satisfied_dependencies, task_names
+from pyorder._moved import MOVED, keep_old_names
+from pyorder.data import Dataset, Splits, Task, make_task, satisfied_dependencies, task_names
+from pyorder.orders import linear_ordering, moves, permutations, posets
 
 if TYPE_CHECKING:
-    from pyorder import search
-    from pyorder.model import PRESETS, Preset
-    from pyorder.profiling import Profile, profile
+    from pyorder import embeddings, losses, report, runs, search
+    from pyorder.models import PRESETS, Preset
+    from pyorder.profiling.profile import Profile, profile
     from pyorder.progress import Progress
-    from pyorder.search import Budget, Discovery, discover, strategy_names
-    from pyorder.training import Fitted, fit
+    from pyorder.search import Budget, Discovery, strategy_names
+    from pyorder.search.discover import discover
+    from pyorder.training.fit import Fitted, fit
 
 __version__ = "0.1.0"
+
+keep_old_names()
 
 __all__ = [
     "PRESETS",
@@ -42,13 +45,17 @@ __all__ = [
     "Splits",
     "Task",
     "discover",
+    "embeddings",
     "fit",
     "linear_ordering",
+    "losses",
     "make_task",
     "moves",
     "permutations",
     "posets",
     "profile",
+    "report",
+    "runs",
     "satisfied_dependencies",
     "search",
     "strategy_names",
@@ -57,11 +64,11 @@ __all__ = [
 
 # What needs torch is imported when it is first asked for: making data and asking for help take no second.
 _FROM = {
-    "PRESETS": "pyorder.model",
+    "PRESETS": "pyorder.models",
     "Budget": "pyorder.search",
     "Discovery": "pyorder.search",
     "Fitted": "pyorder.training",
-    "Preset": "pyorder.model",
+    "Preset": "pyorder.models",
     "Profile": "pyorder.profiling",
     "Progress": "pyorder.progress",
     "discover": "pyorder.search",
@@ -69,13 +76,16 @@ _FROM = {
     "profile": "pyorder.profiling",
     "strategy_names": "pyorder.search",
 }
+_MODULES = ("embeddings", "losses", "report", "runs", "search")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "search":
-        return import_module("pyorder.search")
+    if name in _MODULES:
+        return import_module(f"pyorder.{name}")
     if name in _FROM:
         return getattr(import_module(_FROM[name]), name)
+    if name in MOVED:
+        return import_module(f"pyorder.{name}")
     raise AttributeError(f"module 'pyorder' has no attribute {name!r}")
 
 

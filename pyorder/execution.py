@@ -5,6 +5,7 @@ Nothing here outlives a call: seeds, threads and default types of the calling pr
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -93,3 +94,11 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def multiply_in(precision: torch.dtype, device: torch.device) -> torch.autocast:
     """Context in which matrix products run in ``precision``."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+
+
+def row_slices(rows: int, positions: int, at_once: int) -> Iterator[slice]:
+    """Cut ``rows`` rows of ``positions`` positions into batches of at most ``at_once`` positions, or one row."""
+    batches = math.ceil(rows / max(1, at_once // positions))
+    size = math.ceil(rows / max(1, batches))  # alike, so that none is left that costs as much as it has few rows
+    for start in range(0, rows, size or 1):
+        yield slice(start, min(rows, start + size))

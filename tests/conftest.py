@@ -2,6 +2,7 @@ import doctest
 import os
 import threading
 import time
+from importlib import import_module
 
 # Tiny matrices gain nothing from more threads, and waiting threads cost much on a busy machine. Read at torch's
 # import, and by the processes that tests start.
@@ -27,6 +28,8 @@ def doctests():
     """Run a module's examples; they may use the names that a reader has imported."""
 
     def run(module):
+        if isinstance(module, str):  # by name where a room hands on a function of that name
+            module = import_module(module)
         names = {name: getattr(pyorder, name) for name in pyorder.__all__} | {"np": np, "torch": torch}
         result = doctest.testmod(module, extraglobs=names)
         assert result.failed == 0

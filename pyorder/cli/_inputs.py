@@ -15,15 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder.cli._terminal import warn
-from pyorder.dataset import Dataset
-from pyorder.permutations import check_order, check_orders
-from pyorder.posets import Poset
-from pyorder.runs import load_run
-from pyorder.safetensors import read_safetensors
-from pyorder.tasks import Task, make_task, satisfied_dependencies, task_names
+from pyorder.data.dataset import Dataset
+from pyorder.data.files import read_safetensors
+from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
+from pyorder.orders.permutations import check_order, check_orders
+from pyorder.orders.posets import Poset
+from pyorder.runs.folder import load_run
 
 if TYPE_CHECKING:
-    from pyorder.model import Build
+    from pyorder.models.decoder import Build
 
 Orders = npt.NDArray[np.int64]
 ROWS = {"train": 100_000, "validation": 1_000, "test": 10_000}

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pyorder.runs import Run, replacing
+from pyorder.runs.folder import Run, replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def draw_pictures(run: Run) -> list[str]:
 
 
 def _figures(searches: list[Run], fits: dict[str, Run]) -> Iterator[tuple[str, Figure]]:
-    from pyorder import plots
+    from pyorder.report import plots
 
     for search in searches:
         losses = {f"{number}. {stage.name}": stage.loss for number, stage in enumerate(search.history(), start=1)}

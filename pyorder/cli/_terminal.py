@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyorder.progress import Progress, Report
-from pyorder.runs import plain
+from pyorder.runs.folder import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

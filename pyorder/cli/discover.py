@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from pyorder.dataset import Dataset
-    from pyorder.model import Build
-    from pyorder.posets import Poset
+    from pyorder.data.dataset import Dataset
+    from pyorder.models.decoder import Build
+    from pyorder.orders.posets import Poset
     from pyorder.search import Strategy
 
 
@@ -90,8 +90,8 @@ def command(
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import data_text, print_fits, print_search
     from pyorder.cli._terminal import print_json, show_progress
-    from pyorder.posets import Poset
-    from pyorder.runs import check_run_dir, load_run, write_json, write_run
+    from pyorder.orders.posets import Poset
+    from pyorder.runs.folder import check_run_dir, load_run, write_json, write_run
     from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit
 
@@ -208,8 +208,8 @@ def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Stra
 
 def _check_final_training(train: Dataset, test: Dataset, model: str | Build | None) -> None:
     """Refuse before the search what final training would refuse after it."""
-    from pyorder.contract import build_checked, resolve_model
-    from pyorder.profiling import check_same_shape
+    from pyorder.data.tokens import check_same_shape
+    from pyorder.models.learner import build_checked, resolve_model
 
     check_same_shape(train, test, "test")
     test.encode(train.vocabulary, name="test")

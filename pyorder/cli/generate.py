@@ -30,9 +30,9 @@ def command(
     """Write a task's data: one file, or a folder with train, validation and test that share no input."""
     from pyorder.cli._inputs import load_data, naming, parse_pairs
     from pyorder.cli._terminal import print_json
-    from pyorder.dataset import Dataset
-    from pyorder.runs import make_run_dir
-    from pyorder.tasks import make_task
+    from pyorder.data.dataset import Dataset
+    from pyorder.data.tasks import make_task
+    from pyorder.runs.folder import make_run_dir
 
     sizes = {"train": train_rows, "validation": validation_rows, "test": test_rows}
     parts: dict[Path, Dataset]

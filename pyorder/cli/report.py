@@ -18,7 +18,7 @@ def command(
     from pyorder.cli._pictures import draw_pictures, fits_of, searches_of
     from pyorder.cli._results import data_text, print_candidates, print_fits, print_search, print_stages
     from pyorder.cli._terminal import print_json
-    from pyorder.runs import load_run
+    from pyorder.runs.folder import load_run
 
     run = load_run(run_dir, name="RUN_DIR")
     pictures = draw_pictures(run)

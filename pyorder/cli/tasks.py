@@ -10,7 +10,7 @@ SHOWN_LENGTHS = {"delay": 12}  # three time steps; the others show 4
 def command(as_json: options.Json = False) -> None:
     """List the tasks: names, parameters, recurrences and known dependencies."""
     from pyorder.cli._terminal import print_json, print_table
-    from pyorder.tasks import make_task, task_names
+    from pyorder.data.tasks import make_task, task_names
 
     made = [make_task(name, length=SHOWN_LENGTHS.get(name.partition("_")[0], 4)) for name in task_names()]
     if as_json:

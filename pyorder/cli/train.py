@@ -46,7 +46,7 @@ def command(
     )
     from pyorder.cli._results import data_text, print_fits
     from pyorder.cli._terminal import print_json, show_progress
-    from pyorder.runs import check_run_dir
+    from pyorder.runs.folder import check_run_dir
     from pyorder.training import fit
 
     train, test = load_data(

@@ -24,7 +24,7 @@ from pyorder._checks import check_integer
 from pyorder.progress import Progress, Report
 from pyorder.reproduce._base import Cell, Row, Study, Table, task_name
 from pyorder.reproduce._rows import RowFile
-from pyorder.runs import RunDir, environment, replacing, write_json
+from pyorder.runs.folder import RunDir, environment, replacing, write_json
 
 __all__ = ["SCALES", "Study", "Table", "make_study", "reproduce", "study_names"]
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.dataset import Splits
-from pyorder.tasks import Task, make_task
+from pyorder.data.dataset import Splits
+from pyorder.data.tasks import Task, make_task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pyorder.training import Fitted
+    from pyorder.training.fit import Fitted
 
 Cell = dict[str, Any]
 Row = dict[str, Any]

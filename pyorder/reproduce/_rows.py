@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyorder.reproduce._base import Cell, Row, Study
-from pyorder.runs import plain
+from pyorder.runs.folder import plain
 
 
 class RowFile:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.posets import Poset
+from pyorder.orders.posets import Poset
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Orders, Row, Study, Table
 

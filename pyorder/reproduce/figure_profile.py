@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from pyorder.permutations import sample
+from pyorder.orders.permutations import sample
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Row, Study, Table
 from pyorder.reproduce.table2 import forward_distance

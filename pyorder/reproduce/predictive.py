@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.dataset import Splits
-from pyorder.permutations import lexicographic, sample
-from pyorder.posets import Poset
+from pyorder.data.dataset import Splits
+from pyorder.data.tasks import make_task
+from pyorder.orders.permutations import lexicographic, sample
+from pyorder.orders.posets import Poset
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Orders, Row, Study, Table
-from pyorder.tasks import make_task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from pyorder.permutations import sample
+from pyorder.orders.permutations import sample
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Row, Study, Table
 from pyorder.reproduce.table2 import forward_distance
@@ -16,7 +16,7 @@ from pyorder.reproduce.table2 import forward_distance
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pyorder.dataset import Splits
+    from pyorder.data.dataset import Splits
 
 SEARCHES = ("hierarchical", "precedence")
 COMPANY = 29  # random orders that a found order meets

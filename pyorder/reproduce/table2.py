@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from pyorder.permutations import kendall_tau
+from pyorder.data.tasks import satisfied_dependencies
+from pyorder.orders.permutations import kendall_tau
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Row, Study, Table
-from pyorder.tasks import satisfied_dependencies
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

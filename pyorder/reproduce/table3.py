@@ -45,9 +45,9 @@ class Table3(Study):
         """Train in the direction and look at the attention of test rows."""
         import torch
 
-        from pyorder.attention import attention_entropy, attention_maps
-        from pyorder.model import PRESETS
-        from pyorder.profiling import tokens
+        from pyorder.data.tokens import tokens
+        from pyorder.models.attention import attention_entropy, attention_maps
+        from pyorder.models.decoder import PRESETS
         from pyorder.training import fit
 
         splits = base.splits_of(cell, self.sizes)

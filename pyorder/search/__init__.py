@@ -1,49 +1,33 @@
-"""Search strategies, and the one function that runs them."""
+"""Searching for an order: strategies, the laboratory they work in, and what they find."""
 
-from __future__ import annotations
-
-import math
-import os
-from contextlib import suppress
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from pyorder._checks import MAX_SEED, check_integer
-from pyorder.any_order import EXPLORER
-from pyorder.dataset import check_datasets
-from pyorder.posets import Poset
-from pyorder.profiling import Orders, Profiler, check_same_shape
-from pyorder.runs import RunDir, check_run_dir
-from pyorder.search._base import Budget, BudgetSpentError, Discovery, Stage, Strategy
-from pyorder.search._laboratory import Laboratory
-from pyorder.search._pools import count_up_to
-from pyorder.search.annealing import Annealing
-from pyorder.search.evolutionary import Evolutionary
-from pyorder.search.exhaustive import Exhaustive
-from pyorder.search.greedy import Greedy
-from pyorder.search.hierarchical import Hierarchical
-from pyorder.search.precedence import Precedence
-from pyorder.search.random import Random
-from pyorder.search.soft import Soft
-
-if TYPE_CHECKING:
-    import torch
-
-    from pyorder.dataset import Dataset
-    from pyorder.execution import Precision
-    from pyorder.model import Build, Preset
-    from pyorder.progress import Report
+from pyorder.search.budget import Budget, BudgetSpentError
+from pyorder.search.discover import discover, discover_shuffled
+from pyorder.search.discovery import Discovery, Stage
+from pyorder.search.laboratory import Laboratory
+from pyorder.search.strategies import (
+    Annealing,
+    Evolutionary,
+    Exhaustive,
+    Greedy,
+    Hierarchical,
+    Precedence,
+    Random,
+    Soft,
+    make_strategy,
+    strategy_names,
+)
+from pyorder.search.strategy import Strategy
 
 __all__ = [
     "Annealing",
     "Budget",
+    "BudgetSpentError",
     "Discovery",
     "Evolutionary",
     "Exhaustive",
     "Greedy",
     "Hierarchical",
+    "Laboratory",
     "Precedence",
     "Random",
     "Soft",
@@ -54,268 +38,3 @@ __all__ = [
     "make_strategy",
     "strategy_names",
 ]
-
-FEW = math.factorial(3)  # orders; beyond, loss profiling alone misses what precedence finds (docs/results.md)
-INTERRUPTED = "The search was interrupted or failed; this is the best order until then."
-
-_FAMILY: dict[str, type[Strategy]] = {
-    kind.name: kind
-    for kind in (Exhaustive, Random, Hierarchical, Precedence, Greedy, Evolutionary, Annealing, Soft)
-}
-
-
-def strategy_names() -> tuple[str, ...]:
-    """Names that `discover` takes as ``strategy``, beside "auto".
-
-    Examples
-    --------
-    >>> strategy_names()
-    ('exhaustive', 'random', 'hierarchical', 'precedence', 'greedy', 'evolutionary', 'annealing', 'soft')
-    """
-    return tuple(_FAMILY)
-
-
-def make_strategy(name: str, length: int, *, constraints: Poset | None = None, **options: Any) -> Strategy:
-    """Make a strategy from its name and options; "auto" is exhaustive up to L = 3, precedence beyond.
-
-    With ``constraints`` it is exhaustive up to 3! allowed orders, at any length.
-
-    Raises
-    ------
-    ValueError
-        If the name, an option or an option's value is not one of the strategy's.
-
-    Examples
-    --------
-    >>> make_strategy("auto", length=9, error_rate=0.001).name
-    'precedence'
-    """
-    if name == "auto":
-        orders = count_up_to(constraints or Poset(length), FEW + 1)
-        name = "exhaustive" if orders <= FEW else "precedence"
-    if name not in _FAMILY:
-        raise ValueError(f"strategy: {name!r} is none of 'auto', {', '.join(map(repr, _FAMILY))}")
-    known = [field.name for field in fields(_FAMILY[name])]  # type: ignore[arg-type]
-    for option in options:
-        if option not in known:
-            raise ValueError(f"options: {name} has no {option!r}, it has {', '.join(map(repr, known))}")
-    return _FAMILY[name](**options)
-
-
-def discover(
-    train: Dataset,
-    *,
-    validation: Dataset,
-    strategy: str | Strategy = "auto",
-    constraints: Poset | None = None,
-    model: str | Preset | Build | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    precision: Precision = "auto",
-    budget: Budget | None = None,
-    seed: int = 0,
-    seeds: int = 1,
-    device: str | torch.device = "auto",
-    progress: Report | None = None,
-    run_dir: RunDir | None = None,
-) -> Discovery:
-    """Find a learning-friendly order of the target's steps from the data alone.
-
-    Parameters
-    ----------
-    train, validation : Datasets; models train on the first, orders are ranked on the second. Report success on
-        rows that are in neither.
-    strategy : a name from `strategy_names`, "auto", or a `Strategy` with options of your own
-    constraints : a dependency graph of the target's steps that is known beforehand, such as
-        ``Poset(task.length, task.dependencies)`` or an earlier ``found.graph``; only its topological sorts are
-        candidates
-    model, steps, batch_size, learning_rate, precision, device : of each profiling run, as in `profile`
-    budget : the most to spend; the search then ends with the best order so far, ``converged`` False
-    seed : of the search and of every run in it
-    seeds : how often each profiling run is repeated
-    progress : called with a `Progress` from time to time
-    run_dir : a new or empty folder for the result, as `Discovery.save` writes it; of a search that fails or is
-        interrupted, for the best order so far
-
-    Returns
-    -------
-    Discovery
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is not as described, the budget does not pay for one profiling run, or ``run_dir`` holds
-        something or takes no files; nothing has been computed then.
-
-    Examples
-    --------
-    >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
-    >>> found = discover(splits.train, validation=splits.validation, steps=5)
-    >>> found.strategy, sorted(found.order.tolist()), found.runs
-    ('exhaustive', [0, 1, 2], 2)
-    """
-    check_datasets(train=train, validation=validation)
-    return _search(
-        train,
-        validation,
-        np.arange(train.target_length),
-        strategy=_resolve_strategy(strategy, _check_constraints(constraints, train.target_length)),
-        constraints=constraints,
-        model=model,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        precision=precision,
-        budget=budget,
-        seed=seed,
-        seeds=seeds,
-        device=device,
-        progress=progress,
-        run_dir=run_dir,
-    )
-
-
-def discover_shuffled(
-    train: Dataset,
-    *,
-    validation: Dataset,
-    strategy: str | Strategy = "auto",
-    constraints: Poset | None = None,
-    seed: int = 0,
-    **arguments: Any,
-) -> Discovery:
-    """Shuffle the target columns in secret, `discover`, and map the result back to the data's own steps.
-
-    Nothing in the search can then favour the order that the columns came in. A strategy that is told that order
-    gets the columns as they are. Arguments and errors are those of `discover`.
-
-    Examples
-    --------
-    >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
-    >>> found = discover_shuffled(splits.train, validation=splits.validation, steps=5)
-    >>> found.constraints, sorted(found.order.tolist())
-    (None, [0, 1, 2])
-    """
-    check_datasets(train=train, validation=validation)
-    check_integer(seed, "seed", 0, MAX_SEED)
-    strategy = _resolve_strategy(strategy, _check_constraints(constraints, train.target_length))
-    shuffle = np.arange(train.target_length)
-    if not strategy.uses_data_order:
-        shuffle = np.random.default_rng([seed, 4]).permutation(train.target_length)
-    return _search(train, validation, shuffle, strategy=strategy, constraints=constraints, seed=seed, **arguments)
-
-
-def _search(
-    train: Dataset,
-    validation: Dataset,
-    shuffle: Orders,
-    *,
-    strategy: Strategy,
-    constraints: Poset | None,
-    model: str | Preset | Build | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    precision: Precision = "auto",
-    budget: Budget | None = None,
-    seed: int,
-    seeds: int = 1,
-    device: str | torch.device = "auto",
-    progress: Report | None = None,
-    run_dir: RunDir | None = None,
-) -> Discovery:
-    """Search with the target's columns moved to the places that ``shuffle`` says; the result is of their own."""
-    graph = _check_constraints(constraints, train.target_length).renamed(np.argsort(shuffle))
-    pools = strategy.pools(graph)
-    check_integer(seeds, "seeds", 1)
-    check_integer(seed, "seed", 0, MAX_SEED)
-    check_same_shape(train, validation, "validation")
-    profiler = Profiler(
-        train.reorder(shuffle),
-        validation.reorder(shuffle),
-        model=model,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        precision=precision,
-        device=device,
-    )
-    laboratory = Laboratory(
-        profiler,
-        constraints=graph,
-        seed=seed,
-        seeds=seeds,
-        budget=budget or Budget(),
-        planned=sum((profiler.cost(pool, seeds) for pool in pools), strategy.exploration_cost()),
-        progress=progress,
-    )
-    check_run_dir(run_dir)
-
-    def result(order: Orders, interrupted: bool = False) -> Discovery:
-        explored = laboratory.exploration
-        ended = not laboratory.curtailed and (explored is None or explored.settled)
-        return Discovery(
-            order=order,
-            converged=ended and not interrupted,
-            strategy=strategy.name,
-            options={field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
-            uses_data_order=strategy.uses_data_order,
-            history=tuple(laboratory.history),
-            cost=laboratory.cost,
-            seconds=laboratory.seconds,
-            seed=seed,
-            exploration=explored,
-            constraints=None if constraints is None else graph,
-            remarks=(*laboratory.remarks, *([INTERRUPTED] if interrupted else [])),
-            settings={
-                **profiler.settings,
-                "explorer": None if explored is None else asdict(EXPLORER),
-                "seeds": seeds,
-                "budget": None if budget is None else asdict(budget),
-            },
-        ).renamed(shuffle)
-
-    try:
-        found = result(strategy.search(laboratory))
-    except BudgetSpentError:
-        if laboratory.best is None:
-            limits = asdict(budget or Budget()).items()
-            given = ", ".join(f"{name}={limit}" for name, limit in limits if limit is not None)
-            first = profiler.cost(pools[0], seeds)
-            raise ValueError(
-                f"budget: {given} given; the first run, of {pools[0]} candidates, takes {first.training_steps} "
-                f"training steps and scores {first.rows_scored} rows"
-            ) from None
-        found = result(laboratory.best)
-    except BaseException as error:  # Ctrl-C, too: hours of work are not to be lost
-        if laboratory.best is not None:
-            found = result(laboratory.best, interrupted=True)
-            error.add_note(f"the best order so far: {','.join(map(str, found.order))}")
-            if run_dir is not None:
-                with suppress(BaseException):  # the first error is the one to tell, also after a second Ctrl-C
-                    found.save(run_dir)
-                    error.add_note(f"saved in {os.fspath(run_dir)}")
-        raise
-    if run_dir is not None:
-        found.save(run_dir)
-    return found
-
-
-def _check_constraints(constraints: Poset | None, length: int) -> Poset:
-    """A graph of the data's length; one without edges for no constraints."""
-    if constraints is None:
-        return Poset(length)
-    if not isinstance(constraints, Poset):
-        raise TypeError(f"constraints: a Poset is needed, {type(constraints).__name__} given")
-    if constraints.length != length:
-        raise ValueError(f"constraints: a graph of {constraints.length} steps given, the data has {length}")
-    return constraints.copy()
-
-
-def _resolve_strategy(strategy: str | Strategy, constraints: Poset) -> Strategy:
-    if isinstance(strategy, str):
-        return make_strategy(strategy, constraints.length, constraints=constraints)
-    if not isinstance(strategy, Strategy):
-        raise TypeError(f"strategy: a name or a Strategy is needed, {type(strategy).__name__} given")
-    return strategy

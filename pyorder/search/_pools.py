@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pyorder import moves
-from pyorder.permutations import sample
-from pyorder.posets import Poset
+from pyorder.orders import moves
+from pyorder.orders.permutations import sample
+from pyorder.orders.posets import Poset
 
 Orders = npt.NDArray[np.int64]
 

@@ -10,8 +10,8 @@ from pyorder.kernels.ops import _permuted_cross_entropy as operation
 
 import pyorder
 from pyorder import losses
-from pyorder.model import PRESETS
-from pyorder.permutations import sample
+from pyorder.models.decoder import PRESETS
+from pyorder.orders.permutations import sample
 
 TINY = replace(PRESETS["nano"], width=32, feed_forward=64, steps=60, warmup=5, batch_size=32)
 ORDERS = sample(5, 12, seed=0, distinct=True)

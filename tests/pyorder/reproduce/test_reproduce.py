@@ -14,7 +14,7 @@ from scipy import stats
 import pyorder
 import pyorder.reproduce
 from pyorder.cli import main
-from pyorder.posets import Poset
+from pyorder.orders.posets import Poset
 from pyorder.reproduce import _base as base
 from pyorder.reproduce import (
     _rows,

@@ -1,0 +1,16 @@
+"""Data: what a user holds, the tasks that make it, and the files that keep it."""
+
+from pyorder.data.dataset import Dataset, Splits
+from pyorder.data.files import read_safetensors, write_safetensors
+from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
+
+__all__ = [
+    "Dataset",
+    "Splits",
+    "Task",
+    "make_task",
+    "read_safetensors",
+    "satisfied_dependencies",
+    "task_names",
+    "write_safetensors",
+]

@@ -1,0 +1,75 @@
+"""Where a trained decoder looks: attention weights of the emitted steps, and how spread out they are.
+
+R  rows    H  heads    L  slots    S  positions looked at: those of X, then the slots so far
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyorder.models.decoder import Block, Decoder
+
+
+@torch.inference_mode()
+def attention_maps(module: nn.Module, inputs: Tensor, emitted: Tensor) -> list[Tensor]:
+    """Return the attention weights of every layer, as each slot is predicted.
+
+    Parameters
+    ----------
+    module : a `Decoder`, in evaluation mode
+    inputs, emitted : (R, X) and (R, L) token ids; ``emitted`` by slot
+
+    Returns
+    -------
+    (R, H, L, S) float32 for every layer, S = X + L; rows add up to 1
+
+    Raises
+    ------
+    TypeError
+        If the module is not the built-in decoder.
+
+    Examples
+    --------
+    >>> model = PRESETS["nano"](vocabulary_size=19, input_length=5, target_length=4).eval()
+    >>> (maps,) = attention_maps(model, torch.zeros(2, 5, dtype=torch.long), torch.zeros(2, 4, dtype=torch.long))
+    >>> maps.shape
+    torch.Size([2, 4, 4, 9])
+    """
+    if not isinstance(module, Decoder):
+        raise TypeError(f"module: the built-in decoder is needed, {type(module).__name__} given")
+    maps: list[Tensor] = []
+
+    def keep(block: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        assert isinstance(block, Block)
+        _, normed, keys, _, *rest = arguments
+        visible = rest[0] if rest else named["visible"]
+        if visible is None:  # X being read
+            return
+        queries = block.split(block.query(normed)).float()
+        scores = queries @ keys.float().transpose(-2, -1) / math.sqrt(queries.shape[-1])
+        maps.append(scores.masked_fill(~visible, -math.inf).softmax(-1))
+
+    hooks = [block.register_forward_pre_hook(keep, with_kwargs=True) for block in module.blocks]
+    try:
+        module(inputs, emitted)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return maps
+
+
+def attention_entropy(maps: Tensor) -> Tensor:
+    """Return the entropy in nats of each row of attention weights: (..., S) -> (...).
+
+    Examples
+    --------
+    >>> attention_entropy(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]))
+    tensor([0.6931, 0.0000])
+    """
+    entropy: Tensor = torch.special.entr(maps).sum(-1)
+    return entropy

@@ -1,0 +1,1 @@
+"""Pictures of what was found: computing what to show, and drawing it."""

@@ -1,0 +1,329 @@
+"""Run folders: what a long call leaves on disk, and how it is read back.
+
+======================  ========================================================================================
+config.json             what was asked for: the kind of run, its settings, versions, machine, date
+result.json             what came out; written last
+history.safetensors     of a profile or a search: orders, losses, standard errors of every profiling run
+precedence.safetensors  of a search that explores: benefits of all pairs, their errors, losses by step
+fit.safetensors         of a final training: loss and validation curves, accuracy by step, success by test row
+model.safetensors       of a final training: the weights, which `Fitted.load` reads
+======================  ========================================================================================
+
+A run folder starts new or empty, so a run overwrites nothing. Each file is written under another name and then
+renamed, so none is ever there by half.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder.data.files import read_safetensors, write_safetensors
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RunDir = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One profiling run as it is kept on disk.
+
+    Attributes
+    ----------
+    name : what the search was doing
+    orders : (T, L) int64, the candidates
+    loss : (T,) float64, nats a step; compares inside this run only
+    standard_error : (T,) float64, of the paired difference to the best order
+    seconds : wall time since the search began, at the end of the run
+    """
+
+    name: str
+    orders: npt.NDArray[np.int64]
+    loss: npt.NDArray[np.float64]
+    standard_error: npt.NDArray[np.float64]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that was read back; see `load_run`.
+
+    Attributes
+    ----------
+    folder : where it lies
+    kind : "profile", "search", "fit", or "comparison" (a search, and fits that compare its order with others)
+    config, result : the two JSON files
+    parts : the runs in its own folders, by their names; a comparison has them
+    """
+
+    folder: Path
+    kind: str
+    config: dict[str, Any]
+    result: dict[str, Any]
+    parts: dict[str, Run]
+
+    def history(self) -> tuple[StageRecord, ...]:
+        """Read the profiling runs of a profile or a search."""
+        arrays, metadata = read_safetensors(self.folder / "history.safetensors")
+        return tuple(
+            StageRecord(
+                name=stage["name"],
+                orders=arrays[f"{number}.orders"].astype(np.int64),
+                loss=arrays[f"{number}.loss"],
+                standard_error=arrays[f"{number}.standard_error"],
+                seconds=stage["seconds"],
+            )
+            for number, stage in enumerate(json.loads(metadata["stages"]))
+        )
+
+    def precedence(self) -> dict[str, npt.NDArray[Any]] | None:
+        """Read ``benefit`` and ``standard_error`` (L, L) and losses by step; None where nothing was explored."""
+        path = self.folder / "precedence.safetensors"
+        return read_safetensors(path)[0] if path.exists() else None
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Read a fit: loss curve, accuracy by step, success, and a validation curve if there is one."""
+        return read_safetensors(self.folder / "fit.safetensors")[0]
+
+
+def make_run_dir(run_dir: RunDir, name: str = "run_dir") -> Path:
+    """Make a folder for one run, unless it is there and empty, and make sure that it takes files.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds something, or cannot be made or written to; ``name`` begins the message.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     make_run_dir(Path(parent, "new")).is_dir()
+    True
+    """
+    folder = Path(run_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        empty = not any(folder.iterdir())
+    except OSError as error:
+        raise ValueError(f"{name}: cannot write to {str(folder)!r}: {error.strerror}") from error
+    if not empty:
+        raise ValueError(f"{name}: {str(folder)!r} is not empty, and nothing is overwritten: give a new folder")
+    return folder
+
+
+def check_run_dir(run_dir: RunDir | None, name: str = "run_dir") -> None:
+    """Find out before hours of work whether a folder will take their record; nothing is left behind.
+
+    Raises
+    ------
+    ValueError
+        As `make_run_dir` would; never for None.
+
+    Examples
+    --------
+    >>> check_run_dir("/proc/new")
+    Traceback (most recent call last):
+    ValueError: run_dir: cannot write to '/proc/new': No such file or directory
+    """
+    if run_dir is None:
+        return
+    folder = Path(run_dir)
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        make_run_dir(folder, name)
+    finally:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def write_run(folder: Path, kind: str, settings: dict[str, Any], result: dict[str, Any]) -> None:
+    """Write config.json and result.json; a result that is there already is replaced."""
+    write_json(folder / "config.json", {"kind": kind, "settings": settings, **environment()})
+    write_json(folder / "result.json", result)
+
+
+def write_history(folder: Path, stages: Sequence[StageRecord]) -> None:
+    """Write history.safetensors; orders take the smallest unsigned type."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for number, stage in enumerate(stages):
+        smallest = np.min_scalar_type(stage.orders.shape[1] - 1)
+        arrays[f"{number}.orders"] = stage.orders.astype(smallest)
+        arrays[f"{number}.loss"] = stage.loss
+        arrays[f"{number}.standard_error"] = stage.standard_error
+    described = [{"name": stage.name, "seconds": stage.seconds} for stage in stages]
+    write_safetensors(folder / "history.safetensors", arrays, {"stages": json.dumps(described)})
+
+
+def write_precedence(folder: Path, arrays: dict[str, npt.NDArray[np.float64]]) -> None:
+    """Write precedence.safetensors."""
+    write_safetensors(folder / "precedence.safetensors", dict(arrays))
+
+
+def write_fit(
+    folder: Path,
+    loss_curve: npt.NDArray[np.float32],
+    step_accuracy: npt.NDArray[np.float64],
+    success: npt.NDArray[np.bool_],
+    module: nn.Module,
+    validation_curve: npt.NDArray[np.float64] | None = None,
+) -> None:
+    """Write fit.safetensors and model.safetensors."""
+    from safetensors.torch import save_model
+
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "loss_curve": loss_curve,
+        "step_accuracy": step_accuracy,
+        "success": success,
+        **({} if validation_curve is None else {"validation_curve": validation_curve}),
+    }
+    write_safetensors(folder / "fit.safetensors", arrays)
+    with replacing(folder / "model.safetensors") as temporary:
+        save_model(module, str(temporary))  # unlike save_file it takes weights that layers share
+
+
+def load_weights(folder: Path, module: nn.Module) -> None:
+    """Fill a module with the weights of model.safetensors.
+
+    Raises
+    ------
+    ValueError
+        If the file is not there, or holds the weights of another module.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    path = folder / "model.safetensors"
+    try:
+        load_model(module, path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"run_dir: {str(path)!r} cannot be read: {error}") from error
+    except RuntimeError as error:
+        reason = shorten(str(error), 200, placeholder=" ...")
+        raise ValueError(f"model: not the one whose weights are in {str(path)!r}: {reason}") from error
+
+
+def load_run(run_dir: RunDir, name: str = "run_dir") -> Run:
+    """Read a run folder back.
+
+    Raises
+    ------
+    ValueError
+        If it is none; ``name`` begins the message.
+
+    Examples
+    --------
+    >>> load_run("/nowhere")
+    Traceback (most recent call last):
+    ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+    """
+    folder = Path(run_dir)
+    try:
+        config, result = (
+            json.loads((folder / file).read_text("utf-8")) for file in ("config.json", "result.json")
+        )
+        parts = {inner.parent.name: load_run(inner.parent) for inner in sorted(folder.glob("*/result.json"))}
+        return Run(folder, config["kind"], config, result, parts)
+    except OSError as error:
+        reason = f"{Path(error.filename).name}: {error.strerror}"
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"config.json and result.json were not written by pyorder ({type(error).__name__})"
+    raise ValueError(f"{name}: {str(folder)!r} is no run folder: {reason}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; what it holds at the block's end becomes ``path``, all or nothing.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder, "note")) as temporary:
+    ...         _ = temporary.write_text("done")
+    ...     os.listdir(folder)
+    ['note']
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, all or nothing; see `plain` for the values."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """Turn arrays into lists, paths into text, and numbers without a JSON form (NaN, infinity) into None.
+
+    Examples
+    --------
+    >>> plain({"loss": np.array([1.5, np.nan]), "rows": np.int64(3)})
+    {'loss': [1.5, None], 'rows': 3}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and date, as they are kept beside a run.
+
+    Examples
+    --------
+    >>> sorted(environment())
+    ['cores', 'cpu', 'date', 'gpu', 'threads', 'versions']
+    """
+    import torch
+
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: importlib.metadata.version(package) for package in ("pyorder", "torch", "numpy")},
+        },
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()

@@ -1,0 +1,186 @@
+"""The result of a search."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder.dependencies.graph import Dependency, Exploration
+from pyorder.orders.posets import Poset
+from pyorder.profiling.profile import Cost, Orders, Profile
+from pyorder.runs.folder import (
+    RunDir,
+    StageRecord,
+    make_run_dir,
+    plain,
+    write_history,
+    write_precedence,
+    write_run,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One profiling run of a search: its name, the profile, and its place on the clock.
+
+    Attributes
+    ----------
+    name : what the strategy was doing
+    profile : the run's `Profile`
+    seconds : wall time since the search began, at the end of the run
+    """
+
+    name: str
+    profile: Profile
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """The result of a search.
+
+    Attributes
+    ----------
+    order : (L,) int64, the order found
+    converged : whether the strategy came to its own end, within the budget; one that explores, whether graph and
+        loss had settled
+    strategy, options : what searched, and how
+    uses_data_order : whether the search was told the order that the data came in
+    history : the profiling runs, in sequence
+    cost : training steps and rows scored, of all runs
+    seconds : wall time
+    seed : of the search
+    settings : how each profiling run was run, and the budget
+    exploration : the dependency graph and its evidence, where the strategy looks for one
+    constraints : what the search was told: only topological sorts of this graph were candidates
+    remarks : what a reader of the result should know, in sentences that name no step
+    """
+
+    order: Orders
+    converged: bool
+    strategy: str
+    options: dict[str, Any]
+    uses_data_order: bool
+    history: tuple[Stage, ...]
+    cost: Cost
+    seconds: float
+    seed: int
+    settings: dict[str, Any]
+    exploration: Exploration | None = None
+    constraints: Poset | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def dependencies(self) -> tuple[Dependency, ...] | None:
+        """Edges of the reduced dependency graph, by step; None where the strategy looks for no graph."""
+        return None if self.exploration is None else self.exploration.dependencies
+
+    @property
+    def graph(self) -> Poset | None:
+        """The dependency graph found, with the constraints in it; None where the strategy looks for none."""
+        if self.dependencies is None:
+            return None
+        graph = Poset(len(self.order)) if self.constraints is None else self.constraints.copy()
+        for edge in self.dependencies:
+            graph.add(edge.before, edge.after)
+        return graph
+
+    @property
+    def runs(self) -> int:
+        """Number of profiling runs."""
+        return len(self.history)
+
+    @property
+    def candidates_profiled(self) -> int:
+        """Number of candidates over all runs; one that was in two runs counts twice."""
+        return sum(len(stage.profile.orders) for stage in self.history)
+
+    def renamed(self, steps: npt.NDArray[np.int64]) -> Discovery:
+        """The same result with step s called ``steps[s]``, for a search whose target columns were shuffled.
+
+        A search on ``data.reorder(steps)`` finds an order of the reordered columns; renamed by ``steps`` it is
+        the order of the data's own.
+        """
+        history = tuple(
+            replace(
+                stage,
+                profile=replace(
+                    stage.profile,
+                    orders=steps[stage.profile.orders],
+                    step_loss=stage.profile.step_loss[:, np.argsort(steps)],
+                    settings=_before_reordering(stage.profile.settings, steps),
+                ),
+            )
+            for stage in self.history
+        )
+        exploration = None if self.exploration is None else self.exploration.renamed(steps)
+        return replace(
+            self,
+            order=steps[self.order],
+            history=history,
+            exploration=exploration,
+            constraints=None if self.constraints is None else self.constraints.renamed(steps),
+            settings=_before_reordering(self.settings, steps),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What the search found and what it cost, in values of JSON."""
+        return {
+            "order": self.order.tolist(),
+            "strategy": self.strategy,
+            "options": plain(self.options),
+            "converged": self.converged,
+            "uses_data_order": self.uses_data_order,
+            "constraints": None if self.constraints is None else self.constraints.edges.tolist(),
+            "runs": self.runs,
+            "candidates_profiled": self.candidates_profiled,
+            "training_steps": self.cost.training_steps,
+            "rows_scored": self.cost.rows_scored,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "exploration": None if self.exploration is None else self.exploration.summary(),
+            "remarks": list(self.remarks),
+            "stages": [
+                {
+                    "name": stage.name,
+                    "candidates": len(stage.profile.orders),
+                    "best_order": stage.profile.best.tolist(),
+                    "best_loss": float(stage.profile.loss.min()),
+                    "rank_correlation": stage.profile.rank_correlation,
+                    "best_agreement": stage.profile.best_agreement,
+                    "seconds": stage.seconds,
+                }
+                for stage in self.history
+            ],
+        }
+
+    def save(self, run_dir: RunDir) -> None:
+        """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
+        stages = [
+            StageRecord(stage.name, profile.orders, profile.loss, profile.standard_error, stage.seconds)
+            for stage in self.history
+            for profile in [stage.profile]
+        ]
+        try:
+            folder = make_run_dir(run_dir)
+            write_history(folder, stages)
+            if self.exploration is not None:
+                write_precedence(folder, self.exploration.arrays())
+            write_run(folder, "search", self.settings, self.summary())
+        except Exception as error:  # hours of work should not be lost to a full disk
+            error.add_note(f"the order that was found: {','.join(map(str, self.order))}")
+            raise
+
+
+def _before_reordering(settings: dict[str, Any], steps: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Settings whose ``data`` is a dataset's metadata, as it was before `Dataset.reorder` by ``steps``."""
+    told, last = settings["data"].get("order", ""), json.dumps(steps.tolist())
+    if not told.endswith(last):
+        return settings
+    others = {key: value for key, value in settings["data"].items() if key != "order"}
+    earlier = told.removesuffix(last).removesuffix(" then ")
+    return {**settings, "data": {**others, "order": earlier} if earlier else others}

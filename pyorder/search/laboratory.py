@@ -1,0 +1,143 @@
+"""What a strategy works with: it profiles each pool in one run, keeps the record and watches the budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from pyorder.dependencies.explorer import Explorer
+from pyorder.dependencies.graph import Exploration
+from pyorder.orders.posets import Poset
+from pyorder.profiling.profile import Cost, Orders, Profile, Profiler
+from pyorder.progress import Progress, Report
+from pyorder.search._pools import draw_orders
+from pyorder.search.budget import Budget, BudgetSpentError
+from pyorder.search.discovery import Stage
+
+
+class Laboratory:
+    """Profiles the pools that a strategy proposes, and keeps record, clock and budget.
+
+    Attributes
+    ----------
+    length : number of steps of an order
+    constraints : the graph whose sorts are searched; one without edges allows every order
+    seed : of the search; strategies draw from ``rng``, never from a global generator
+    history : the runs so far
+    best : (L,) the best order so far, of the last run or of an exploration; None before
+    exploration : what a strategy that explores has found
+    remarks : what the strategy has to say about its result; see `Discovery`
+    profiler : data, model and settings of every run, for a strategy that trains a model of its own
+    curtailed : whether the budget has kept the strategy from a run
+    """
+
+    def __init__(
+        self,
+        profiler: Profiler,
+        *,
+        constraints: Poset,
+        seed: int,
+        seeds: int,
+        budget: Budget,
+        planned: Cost,
+        progress: Report | None,
+    ) -> None:
+        self.length = profiler.length
+        self.constraints = constraints
+        self.seed = seed
+        self.rng = np.random.default_rng([seed, 2])
+        self.history: list[Stage] = []
+        self.best: Orders | None = None
+        self.exploration: Exploration | None = None
+        self.remarks: list[str] = []
+        self.profiler = profiler
+        self.cost = Cost()
+        self.curtailed = False
+        self.started = time.perf_counter()
+        self._seeds = seeds
+        self._budget = budget
+        self._planned = planned
+        self._progress = progress
+        self._told = 0.0  # largest share so far
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the search began."""
+        return time.perf_counter() - self.started
+
+    def affords(self, *pools: int, beside: Cost | None = None) -> bool:
+        """Whether runs of these many candidates, after a cost ``beside`` them, are within the budget.
+
+        The last of them has to start in time, at the pace so far.
+        """
+        spent = self._effort(self.cost)
+        before_last = sum(map(self.run_cost, pools[:-1]), self.cost + (beside or Cost()))
+        start = self.seconds * self._effort(before_last) / spent if spent else self.seconds
+        allowed = self._budget.allows(before_last + self.run_cost(pools[-1]), start)
+        self.curtailed |= not allowed
+        return allowed
+
+    def draw(self, count: int) -> Orders:
+        """Draw distinct orders that the constraints allow, uniformly at random; fewer where there are fewer."""
+        return draw_orders(self.constraints, count, self.seed)
+
+    def allowed(self, orders: Orders) -> Orders:
+        """Those of the orders (T, L) that the constraints allow."""
+        return orders[self.constraints.is_sort(orders)]
+
+    def explorer(self, samples: int) -> Explorer:
+        """Make an any-order model on the training rows, some of which it sets apart as evidence."""
+        profiler = self.profiler
+        return Explorer(
+            profiler.inputs,
+            profiler.targets,
+            evidence_rows=samples,
+            precision=profiler.training.precision,
+            seed=self.seed,
+        )
+
+    def run_cost(self, candidates: int) -> Cost:
+        """What a profiling run of so many candidates costs."""
+        return self.profiler.cost(candidates, self._seeds)
+
+    def profile(self, orders: Orders, stage: str) -> Profile:
+        """Profile a pool in one run, each run with seeds of its own.
+
+        Raises
+        ------
+        BudgetSpentError
+            If the run would go past the budget; nothing has been spent then.
+        """
+        cost = self.run_cost(len(orders))
+        if not self.affords(len(orders)):
+            raise BudgetSpentError(stage)
+        tell = self.teller(stage, cost)
+        first = int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
+        profile = self.profiler.profile(orders, seeds=range(first, first + self._seeds), on_share=tell)
+        self.cost += profile.cost
+        self.history.append(Stage(stage, profile, self.seconds))
+        self.best = profile.best
+        return profile
+
+    def teller(self, stage: str, cost: Cost, to_come: Cost | None = None) -> Callable[[str, float], None]:
+        """Make the function that tells how far a run of ``cost`` is; it takes an activity and its share done.
+
+        ``to_come`` is known to follow. A search may take longer than was planned; what is told never falls.
+        """
+        spent, scored = self._effort(self.cost), sum(len(done.profile.orders) for done in self.history)
+        best = float(self.history[-1].profile.loss.min()) if self.history else None
+        foreseen = spent + self._effort(cost + (to_come or Cost()))
+        whole = max(self._effort(self._planned), foreseen)
+
+        def tell(activity: str, share: float) -> None:
+            if self._progress is not None:
+                self._told = max(self._told, (spent + share * self._effort(cost)) / whole)
+                self._progress(Progress(f"{stage}: {activity}", self._told, self.seconds, scored, best))
+
+        return tell
+
+    def _effort(self, cost: Cost) -> float:
+        """Cost in scorings of one row; training a row costs about three."""
+        return 3.0 * cost.training_steps * self.profiler.training.batch_size + cost.rows_scored

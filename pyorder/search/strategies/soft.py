@@ -1,0 +1,267 @@
+"""Soft permutations: a matrix between all orders is trained together with a decoder, then hardened.
+
+    L  steps    B  rows    S  (L, L) doubly stochastic weights, slots x steps    θ  (L, L) scores    τ  temperature
+    G  (L, L) Gumbel noise
+
+In each training step S = sinkhorn((θ + G) / τ). Slot j emits the mixture of the steps' embeddings with weights
+S[j]; it sees the mixtures before it, and its loss is the cross-entropy of every step weighed by S[j]. τ falls from
+``hot`` to ``cold``. In the end linear assignment turns θ, and θ with fresh noise, into orders, which meet in one
+run of ordinary loss profiling.
+
+*Leakage.* As long as S is not a permutation matrix, what slot j sees may hold a part of the step that it is asked
+for. The loss then falls although no order does: the gradient makes S carry the answer to where it is read. Sato,
+Kawamoto and Kera report this failure (arXiv 2506.23875). It is measured here: at ``LOOKS`` temperatures, on rows
+that are not trained on, the loss under S is compared with the loss under the hardened S, by the same decoder, next
+to the weight of steps not yet emitted in what the slots see.
+
+The decoder is the built-in one of the profiling runs; with a caller's own module, whose embeddings cannot be mixed
+from outside, that of the preset "nano". The last run uses the caller's.
+
+Source: Mena, Belanger, Linderman, Snoek, arXiv 1802.08665.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pyorder._checks import check_integer
+from pyorder.execution import multiply_in, row_slices, seeded
+from pyorder.models.decoder import PRESETS, Decoder, Preset
+from pyorder.orders.posets import Poset
+from pyorder.profiling.profile import Cost, Profiler
+from pyorder.search._pools import Orders, bend, count_up_to, distinct, seed_from
+from pyorder.search.laboratory import Laboratory
+from pyorder.search.soft_permutations import Floats, harden, leaked_mass, sinkhorn
+from pyorder.search.strategy import Strategy, check_temperatures
+from pyorder.training.trainer import batches_of_rows, descend, make_optimiser
+
+LOOKS = 10  # temperatures, and measurements of leakage
+SCORE_RATE = (
+    0.02  # of θ, whatever the decoder's: Adam moves all parameters alike, and scores must outgrow the noise
+)
+DRAWS = 20  # hardenings that are tried for each candidate
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What leaks through a soft permutation at one moment of training.
+
+    Attributes
+    ----------
+    training_steps : so far
+    temperature : τ
+    soft_loss : nats a step under the weights
+    hard_loss : nats a step under their hardening, a real order, by the same decoder on the same rows
+    mass : (L,) weight of steps not yet emitted in what each slot sees; see `leaked_mass`
+    """
+
+    training_steps: int
+    temperature: float
+    soft_loss: float
+    hard_loss: float
+    mass: Floats
+
+    @property
+    def share(self) -> float:
+        """Share of what all slots see that is not emitted yet."""
+        length = len(self.mass)
+        return float(self.mass.sum()) / max(1, length * (length - 1) / 2)
+
+
+@dataclass(frozen=True)
+class Soft(Strategy):
+    """Gumbel-Sinkhorn relaxation, hardened; with a diagnosis of what leaked, as remarks of the result.
+
+    Attributes
+    ----------
+    restarts : relaxations from different random numbers; fewer when the budget ends first
+    steps : training steps of each
+    hot, cold : first and last temperature
+    samples : rows that each measurement of leakage rests on, at most
+    candidates : orders in the last run
+
+    Examples
+    --------
+    >>> Soft(restarts=2, steps=500).exploration_cost()
+    Cost(training_steps=1000, rows_scored=20480)
+    """
+
+    name: ClassVar[str] = "soft"
+    restarts: int = 4
+    steps: int = 1000
+    hot: float = 1.0
+    cold: float = 0.1
+    samples: int = 512
+    candidates: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse options out of range."""
+        for option, least in (("restarts", 1), ("steps", LOOKS), ("samples", 1), ("candidates", 2)):
+            check_integer(getattr(self, option), option, least)
+        check_temperatures(self.hot, self.cold)
+
+    def pools(self, constraints: Poset) -> list[int]:
+        """One run, of the hardened candidates."""
+        return [count_up_to(constraints, self.candidates)]
+
+    def exploration_cost(self) -> Cost:
+        """All relaxations."""
+        return sum([self.relaxation_cost()] * self.restarts, Cost())
+
+    def relaxation_cost(self) -> Cost:
+        """Training, and a soft and a hard loss at every look."""
+        return Cost(self.steps, 2 * LOOKS * self.samples)
+
+    def search(self, laboratory: Laboratory) -> Orders:
+        """Relax, harden, rank."""
+        if find_spec("scipy") is None:
+            raise ModuleNotFoundError("strategy: 'soft' needs SciPy; pip install \"pyorder[soft]\"", name="scipy")
+        if len(laboratory.profiler.inputs) < 2:
+            raise ValueError("train: 'soft' sets rows apart to measure leakage, at least 2 are needed, got 1")
+        rng, last, cost = laboratory.rng, self.pools(laboratory.constraints)[0], self.relaxation_cost()
+        found: list[Floats] = []
+        for number in range(1, self.restarts + 1):
+            if not laboratory.affords(last, beside=cost):
+                break
+            tell = laboratory.teller(f"relaxation {number}", cost, to_come=laboratory.run_cost(last))
+            scores, looks = relax(laboratory.profiler, self, seed_from(rng), partial(tell, "training"))
+            if not np.isfinite(scores).all():
+                raise RuntimeError(f"relaxation {number}: training diverged; a lower learning_rate may help")
+            laboratory.cost += cost
+            laboratory.remarks.append(remark(number, looks))
+            found.append(scores)
+            hardened = harden(scores, np.random.default_rng(laboratory.seed))
+            (laboratory.best,) = bend(laboratory.constraints, hardened[None])
+        pool = hardenings(found, last, laboratory.constraints, rng) if found else laboratory.draw(last)
+        return laboratory.profile(pool, "hardened candidates").best
+
+    def temperature(self, look: int) -> float:
+        """τ before look ``look``, from 0 on."""
+        return self.hot * math.pow(self.cold / self.hot, look / (LOOKS - 1))
+
+
+class SoftDecoder(nn.Module):
+    """A decoder, and the scores θ of a soft permutation that it is trained with."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        vocabulary_size: int,
+        input_length: int,
+        target_length: int,
+        learning_rate: float,
+    ) -> None:
+        super().__init__()
+        self.decoder = Decoder(preset, vocabulary_size, input_length, target_length)
+        self.rate = SCORE_RATE / learning_rate
+        self.parameter = nn.Parameter(torch.randn(target_length, target_length) / self.rate)
+
+    @property
+    def scores(self) -> Tensor:
+        """θ (L, L)."""
+        return self.rate * self.parameter
+
+    def forward(self, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """Loss (B, L) by slot, nats, of inputs (B, X) and targets (B, L) under weights (L, L)."""
+        decoder = self.decoder
+        mixed = weights @ decoder.token_embedding(targets)  # (B, L, W)
+        start = decoder.token_embedding(decoder.separator).expand(len(inputs), 1, -1)
+        slots = torch.arange(len(weights), device=inputs.device)
+        before = torch.cat([start.to(mixed.dtype), mixed[:, :-1]], dim=1)
+        logits, _ = decoder.write_embedded(decoder.read(inputs), before, slots, decoder.visible)
+        nats = -logits.float().log_softmax(-1)  # (B, L, V)
+        of_steps = nats.gather(2, targets[:, None].expand(-1, len(weights), -1))  # (B, slot, step)
+        return (weights * of_steps).sum(2)
+
+
+def relax(
+    profiler: Profiler, strategy: Soft, seed: int, on_share: Callable[[float], object]
+) -> tuple[Floats, tuple[Leakage, ...]]:
+    """Train one soft permutation with its decoder: its scores θ (L, L), and what leaked at each look."""
+    settings = replace(
+        profiler.training, steps=strategy.steps, warmup=min(profiler.training.warmup, strategy.steps // 4)
+    )
+    preset = profiler.build if isinstance(profiler.build, Preset) else PRESETS["nano"]
+    device, inputs, targets = profiler.device, profiler.inputs, profiler.targets
+    rng = np.random.default_rng([seed, 4])
+    rows = torch.from_numpy(rng.permutation(len(inputs))).to(device)
+    held, kept = rows.tensor_split([min(strategy.samples, max(1, len(rows) // 5))])
+    looks: list[Leakage] = []
+    with seeded(seed, device):
+        shape = (profiler.vocabulary_size, inputs.shape[1], profiler.length)
+        module = SoftDecoder(preset, *shape, settings.learning_rate).to(device)
+        optimiser = make_optimiser(module, settings)
+        for step, batch in enumerate(batches_of_rows(len(kept), settings, rng)):
+            temperature = strategy.temperature(LOOKS * step // settings.steps)
+            row = kept[torch.from_numpy(batch).to(device)]
+            weights = sinkhorn((module.scores + gumbel_noise(module.scores)) / temperature)
+            with multiply_in(settings.precision, device):
+                loss = module(inputs[row], targets[row], weights).mean()
+            descend(optimiser, loss, settings.rate_at(step))
+            on_share((step + 1) / settings.steps)
+            if LOOKS * (step + 1) // settings.steps > len(looks):
+                with multiply_in(settings.precision, device):
+                    looks.append(diagnose(module, inputs[held], targets[held], temperature, step + 1, rng))
+    return module.scores.detach().double().cpu().numpy(), tuple(looks)
+
+
+@torch.no_grad()
+def diagnose(
+    module: SoftDecoder, inputs: Tensor, targets: Tensor, temperature: float, steps: int, rng: np.random.Generator
+) -> Leakage:
+    """Measure what leaks at a temperature, without noise, on rows (R, X) and (R, L)."""
+    weights = sinkhorn(module.scores / temperature)
+    order = harden(module.scores.cpu(), rng)
+    hard = torch.eye(len(weights), device=weights.device)[torch.from_numpy(order).to(weights.device)]
+    module.eval()
+    soft_loss, hard_loss = (
+        sum(
+            float(module(inputs[part], targets[part], matrix).sum())
+            for part in row_slices(len(inputs), len(weights), at_once=4096)
+        )
+        / targets.numel()
+        for matrix in (weights, hard)
+    )
+    module.train()
+    return Leakage(steps, temperature, soft_loss, hard_loss, leaked_mass(weights.cpu(), order))
+
+
+def gumbel_noise(like: Tensor) -> Tensor:
+    """Standard Gumbel noise, from torch's generator."""
+    return -torch.empty_like(like).exponential_().log()
+
+
+def hardenings(found: list[Floats], count: int, constraints: Poset, rng: np.random.Generator) -> Orders:
+    """Up to ``count`` distinct orders that are allowed, in turn from each scores (L, L), in random sequence.
+
+    Scores are hardened without noise first, then with.
+    """
+    drawn = [harden(scores, rng) for scores in found]
+    pool = distinct(bend(constraints, np.array(drawn)))
+    for draw in range(DRAWS * count):
+        if len(pool) >= count:
+            break
+        scores = found[draw % len(found)]
+        hardened = harden(scores + rng.gumbel(size=scores.shape), rng)
+        pool = distinct(np.concatenate([pool, bend(constraints, hardened[None])]))
+    return rng.permutation(pool[:count])
+
+
+def remark(number: int, looks: tuple[Leakage, ...]) -> str:
+    """Say in a sentence where soft and hard loss were furthest apart, and how it ended."""
+    worst, end = max(looks, key=lambda look: look.hard_loss - look.soft_loss), looks[-1]
+    told = [
+        f"at temperature {look.temperature:.2g} a loss of {look.soft_loss:.3f} nats a step soft and "
+        f"{look.hard_loss:.3f} hard, {look.share:.0%} of what its slots saw not emitted yet"
+        for look in ((worst, end) if worst is not end else (end,))
+    ]
+    return f"Relaxation {number}: {'; '.join(told)}."

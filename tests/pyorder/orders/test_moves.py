@@ -1,0 +1,325 @@
+import doctest
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyorder.orders import moves
+
+
+def random_order(length, seed=0):
+    return np.random.default_rng(seed).permutation(length)
+
+
+def as_tuples(orders):
+    assert orders.dtype == np.int64
+    rows = list(map(tuple, orders.tolist()))
+    assert len(set(rows)) == len(rows)
+    return rows
+
+
+# Every move of one order at hand, by name.
+MOVES = {
+    "within_blocks 2": lambda order: moves.within_blocks(order, 2),
+    "within_blocks 3": lambda order: moves.within_blocks(order, 3),
+    "within_blocks 4, many": lambda order: moves.within_blocks(order, 4, limit=30, seed=5),
+    "within_blocks 4, few": lambda order: moves.within_blocks(order, 4, limit=4, seed=5),
+    "between_blocks 2": lambda order: moves.between_blocks(order, 2),
+    "between_blocks 3": lambda order: moves.between_blocks(order, 3),
+    "block_rearrangements 3": lambda order: moves.block_rearrangements([order, order[::-1]], 3),
+    "swaps": moves.swaps,
+    "insertions": moves.insertions,
+    "block_moves": moves.block_moves,
+    "block_moves 2": lambda order: moves.block_moves(order, 2),
+}
+
+
+def test_docstring_examples():
+    results = doctest.testmod(moves)
+    assert results.attempted > 7
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "length"),
+    [
+        *itertools.product(MOVES, [4, 7, 13]),
+        *((name, 256) for name in MOVES if not name.startswith("block_moves")),
+    ],
+)
+def test_moves_act_on_slots_only(name, length):
+    move = MOVES[name]
+    order = random_order(length, seed=1)
+    rows = move(order)
+    assert rows.dtype == np.int64
+    assert len({row.tobytes() for row in rows}) == len(rows)
+    for seed in range(2, 2 + (length < 256) * 2 + 1):
+        relabel = random_order(length, seed)
+        np.testing.assert_array_equal(move(relabel[order]), relabel[rows])
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_results_index_arrays_and_tensors(move):
+    targets = np.random.default_rng(0).integers(-9, 10, (3, 6))
+    order = move(random_order(6))[-1]
+    expected = [[row[step] for step in order.tolist()] for row in targets.tolist()]
+    assert targets[:, order].tolist() == expected
+    assert torch.from_numpy(targets)[:, torch.from_numpy(order)].tolist() == expected
+
+
+# Blocks
+
+
+@given(st.integers(1, 400), st.data())
+def test_block_bounds(length, data):
+    blocks = data.draw(st.integers(1, length))
+    bounds = moves.block_bounds(length, blocks)
+    assert bounds.dtype == np.int64
+    expected = [0, *np.cumsum([len(part) for part in np.array_split(np.arange(length), blocks)]).tolist()]
+    assert bounds.tolist() == expected
+
+
+@given(st.integers(1, 7), st.integers(0, 4), st.data())
+def test_block_rearrangements(length, count, data):
+    blocks = data.draw(st.integers(1, min(length, 5)))
+    orders = [data.draw(st.permutations(range(length))) for _ in range(count)]
+    expected = []
+    for order in orders:
+        parts = np.array_split(order, blocks)
+        expected += [tuple(np.concatenate(sequence).tolist()) for sequence in itertools.permutations(parts)]
+    rows = moves.block_rearrangements(np.array(orders, dtype=int).reshape(count, length), blocks)
+    assert as_tuples(rows) == list(dict.fromkeys(expected))
+
+
+def test_block_rearrangements_of_many_orders():
+    # Whatever the orders, all rearrangements of single slots are all orders.
+    orders = np.array(list(itertools.permutations(range(7))))
+    rows = moves.block_rearrangements(orders, 7)
+    np.testing.assert_array_equal(rows, orders)
+
+
+def within_blocks(order, block_size):
+    rows = [tuple(order)]
+    for begin in range(0, len(order), block_size):
+        block = order[begin : begin + block_size]
+        rows += [
+            (*order[:begin], *(block[slot] for slot in slots), *order[begin + block_size :])
+            for slots in itertools.permutations(range(len(block)))
+            if slots != tuple(range(len(block)))
+        ]
+    return rows
+
+
+@pytest.mark.parametrize(("length", "block_size"), [(n, size) for n in range(2, 8) for size in range(2, n + 1)])
+def test_within_and_between_blocks(length, block_size):
+    order = random_order(length).tolist()
+    expected = within_blocks(order, block_size)
+    assert as_tuples(moves.within_blocks(order, block_size)) == expected
+    assert as_tuples(moves.within_blocks(order, block_size, limit=len(expected), seed=3)) == expected
+
+    blocks = [order[begin : begin + block_size] for begin in range(0, length, block_size)]
+    rotations = [itertools.chain(*blocks[first:], *blocks[:first]) for first in range(len(blocks))]
+    assert as_tuples(moves.between_blocks(order, block_size)) == list(map(tuple, rotations))
+
+
+@pytest.mark.parametrize(("length", "block_size"), [(6, 2), (7, 3), (6, 5)])
+def test_limited_rows_are_among_all(length, block_size):
+    order = random_order(length).tolist()
+    everything = set(within_blocks(order, block_size))
+    for limit in range(1, len(everything)):
+        rows = as_tuples(moves.within_blocks(order, block_size, limit=limit, seed=limit))
+        assert len(rows) == limit
+        assert rows[0] == tuple(order)
+        assert set(rows) <= everything
+
+
+# Seven rows, of which six move slots: five in the block of three, one in that of two.
+@pytest.mark.parametrize(("limit", "choices"), [(2, 6), (3, 15), (4, 20), (6, 6)])
+def test_limited_rows_are_a_uniform_choice(limit, choices):
+    draws = Counter()
+    for seed in range(200 * choices):
+        rows = moves.within_blocks(range(5), 3, limit=limit, seed=seed)
+        draws[frozenset(map(tuple, rows[1:].tolist()))] += 1
+    assert len(draws) == choices
+    assert 0.001 < scipy.stats.chisquare(list(draws.values())).pvalue < 0.999
+
+
+@pytest.mark.parametrize(("length", "block_size"), [(100, 50), (300, 150), (30, 21), (1000, 999)])
+def test_limited_rows_of_huge_blocks(length, block_size):
+    order = random_order(length)
+    rows = moves.within_blocks(order, block_size, limit=500, seed=1)
+    as_tuples(rows)
+    assert len(rows) == 500
+    np.testing.assert_array_equal(rows[0], order)
+    changed = (rows != order)[1:]
+    blocks = -(-length // block_size)
+    touched = [changed[:, block * block_size : (block + 1) * block_size].any(axis=1) for block in range(blocks)]
+    np.testing.assert_array_equal(np.sum(touched, axis=0), 1)
+    if length == 2 * block_size:
+        assert 200 < touched[0].sum() < 300
+    assert (moves.within_blocks(order, block_size, limit=500, seed=2)[1:] != rows[1:]).any()
+
+
+# Moves of one step or run
+
+
+@pytest.mark.parametrize("length", range(1, 8))
+def test_swaps(length):
+    order = random_order(length).tolist()
+    expected = []
+    for i, j in itertools.combinations(range(length), 2):
+        row = order.copy()
+        row[i], row[j] = row[j], row[i]
+        expected.append(tuple(row))
+    assert as_tuples(moves.swaps(order)) == expected
+
+
+def moved_runs(order, max_size):
+    """All results of taking a run out and putting it in somewhere, the order itself left out."""
+    results = set()
+    for size in range(1, max_size + 1):
+        for begin in range(len(order) - size + 1):
+            run, others = order[begin : begin + size], order[:begin] + order[begin + size :]
+            results |= {(*others[:at], *run, *others[at:]) for at in range(len(others) + 1)}
+    return results - {tuple(order)}
+
+
+@pytest.mark.parametrize("length", range(1, 9))
+def test_insertions_and_block_moves(length):
+    order = random_order(length).tolist()
+    single = as_tuples(moves.insertions(order))
+    assert set(single) == moved_runs(order, 1)
+    assert len(single) == (length - 1) ** 2
+    for max_size in range(1, length):
+        assert set(as_tuples(moves.block_moves(order, max_size))) == moved_runs(order, max_size)
+    everything = [
+        (*order[:a], *order[b:c], *order[a:b], *order[c:])
+        for a, b, c in itertools.combinations(range(length + 1), 3)
+    ]
+    assert as_tuples(moves.block_moves(order)) == everything
+
+
+def test_sizes_of_long_neighbourhoods():
+    order = random_order(300)
+    assert moves.swaps(order).shape == (math.comb(300, 2), 300)
+    assert moves.insertions(order).shape == (299**2, 300)
+    assert moves.between_blocks(order, 7).shape == (43, 300)
+    assert moves.block_moves(random_order(60)).shape == (math.comb(61, 3), 60)
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: moves.block_bounds(0, 1), ValueError, "length: expected an integer from 1 to 65535, got 0"),
+        (lambda: moves.block_bounds(5, 6), ValueError, "blocks: expected an integer from 1 to 5, got 6"),
+        (lambda: moves.block_bounds(5, 2.0), TypeError, r"blocks: expected an integer, got 2\.0"),
+        (
+            lambda: moves.block_rearrangements([0, 1], 1),
+            ValueError,
+            r"orders: expected shape \(T, L\), got \(2,\)",
+        ),
+        (
+            lambda: moves.block_rearrangements([[0, 1]], 0),
+            ValueError,
+            "blocks: expected an integer from 1 to 2",
+        ),
+        (
+            lambda: moves.block_rearrangements([[0, 0]], 1),
+            ValueError,
+            r"orders: row 0 is not a permutation of 0\.\.1",
+        ),
+        (
+            lambda: moves.block_rearrangements([range(16)], 16),
+            ValueError,
+            "blocks: 20,922,789,888,000 orders of 16 slots do not fit",
+        ),
+        (
+            lambda: moves.block_rearrangements([range(900)], 900),
+            ValueError,
+            r"blocks: about 10\^2270 orders of 900 slots do not fit",
+        ),
+        (
+            lambda: moves.within_blocks([0, 1, 2], 1),
+            ValueError,
+            "block_size: expected an integer from 2 to 3, got 1",
+        ),
+        (
+            lambda: moves.within_blocks([0, 1, 2], 4),
+            ValueError,
+            "block_size: expected an integer from 2 to 3, got 4",
+        ),
+        (
+            lambda: moves.within_blocks([0, 1, 2], 2, limit=0),
+            ValueError,
+            "limit: expected an integer of at least 1",
+        ),
+        (
+            lambda: moves.within_blocks([0, 1, 2], 2, limit=1, seed=-1),
+            ValueError,
+            "seed: expected an integer from 0",
+        ),
+        (lambda: moves.within_blocks([0, 1, 1], 2), ValueError, r"order: not a permutation of 0\.\.2"),
+        (
+            lambda: moves.within_blocks(range(100), 50),
+            ValueError,
+            r"block_size, without a limit: about 10\^65 orders of 100 slots do not fit",
+        ),
+        (
+            lambda: moves.within_blocks(range(100), 50, limit=10**14),
+            ValueError,
+            "limit: 100,000,000,000,000 orders of 100 slots do not fit",
+        ),
+        (
+            lambda: moves.between_blocks([0], 2),
+            ValueError,
+            "block_size: expected an integer from 2 to 1, got 2",
+        ),
+        (
+            lambda: moves.between_blocks(range(65_536), 2),
+            ValueError,
+            "order: an order has from 1 to 65535 slots",
+        ),
+        (lambda: moves.swaps([[0, 1]]), ValueError, r"order: expected shape \(L,\), got \(1, 2\)"),
+        (lambda: moves.swaps([0.0, 1.0]), TypeError, "order: expected integers, got float64"),
+        (
+            lambda: moves.swaps(range(65_535)),
+            ValueError,
+            "order: 2,147,385,345 orders of 65535 slots do not fit",
+        ),
+        (lambda: moves.insertions([0, 2]), ValueError, r"order: not a permutation of 0\.\.1"),
+        (
+            lambda: moves.block_moves([0, 1, 2], 0),
+            ValueError,
+            "max_size: expected an integer from 1 to 2, got 0",
+        ),
+        (
+            lambda: moves.block_moves([0, 1, 2], 3),
+            ValueError,
+            "max_size: expected an integer from 1 to 2, got 3",
+        ),
+    ],
+)
+def test_refusals(call, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: moves.block_moves(range(120)),
+        lambda: moves.within_blocks(range(100), 50, limit=30_000),
+        lambda: moves.block_rearrangements([range(24)], 9),
+    ],
+)
+def test_other_threads_run_meanwhile(call, lets_others_run):
+    assert lets_others_run(call)

@@ -1,0 +1,165 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import pyorder
+from pyorder.models.decoder import PRESETS
+from pyorder.profiling.profile import Cost
+
+ORDERS = pyorder.permutations.sample(5, 12, seed=0, distinct=True)
+TINY = replace(PRESETS["nano"], width=32, feed_forward=64, steps=30, warmup=5)
+
+
+def test_docstring_examples(doctests):
+    doctests("pyorder.profiling.profile")
+
+
+@pytest.fixture(scope="module")
+def result(square5):
+    return pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=TINY, seeds=3)
+
+
+def test_the_easy_order_has_the_lowest_loss():
+    splits = pyorder.make_task("square", length=5).splits(train=20_000, validation=500, test=1, seed=0)
+    orders = [[4, 3, 2, 1, 0], [2, 4, 0, 3, 1], [0, 1, 2, 3, 4], [3, 1, 4, 2, 0]]
+    result = pyorder.profile(splits.train, orders, validation=splits.validation, steps=600)
+    assert result.best.tolist() == [0, 1, 2, 3, 4]
+    assert result.loss[2] + 4 * result.standard_error.max() < np.delete(result.loss, 2).min()
+    assert result.step_loss[2, 1] < result.step_loss[0, 1] - 1  # step 1 after step 0, and before it
+
+
+def test_the_numbers_fit_together(result, square5):
+    np.testing.assert_allclose(result.loss, result.step_loss.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(result.loss, result.seed_loss.mean(0))
+    assert result.seed_loss.shape == (3, 12)
+    assert (np.diff(result.loss[result.ranking]) >= 0).all()
+    assert result.standard_error[result.ranking[0]] == 0.0
+    assert (np.delete(result.standard_error, result.ranking[0]) > 0).all()
+    assert result.training_loss.shape == (3, 30)
+    assert result.cost == Cost(3 * 30, 3 * 200 * 12)
+    assert result.settings["seeds"] == [0, 1, 2]
+    assert result.settings["precision"] in ("float32", "bfloat16")
+
+
+def test_seeds_say_how_stable_the_ranking_is(result):
+    from scipy.stats import spearmanr
+
+    pairs = [spearmanr(result.seed_loss[a], result.seed_loss[b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert result.rank_correlation == pytest.approx(np.mean(pairs))
+    assert result.best_agreement in (0.0, 1 / 3, 2 / 3, 1.0)
+    shifted = replace(result, seed_loss=result.seed_loss + np.array([[0.0], [5.0], [-2.0]]))
+    np.testing.assert_allclose(shifted.seed_spread, result.seed_spread)  # a run's own level means nothing
+
+
+def test_one_seed_has_no_spread(square5):
+    result = pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=TINY)
+    assert result.seed_spread is None
+    assert result.rank_correlation is None
+    assert result.best_agreement is None
+
+
+def test_the_same_seed_gives_the_same_result(result, square5):
+    again = pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=TINY, seed=1)
+    assert np.array_equal(again.loss, result.seed_loss[1])
+
+
+def test_relabelled_steps_give_identical_losses(square5):
+    """Shuffled target columns and a pool relabelled to match: nothing may tell the two apart."""
+    shuffle = np.random.default_rng(3).permutation(5)
+    relabelled = np.argsort(shuffle)[ORDERS]
+    train, validation = square5.train.reorder(shuffle), square5.validation.reorder(shuffle)
+    one = pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=TINY)
+    other = pyorder.profile(train, relabelled, validation=validation, model=TINY)
+    assert np.array_equal(one.loss, other.loss)
+    assert np.array_equal(one.ranking, other.ranking)
+    assert np.array_equal(one.step_loss[:, shuffle], other.step_loss)
+
+
+def test_ties_are_not_broken_towards_the_first(square5):
+    same = np.tile(ORDERS[:1], (6, 1))
+    first = {
+        int(
+            pyorder.profile(
+                square5.train, same, validation=square5.validation, model=TINY, steps=1, seed=s
+            ).ranking[0]
+        )
+        for s in range(12)
+    }
+    assert len(first) > 2
+
+
+def test_nothing_global_is_touched(square5):
+    torch.manual_seed(7)
+    wanted = torch.rand(2), torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    torch.manual_seed(7)
+    pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=TINY, steps=2)
+    found = torch.rand(2), torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    assert torch.equal(wanted[0], found[0])
+    assert wanted[1:] == found[1:]
+
+
+def test_progress_rises_to_one(square5):
+    reports = []
+    pyorder.profile(
+        square5.train, ORDERS, validation=square5.validation, model=TINY, seeds=2, progress=reports.append
+    )
+    shares = [report.share for report in reports]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert {report.stage for report in reports} == {"training", "scoring"}
+
+
+def test_a_callers_own_model(square5):
+    def build(values, inputs_n, steps_n):
+        class Embed(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = PRESETS["nano"](values, inputs_n, steps_n)
+
+            def forward(self, inputs, emitted, order=None):
+                return self.inner(inputs, emitted)
+
+        return Embed()
+
+    own = pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=build, steps=5)
+    built_in = pyorder.profile(square5.train, ORDERS, validation=square5.validation, model="nano", steps=5)
+    np.testing.assert_allclose(own.loss, built_in.loss, rtol=0.02)
+    assert own.settings["model"] == "build"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"orders": [[0, 1, 2, 3, 3]]}, "^orders: "),
+        ({"orders": [[0, 1, 2, 3]]}, "^orders: "),
+        ({"orders": np.empty((0, 5), int)}, "^orders: "),
+        ({"seeds": 0}, "^seeds: expected an integer of at least 1, got 0"),
+        ({"steps": 0}, "^steps: expected an integer of at least 1, got 0"),
+        ({"batch_size": -1}, "^batch_size: expected an integer of at least 1, got -1"),
+        ({"learning_rate": -1.0}, "^learning_rate: "),
+        ({"model": "huge"}, "^model: 'huge' is none of"),
+        ({"device": "tpu"}, "^device: "),
+    ],
+)
+def test_bad_arguments_are_named(square5, change, message):
+    arguments = {"orders": ORDERS, "validation": square5.validation, **change}
+    with pytest.raises(ValueError, match=message):
+        pyorder.profile(square5.train, **arguments)
+
+
+def test_a_validation_value_that_training_lacks_is_named(square5):
+    targets = np.array(square5.validation.targets)
+    targets[3, 2] = 77
+    train = pyorder.Dataset(square5.train.inputs, square5.train.targets)
+    validation = pyorder.Dataset(square5.validation.inputs, targets)
+    with pytest.raises(ValueError, match="validation.*77"):
+        pyorder.profile(train, ORDERS, validation=validation)
+
+
+def test_a_run_that_diverged_is_no_result(square5):
+    with pytest.raises(RuntimeError, match="no candidate has a finite loss"):
+        pyorder.profile(
+            square5.train, [[0, 1, 2, 3, 4]], validation=square5.validation, steps=20, learning_rate=1e30
+        )

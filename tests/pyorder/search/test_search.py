@@ -1,0 +1,352 @@
+"""What every strategy must keep to, and what each does of its own."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare, kstest
+
+import pyorder
+from pyorder.models.decoder import PRESETS
+from pyorder.orders.posets import Poset
+from pyorder.search import (
+    Annealing,
+    Budget,
+    Evolutionary,
+    Exhaustive,
+    Greedy,
+    Hierarchical,
+    Precedence,
+    Random,
+    Soft,
+    _pools,
+    budget,
+    discover_shuffled,
+    laboratory,
+    make_strategy,
+    strategies,
+)
+from pyorder.search.strategies import exhaustive, hierarchical, random
+
+TINY = replace(PRESETS["nano"], width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
+STRATEGIES = [
+    Exhaustive(),
+    Random(candidates=30, pool=12, finalists=4),
+    Hierarchical(depth=2),
+    Hierarchical(depth=2, initialisation="Pg"),
+    Hierarchical(depth=2, initialisation="Pf"),
+    Hierarchical(depth=2, initialisation="Pb", block=2),
+    Precedence(rounds=2, samples=32, candidates=12),
+    Greedy(completions=3),
+    Evolutionary(parents=4, children=8, generations=3),
+    Annealing(chains=6, rounds=3, finalists=6),
+    Soft(restarts=2, steps=10, candidates=12, samples=32),
+]
+
+KINDS = [exhaustive, random, hierarchical]
+
+
+def find(data, strategy, **arguments):
+    arguments = {"model": TINY, **arguments}
+    return pyorder.discover(data.train, validation=data.validation, strategy=strategy, **arguments)
+
+
+@pytest.mark.parametrize("module", ["pyorder.search.discover", strategies, budget, *KINDS, _pools])
+def test_docstring_examples(module, doctests):
+    doctests(module)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+class TestEveryStrategy:
+    def test_its_result_adds_up(self, strategy, square5):
+        found = find(square5, strategy)
+        assert sorted(found.order.tolist()) == list(range(5))
+        assert found.order.dtype == np.int64
+        assert found.converged == (found.exploration is None or found.exploration.settled)
+        assert found.runs == len(found.history)
+        profiles = [stage.profile for stage in found.history]
+        assert found.candidates_profiled == sum(len(profile.orders) for profile in profiles)
+        beside = strategy.exploration_cost()
+        assert found.cost.training_steps == 8 * found.runs + beside.training_steps
+        assert found.cost.rows_scored == 200 * found.candidates_profiled + beside.rows_scored
+        assert any((profiles[-1].orders == found.order).all(1))
+        assert found.strategy == strategy.name
+
+    def test_every_run_holds_distinct_orders(self, strategy, square5):
+        for stage in find(square5, strategy).history:
+            assert len(np.unique(stage.profile.orders, axis=0)) == len(stage.profile.orders)
+
+    def test_the_planned_pools_bound_the_runs(self, strategy, square5):
+        sizes = [len(stage.profile.orders) for stage in find(square5, strategy).history]
+        planned = strategy.pools(Poset(5))
+        assert len(planned) == len(sizes)
+        assert all(size <= most for size, most in zip(sizes, planned, strict=True))
+
+    def test_a_seed_fixes_everything(self, strategy, square5):
+        one, again, other = (find(square5, strategy, seed=seed) for seed in (4, 4, 5))
+        assert np.array_equal(one.order, again.order)
+        assert np.array_equal(one.history[-1].profile.loss, again.history[-1].profile.loss)
+        assert not np.array_equal(one.history[0].profile.loss, other.history[0].profile.loss)
+
+    def test_a_budget_is_kept(self, strategy, square5):
+        whole = find(square5, strategy)
+        limit = replace(whole.cost, training_steps=whole.cost.training_steps - 1)
+        found = find(square5, strategy, budget=Budget(training_steps=limit.training_steps))
+        assert not found.converged
+        assert found.cost.training_steps <= limit.training_steps
+        assert sorted(found.order.tolist()) == list(range(5))
+        rows = find(square5, strategy, budget=Budget(rows_scored=whole.cost.rows_scored))
+        assert rows.converged == whole.converged
+        assert np.array_equal(rows.order, whole.order)
+
+    def test_a_budget_for_nothing_is_refused(self, strategy, square5):
+        with pytest.raises(ValueError, match="^budget: "):
+            find(square5, strategy, budget=Budget(training_steps=1))
+
+    def test_progress_rises_to_one(self, strategy, square5):
+        reports = []
+        find(square5, strategy, progress=reports.append)
+        shares = [report.share for report in reports]
+        assert shares == sorted(shares)
+        assert shares[-1] > 0.8
+        assert len(strategy.pools(Poset(5))) == 1 or reports[-1].best_loss is not None
+        assert len(strategy.pools(Poset(5))) == 1 or reports[-1].candidates > 10
+
+    def test_constraints_are_kept(self, strategy, square5):
+        graph = Poset(5, [[3, 1], [1, 4]])
+        if "Pg" in repr(strategy):  # it holds the identity, and the constraints may allow it
+            graph = Poset(5, [[1, 3], [1, 4]])
+        found = find(square5, strategy, constraints=graph)
+        assert all(graph.is_sort(stage.profile.orders).all() for stage in found.history)
+        assert graph.is_sort(found.order[None])[0]
+        assert found.constraints == graph
+        assert found.summary()["constraints"] == graph.edges.tolist()
+        steps = np.array([2, 0, 1, 4, 3])
+        if found.graph is not None:
+            assert (found.graph.closure | ~graph.closure).all()
+        assert found.renamed(steps).constraints.is_sort(steps[found.order][None])[0]
+
+    def test_knowledge_of_the_data_order_is_declared(self, strategy, square5):
+        knows = getattr(strategy, "initialisation", "Pr") != "Pr"
+        assert find(square5, strategy).uses_data_order is knows
+
+
+def test_hierarchical_is_blind_to_labels(square5):
+    """Shuffled target columns and initial candidates relabelled to match: same losses, same answer."""
+    initial = np.random.default_rng(0).permuted(np.tile(np.arange(5), (6, 1)), axis=1)
+    shuffle = np.random.default_rng(1).permutation(5)
+    shuffled = square5._replace(
+        train=square5.train.reorder(shuffle), validation=square5.validation.reorder(shuffle)
+    )
+    one = find(square5, Hierarchical(initialisation=initial, depth=2))
+    assert one.uses_data_order
+    assert (
+        len(one.history[0].profile.orders) == Hierarchical(initialisation=initial, depth=2).pools(Poset(5))[0] == 6
+    )
+    other = find(shuffled, Hierarchical(initialisation=np.argsort(shuffle)[initial], depth=2))
+    assert np.array_equal(shuffle[other.order], one.order)
+    for mine, theirs in zip(one.history, other.history, strict=True):
+        assert np.array_equal(mine.profile.loss, theirs.profile.loss)
+
+
+@pytest.mark.parametrize("strategy", [Exhaustive(finalists=4), Random(24, 24), Hierarchical(depth=3)])
+def test_the_identity_is_no_favourite(strategy):
+    """On data without any order, over 50 seeds: the identity's rank is uniform, and so is the order found."""
+    rng = np.random.default_rng(0)
+    alphabet = list(itertools.permutations(range(4)))
+    small = replace(TINY, steps=2, warmup=0, width=8, heads=1, feed_forward=8)
+    ranks, places = [], []
+    for seed in range(50):
+        inputs, targets = rng.integers(5, size=(264, 3)), rng.integers(5, size=(264, 4))
+        train, validation = (
+            pyorder.Dataset(inputs[rows], targets[rows]) for rows in (slice(200), slice(200, None))
+        )
+        found = pyorder.discover(train, validation=validation, strategy=strategy, model=small, seed=seed)
+        first = found.history[0].profile
+        assert len(first.orders) == len(alphabet)
+        ranks.append(int(np.flatnonzero((first.orders[first.ranking] == np.arange(4)).all(1))[0]))
+        places.append(alphabet.index(tuple(found.order.tolist())))
+    for drawn in (ranks, places):
+        assert kstest((np.array(drawn) + rng.random(50)) / len(alphabet), "uniform").pvalue > 0.01
+
+
+def test_exhaustive_finds_the_forward_order(square5):
+    found = find(square5, Exhaustive(), model="nano", steps=200)
+    assert pyorder.satisfied_dependencies(found.order, pyorder.make_task("square", length=5).dependencies) == 1.0
+    assert len(found.history[0].profile.orders) == 120
+
+
+def test_hierarchical_follows_the_published_schedule():
+    for length, depth in ((8, 4), (9, 5), (10, 6), (13, 6)):
+        assert Hierarchical().resolved_depth(length) == depth
+        # K global runs of (K + 1)! candidates, 2 (L // 2 - 1) local ones
+        pools = Hierarchical(direction=False).pools(Poset(length))
+        assert pools[:depth] == [math.factorial(depth + 1)] * depth
+        assert len(pools) == depth + 2 * (length // 2 - 1)
+
+
+def test_every_global_run_keeps_the_published_share(square5):
+    found = find(square5, Hierarchical(depth=3, direction=False, local=False))
+    sizes = [len(stage.profile.orders) for stage in found.history]
+    assert sizes[0] == 24
+    for blocks, stage in enumerate(found.history[:-1], start=1):
+        kept = stage.profile.orders[stage.profile.ranking[: 24 // math.factorial(blocks + 1)]]
+        following = {tuple(order) for order in found.history[blocks].profile.orders}
+        assert {tuple(order) for order in kept} <= following
+        assert sizes[blocks] <= len(kept) * math.factorial(blocks + 1)
+
+
+def test_initial_candidates_that_know_the_order():
+    rng = np.random.default_rng(0)
+    swapped = hierarchical.swapped_blocks(13, 5040, rng)
+    assert len(np.unique(swapped, axis=0)) == 5040
+    once = hierarchical.swapped_blocks(13, 300, rng)
+    ends = np.arange(13), np.arange(12, -1, -1)
+    # two swapped blocks leave at most five runs of consecutive steps
+    assert all(min((np.diff(end[order]) != 1).sum() for end in ends) <= 4 for order in once)
+    blocks = hierarchical.rearranged_blocks(13, 5040, 5, rng)
+    assert len(blocks) == 12  # forward and reverse, three blocks each
+    pairs = [(np.abs(np.diff(order)) == 1).sum() for order in blocks]
+    assert min(pairs) >= 10
+
+
+def test_pg_holds_the_identity(square5):
+    found = find(square5, Hierarchical(depth=2, initialisation="Pg", local=False))
+    assert (found.history[0].profile.orders == np.arange(5)).all(1).any()
+
+
+def test_a_longer_target_with_few_sorts_is_searched_exhaustively():
+    graph = Poset(9, [[i, i + 1] for i in range(8) if i != 4])
+    assert Exhaustive().pools(graph) == [math.comb(9, 4), 32]
+    splits = pyorder.make_task("square", length=9).splits(train=500, validation=50, test=1, seed=0)
+    found = find(splits, Exhaustive(), constraints=graph)
+    assert sorted(found.history[0].profile.orders.tolist()) == graph.sorts().tolist()
+
+
+def test_one_order_is_ranked_once(square5):
+    chain = Poset(5, [[k, k + 1] for k in range(4)])
+    assert Exhaustive().pools(chain) == [1]
+    assert find(square5, "auto", constraints=chain).runs == 1
+    long = Poset(40, [[k, k + 1] for k in range(39)])
+    assert make_strategy("auto", 40, constraints=long).name == "exhaustive"
+
+
+@pytest.mark.parametrize("discover", [pyorder.discover, discover_shuffled])
+@pytest.mark.parametrize(
+    ("constraints", "error", "message"),
+    [
+        (Poset(4), ValueError, "^constraints: a graph of 4 steps given, the data has 5"),
+        ([[0, 1]], TypeError, "^constraints: a Poset is needed, list given"),
+    ],
+)
+def test_bad_constraints_are_refused(discover, constraints, error, message, square5):
+    with pytest.raises(error, match=message):
+        discover(square5.train, validation=square5.validation, strategy="random", constraints=constraints)
+    with pytest.raises(TypeError, match="^strategy: a name or a Strategy is needed, int given"):
+        discover(square5.train, validation=square5.validation, strategy=7)
+
+
+def test_initial_candidates_that_the_constraints_forbid_are_refused(square5):
+    strategy = Hierarchical(initialisation=[[1, 0, 2, 3, 4]], depth=1)
+    with pytest.raises(ValueError, match="^initialisation: the constraints allow none"):
+        find(square5, strategy, constraints=Poset(5, [[0, 1]]))
+
+
+def test_drawn_sorts_are_distinct_and_uniform():
+    graph = Poset(6, [[0, 1], [2, 3], [2, 4]])
+    every = graph.sorts()
+    assert len(_pools.draw_orders(graph, 10_000, seed=0)) == len(every) == 120
+    drawn = np.concatenate([_pools.draw_orders(graph, 30, seed) for seed in range(400)])
+    found, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert np.array_equal(found, every)
+    # 30 of 120 without replacement: the spread of a count is that of a coin, a little less
+    assert chisquare(counts).pvalue > 0.01
+    wide = Poset(60, [[0, 1]])  # too many sets of steps to count
+    few = _pools.draw_orders(wide, 3, seed=0)
+    assert wide.is_sort(few).all()
+    assert _pools.count_up_to(wide, 7) == 7
+
+
+def test_auto_is_exhaustive_for_short_targets_only():
+    assert make_strategy("auto", length=3).name == "exhaustive"
+    assert make_strategy("auto", length=4).name == "precedence"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: make_strategy("psychic", 8),
+            "^strategy: 'psychic' is none of 'auto', 'exhaustive'",
+        ),
+        (
+            lambda: make_strategy("random", 8, depth=3),
+            "^options: random has no 'depth', it has 'candidates'",
+        ),
+        (
+            lambda: Exhaustive().pools(Poset(8)),
+            "^strategy: 'exhaustive' searches at most 5,040 orders, all of 7 steps; the data has 8$",
+        ),
+        (lambda: Hierarchical(initialisation="Px"), "^initialisation: 'Px' is none of 'Pr', 'Pg'"),
+        (
+            lambda: Hierarchical(initialisation=np.empty((0, 5), int)),
+            "^initialisation: expected at least one order",
+        ),
+        (lambda: Hierarchical(initialisation=[[0, 0]]), "^initialisation: row 0 is not a permutation"),
+        (lambda: Hierarchical(depth=9), "^depth: expected .* from 1 to 8, got 9"),
+        (lambda: Hierarchical(depth=6).pools(Poset(5)), "^depth: 6 given, orders of 5 steps"),
+        (lambda: Random(pool=0), "^pool: expected .* at least 1, got 0"),
+        (lambda: Budget(seconds=0), "^budget: seconds=0 given"),
+    ],
+)
+def test_bad_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_chain_that_was_found_backwards_is_turned_round():
+    """In a run of two, a chain and its reverse are told apart although both are better than most orders."""
+    splits = pyorder.make_task("square", length=6).splits(train=20_000, validation=300, test=1, seed=0)
+    backwards = np.arange(5, -1, -1)[None]
+    strategy = Hierarchical(initialisation=backwards, depth=1, local=False)
+    assert find(splits, strategy, model="nano").order.tolist() == list(range(6))
+    published = replace(strategy, direction=False)
+    assert find(splits, published, model="nano").order.tolist() == backwards[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("exhaustive", {"finalists": 4.0}),
+        ("random", {"pool": 1e2}),
+        ("hierarchical", {"limit": 1e4}),
+        ("hierarchical", {"local": "no"}),
+        ("hierarchical", {"direction": 0}),
+        ("precedence", {"rounds": 2.5}),
+        ("precedence", {"share": "half"}),
+    ],
+)
+def test_an_option_of_another_type_is_refused_before_any_work(name, options):
+    (option,) = options
+    with pytest.raises((TypeError, ValueError), match=f"^{option}: expected"):
+        make_strategy(name, 9, **options)
+
+
+def test_when_time_runs_out_the_best_of_every_pool_still_meet(square5, monkeypatch):
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self):
+            self.now += 0.01
+            return self.now
+
+    monkeypatch.setattr(laboratory, "time", Clock())
+    strategy = Random(candidates=120, pool=10, finalists=2)
+    whole = find(square5, strategy)
+    found = find(square5, strategy, budget=Budget(seconds=0.6 * whole.seconds))
+    assert not found.converged
+    assert 3 < found.runs < whole.runs
+    assert found.history[-1].name == "best of every pool"
+    assert len(found.history[-1].profile.orders) == 2 * (found.runs - 1)

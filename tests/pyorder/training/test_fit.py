@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+
+import pyorder
+from pyorder.data.files import read_safetensors
+from pyorder.models.decoder import PRESETS
+from pyorder.training.fit import wilson_interval
+from pyorder.training.generation import generate
+
+
+def test_docstring_examples(doctests):
+    doctests("pyorder.training.fit")
+
+
+@pytest.fixture(scope="module")
+def fitted(square5):
+    return pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, model="nano", steps=500)
+
+
+def test_the_forward_order_is_learned_and_its_reverse_is_not(fitted, square5):
+    reverse = pyorder.fit(square5.train, [4, 3, 2, 1, 0], test=square5.test, model="nano", steps=500)
+    assert fitted.success_rate > reverse.success_rate + 0.4
+    # In reverse every step must be guessed; the first input alone gives step 0.
+    assert reverse.step_accuracy[0] == pytest.approx(1.0, abs=0.05)
+    assert reverse.step_accuracy[1:4].max() < fitted.step_accuracy[1:4].min()
+
+
+def test_success_is_what_prediction_gives(fitted, square5):
+    predicted = fitted.predict(square5.test.inputs)
+    right = predicted == square5.test.targets
+    assert np.array_equal(right.all(1), fitted.success)
+    np.testing.assert_allclose(right.mean(0), fitted.step_accuracy)
+
+
+def test_generation_is_greedy(fitted, square5):
+    """Slot by slot from plain forward passes, without the remembered keys and values."""
+    inputs, _ = square5.test.encode(fitted.vocabulary)
+    inputs = torch.from_numpy(inputs[:50])
+    emitted = torch.zeros(50, 5, dtype=torch.long)
+    with torch.no_grad():
+        for slot in range(5):
+            emitted[:, slot] = fitted.model(inputs, emitted)[:, slot].argmax(-1)
+    assert torch.equal(generate(fitted.model, inputs, 5, torch.float32), emitted)
+
+
+def test_a_callers_module_generates_the_same(fitted, square5):
+    class Wrapped(torch.nn.Module):
+        def forward(self, inputs, emitted, order=None):
+            return fitted.model(inputs, emitted)
+
+    inputs = torch.from_numpy(square5.test.encode(fitted.vocabulary)[0])
+    assert torch.equal(
+        generate(Wrapped(), inputs, 5, torch.float32), generate(fitted.model, inputs, 5, torch.float32)
+    )
+
+
+def test_step_accuracy_is_by_canonical_step(square5):
+    order = np.array([3, 0, 4, 2, 1])
+    shuffled = pyorder.fit(square5.train, order, test=square5.test, model="nano", steps=40)
+    right = shuffled.predict(square5.test.inputs) == square5.test.targets
+    np.testing.assert_allclose(right.mean(0), shuffled.step_accuracy)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (10, 10), (7, 10), (950, 1000)])
+def test_the_interval_is_wilsons(successes, trials):
+    wanted = binomtest(successes, trials).proportion_ci(method="wilson")
+    assert wilson_interval(successes, trials) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+
+
+def test_the_loss_curve_falls_and_the_seed_fixes_it(square5):
+    one, again = (
+        pyorder.fit(square5.train, range(5), test=square5.test, model=PRESETS["nano"], steps=60) for _ in "ab"
+    )
+    assert np.array_equal(one.loss_curve, again.loss_curve)
+    assert one.loss_curve[-10:].mean() < one.loss_curve[:5].mean() - 0.3
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ([0, 1, 2, 3], "^order: "),
+        ([0, 0, 1, 2, 3], "^order: "),
+        (np.tile(np.arange(5), (2, 1)), "^order: expected shape"),
+    ],
+)
+def test_what_is_no_order_is_refused(square5, order, message):
+    with pytest.raises(ValueError, match=message):
+        pyorder.fit(square5.train, order, test=square5.test)
+
+
+def test_a_test_value_that_training_lacks_is_named(square5):
+    train = pyorder.Dataset(square5.train.inputs, square5.train.targets)
+    test = pyorder.Dataset(square5.test.inputs, square5.test.targets.astype(int) * 50)
+    with pytest.raises(ValueError, match="test"):
+        pyorder.fit(train, range(5), test=test)
+
+
+def test_prediction_refuses_inputs_of_another_length(square5):
+    fitted = pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, steps=1)
+    for wrong in (np.zeros((2, 1), int), np.zeros((2, 6), int), np.zeros(5, int)):
+        with pytest.raises(ValueError, match=r"^inputs: expected shape \(R, 5\)"):
+            fitted.predict(wrong)
+
+
+def test_validation_rows_are_looked_at_and_change_nothing(square5, tmp_path):
+    order, settings = [3, 0, 4, 2, 1], {"model": "nano", "steps": 25, "precision": "float32", "seed": 3}
+    alone = pyorder.fit(square5.train, order, test=square5.test, **settings)
+    watched = pyorder.fit(
+        square5.train,
+        order,
+        test=square5.test,
+        validation=square5.validation,
+        validate_every=10,
+        run_dir=tmp_path / "run",
+        **settings,
+    )
+    assert alone.validation_curve is None
+    assert np.array_equal(alone.loss_curve, watched.loss_curve)
+    curve = watched.validation_curve
+    assert curve[:, 0].tolist() == [10, 20, 25]
+    inputs, targets = map(torch.from_numpy, square5.validation.encode(watched.vocabulary))
+    with torch.no_grad():
+        chances = watched.model(inputs, targets[:, order]).double().log_softmax(-1)
+    wanted = targets[:, order].long()
+    assert curve[-1, 1] == pytest.approx(-chances.gather(2, wanted[..., None]).mean().item(), abs=1e-5)
+    assert curve[-1, 2] == pytest.approx((chances.argmax(-1) == wanted).double().mean().item())
+    kept = read_safetensors(tmp_path / "run" / "fit.safetensors")[0]
+    np.testing.assert_array_equal(kept["validation_curve"], curve)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"validation": pyorder.Dataset([[1, 2]], [[1, 2]])}, "^validation: "),
+        ({"validate_every": 0}, "^validate_every: expected .* at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_refused(square5, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        pyorder.fit(square5.train, np.arange(5), test=square5.test, model="nano", steps=2, **arguments)
