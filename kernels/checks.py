@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-INDEX_TYPES = (torch.uint8, torch.int16, torch.int32, torch.int64)
+INDEX_TYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 WEIGHT_TYPES = (torch.float32, torch.bool)
 
@@ -35,7 +35,7 @@ def check_tensor(
     --------
     >>> check_tensor("orders", torch.zeros(3, 4), INDEX_TYPES, ("T", 4), torch.device("cpu"))
     Traceback (most recent call last):
-    TypeError: orders: expected uint8, int16, int32 or int64, got float32
+    TypeError: orders: expected uint8, int8, int16, int32 or int64, got float32
     >>> check_tensor("orders", torch.zeros(3, 4).long(), INDEX_TYPES, ("T", 5), torch.device("cpu"))
     Traceback (most recent call last):
     ValueError: orders: expected shape (T, 5), got (3, 4)

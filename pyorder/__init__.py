@@ -22,11 +22,12 @@ from pyorder.orders import linear_ordering, moves, permutations, posets
 
 if TYPE_CHECKING:
     from pyorder import embeddings, losses, report, runs, search
-    from pyorder.models import PRESETS, Preset
+    from pyorder.models import Architecture, Learner
     from pyorder.profiling.profile import Profile, profile
     from pyorder.progress import Progress
     from pyorder.search import Budget, Discovery, strategy_names
     from pyorder.search.discover import discover
+    from pyorder.training import PRESETS, Preset, Recipe
     from pyorder.training.fit import Fitted, fit
 
 __version__ = "0.1.0"
@@ -35,13 +36,16 @@ keep_old_names()
 
 __all__ = [
     "PRESETS",
+    "Architecture",
     "Budget",
     "Dataset",
     "Discovery",
     "Fitted",
+    "Learner",
     "Preset",
     "Profile",
     "Progress",
+    "Recipe",
     "Splits",
     "Task",
     "discover",
@@ -64,13 +68,16 @@ __all__ = [
 
 # What needs torch is imported when it is first asked for: making data and asking for help take no second.
 _FROM = {
-    "PRESETS": "pyorder.models",
+    "PRESETS": "pyorder.training",
+    "Architecture": "pyorder.models",
     "Budget": "pyorder.search",
     "Discovery": "pyorder.search",
     "Fitted": "pyorder.training",
-    "Preset": "pyorder.models",
+    "Learner": "pyorder.models",
+    "Preset": "pyorder.training",
     "Profile": "pyorder.profiling",
     "Progress": "pyorder.progress",
+    "Recipe": "pyorder.training",
     "discover": "pyorder.search",
     "fit": "pyorder.training",
     "profile": "pyorder.profiling",

@@ -1,12 +1,14 @@
-"""Where and how a run executes: its device, its precision and its random numbers.
+"""Where and how a run executes: its device, its precision, its random numbers, and its walls.
 
-Nothing here outlives a call: seeds, threads and default types of the calling program stay as they were.
+Nothing here outlives a call: the calling program's random numbers, gradient and autocast modes, threads, default
+device and type stay as they were, and change no result.
 """
 
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+import threading
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -72,28 +74,92 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw torch's random numbers from ``seed`` inside the block; give the caller's state back after it.
+def isolated() -> Iterator[None]:
+    """Work as in a fresh program: gradients on, no autocast of the caller's, new tensors on the CPU unless said.
 
     Examples
     --------
-    >>> with seeded(0, torch.device("cpu")):
-    ...     first = torch.rand(1)
-    >>> with seeded(0, torch.device("cpu")):
-    ...     bool(torch.rand(1) == first)
+    >>> with torch.no_grad(), isolated():
+    ...     torch.is_grad_enabled()
     True
     """
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":  # only then, for it slows every call of torch
+            stack.enter_context(torch.device("cpu"))
         yield
 
 
-def multiply_in(precision: torch.dtype, device: torch.device) -> torch.autocast:
-    """Context in which matrix products run in ``precision``."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+# Modules draw from generators that the whole process shares; threads lend them their states in turn.
+_LENDING = threading.RLock()
+
+
+class RandomStream:
+    """Random numbers of a run's own, for code that draws from torch's global generators.
+
+    Examples
+    --------
+    >>> stream, again = RandomStream(0, torch.device("cpu")), RandomStream(0, torch.device("cpu"))
+    >>> with stream.lent():
+    ...     first = torch.rand(2)
+    >>> with stream.lent():
+    ...     second = torch.rand(2)
+    >>> with again.lent():
+    ...     bool((torch.rand(4) == torch.cat([first, second])).all())
+    True
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self.generators = [torch.Generator("cpu").manual_seed(seed)]
+        if device.type == "cuda":
+            self.generators.append(torch.Generator(device).manual_seed(seed))
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let torch's global generators go on where this stream is; give the caller's state back after it."""
+        with _LENDING:
+            shared = [self._shared(generator.device) for generator in self.generators]
+            kept = [generator.get_state() for generator in shared]
+            for ours, theirs in zip(self.generators, shared, strict=True):
+                theirs.set_state(ours.get_state())
+            try:
+                yield
+            finally:
+                for ours, theirs, state in zip(self.generators, shared, kept, strict=True):
+                    ours.set_state(theirs.get_state())
+                    theirs.set_state(state)
+
+    @staticmethod
+    def _shared(device: torch.device) -> torch.Generator:
+        if device.type == "cpu":
+            return torch.default_generator
+        torch.cuda.init()
+        generator: torch.Generator = torch.cuda.default_generators[device.index or 0]
+        return generator
+
+    def state(self) -> list[torch.Tensor]:
+        """Where the stream is, for `set_state`."""
+        return [generator.get_state() for generator in self.generators]
+
+    def set_state(self, state: list[torch.Tensor]) -> None:
+        """Go on from where a stream was."""
+        for generator, told in zip(self.generators, state, strict=True):
+            generator.set_state(told)
+
+
+@contextmanager
+def multiply_in(precision: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Run matrix products in ``precision`` inside the block."""
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+            yield
+    finally:
+        # Inside a caller's own autocast torch would keep the weights that it has cast, past the next update.
+        torch.clear_autocast_cache()
 
 
 def row_slices(rows: int, positions: int, at_once: int) -> Iterator[slice]:

@@ -208,10 +208,14 @@ def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Stra
 
 def _check_final_training(train: Dataset, test: Dataset, model: str | Build | None) -> None:
     """Refuse before the search what final training would refuse after it."""
-    from pyorder.data.tokens import check_same_shape
-    from pyorder.models.learner import build_checked, resolve_model
+    import torch
 
-    check_same_shape(train, test, "test")
-    test.encode(train.vocabulary, name="test")
-    _, build, _ = resolve_model(model, "base")
-    build_checked(build, len(train.vocabulary), train.input_length, train.target_length)
+    from pyorder.data.tokens import Tokens
+    from pyorder.execution import RandomStream
+    from pyorder.training.presets import resolve_model
+
+    cpu = torch.device("cpu")
+    shape = Tokens.of(test, "test", cpu, (train.vocabulary, train.schema)).shape
+    learner, _ = resolve_model(model, "base", None, {})
+    with RandomStream(0, cpu).lent():
+        learner.build(shape)

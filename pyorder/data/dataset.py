@@ -150,8 +150,13 @@ class Dataset:
         lengths = f"input_length={self.input_length}, target_length={self.target_length}"
         return f"Dataset(rows={self.rows}, {lengths})"
 
+    @property
+    def schema(self):
+        from pyorder.data.schema import Field, Schema
+        return Schema(tuple(Field(str(i)) for i in range(self.input_length)), tuple(Field(str(i)) for i in range(self.target_length)))
+
     def encode(
-        self, vocabulary: ArrayLike | None = None, *, name: str = "dataset"
+        self, vocabulary: ArrayLike | None = None, *, ends: bool = False, name: str = "dataset"
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the tokens of inputs (N, X) and targets (N, L): their places in a vocabulary.
 
@@ -174,8 +179,8 @@ class Dataset:
         ValueError: test: targets hold the value 8 (row 0, column 1), which is not in the training vocabulary
         """
         values = self.vocabulary if vocabulary is None else vocabularies.check(vocabulary)
-        inputs = vocabularies.tokens(self._inputs, values, f"{name}: inputs")
-        return inputs, vocabularies.tokens(self._targets, values, f"{name}: targets")
+        inputs = vocabularies.tokens(self._inputs, values, f"{name}: inputs").astype(np.int16)
+        return inputs, vocabularies.tokens(self._targets, values, f"{name}: targets").astype(np.int16)
 
     def select(self, rows: ArrayLike) -> Dataset:
         """Return the dataset of the given rows, (M,) integers from 0 to N - 1, in that sequence.

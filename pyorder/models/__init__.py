@@ -1,7 +1,19 @@
 """Models: the decoder that ranks, the any-order model that explores, and the terms for a caller's own."""
 
 from pyorder.models.any_order import AnyOrderDecoder
+from pyorder.models.architecture import Architecture
 from pyorder.models.attention import attention_entropy, attention_maps
-from pyorder.models.decoder import PRESETS, Decoder, Preset
+from pyorder.models.decoder import Decoder
+from pyorder.models.learner import AnyOrderLearner, CustomLearner, DecoderLearner, Learner
 
-__all__ = ["PRESETS", "AnyOrderDecoder", "Decoder", "Preset", "attention_entropy", "attention_maps"]
+__all__ = [
+    "AnyOrderDecoder",
+    "AnyOrderLearner",
+    "Architecture",
+    "CustomLearner",
+    "Decoder",
+    "DecoderLearner",
+    "Learner",
+    "attention_entropy",
+    "attention_maps",
+]

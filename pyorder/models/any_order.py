@@ -10,7 +10,10 @@ few of some hundred values it has to look at is what a step must find first, and
 where products of embeddings move many pairs at once. It learns in far fewer steps than without links
 (docs/precedence.md).
 
-    B  rows    X  input length    L  steps    V  vocabulary size (token V hides an input)    W  width
+A step that is wider than a column is emitted column by column: each has a place of its own, which also sees the
+earlier columns of its own step. With one column a step, places are steps.
+
+    B  rows    X  input length    C  columns    V  vocabulary size (token V hides an input)    W  width
 """
 
 from __future__ import annotations
@@ -18,13 +21,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pyorder.models.decoder import Block, Preset, initialise
-
-# Two layers: one finds the value of another step, the next may use it to find an input.
-EXPLORER = Preset(
-    layers=2, heads=4, width=128, feed_forward=512, dropout=0.0, embedding_std=0.5, tied=False,
-    learning_rate=3e-3, warmup=50, steps=100,
-)  # fmt: skip
+from pyorder.models.architecture import Architecture
+from pyorder.models.decoder import FLOAT, Block, initialise
 
 # Adam moves all parameters at one rate. Links must reach attention scores of several units in a hundred steps.
 LINK_RATE = 20.0
@@ -35,34 +33,47 @@ class AnyOrderDecoder(nn.Module):
 
     Examples
     --------
-    >>> model = AnyOrderDecoder(EXPLORER, vocabulary_size=19, input_length=5, target_length=3)
+    >>> model = AnyOrderDecoder(EXPLORER.architecture, vocabulary_size=19, input_length=5, columns=3)
     >>> order = torch.tensor([[2, 0, 1]])
     >>> model(torch.zeros(1, 5, dtype=torch.long), torch.zeros(1, 3, dtype=torch.long), order).shape
     torch.Size([1, 3, 19])
     """
 
-    def __init__(self, preset: Preset, vocabulary_size: int, input_length: int, target_length: int) -> None:
+    def __init__(self, architecture: Architecture, vocabulary_size: int, input_length: int, columns: int) -> None:
         super().__init__()
+        width = architecture.width
         self.hidden = vocabulary_size
-        self.token_embedding = nn.Embedding(vocabulary_size + 1, preset.width)
-        self.position_embedding = nn.Embedding(input_length + target_length, preset.width)
-        self.query_embedding = nn.Embedding(target_length, preset.width)
-        self.memory_norm = nn.LayerNorm(preset.width)
-        self.blocks = nn.ModuleList(Block(preset) for _ in range(preset.layers))
-        self.norm = nn.LayerNorm(preset.width)
-        self.head = nn.Linear(preset.width, vocabulary_size, bias=False)
-        places = (target_length, input_length + target_length)
-        self.links = nn.ParameterList(torch.zeros(preset.heads, *places) for _ in range(preset.layers))
-        initialise(self, preset)
+        # Without inputs there is one that tells nothing, so that what comes first has something to look at.
+        self.given = max(1, input_length)
+        self.token_embedding = nn.Embedding(vocabulary_size + 1, width, dtype=FLOAT)
+        self.position_embedding = nn.Embedding(self.given + columns, width, dtype=FLOAT)
+        self.query_embedding = nn.Embedding(columns, width, dtype=FLOAT)
+        self.memory_norm = nn.LayerNorm(width, dtype=FLOAT)
+        self.blocks = nn.ModuleList(Block(architecture) for _ in range(architecture.layers))
+        self.norm = nn.LayerNorm(width, dtype=FLOAT)
+        self.head = nn.Linear(width, vocabulary_size, bias=False, dtype=FLOAT)
+        places = (columns, self.given + columns)
+        self.links = nn.ParameterList(
+            torch.zeros(architecture.heads, *places, dtype=FLOAT) for _ in range(architecture.layers)
+        )
+        initialise(self, architecture)
         for link in self.links:
             nn.init.zeros_(link)
 
-    def forward(self, inputs: Tensor, targets: Tensor, order: Tensor) -> Tensor:
-        """Logits (B, L, V) by canonical step; each sees inputs (B, X) and those of targets (B, L) before it."""
+    def forward(self, inputs: Tensor, targets: Tensor, columns: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Logits (B, C, V) by canonical column; each sees inputs (B, X) and those of targets (B, C) before it.
+
+        ``columns`` (B, C) is the order of the columns, those of a step together and in sequence. Where
+        ``padding`` (B, C) is true nothing was emitted, and nobody looks there.
+        """
+        if not inputs.shape[1]:
+            inputs = inputs.new_full((len(inputs), 1), self.hidden)
         memory = self.token_embedding(torch.cat([inputs, targets], dim=1)) + self.position_embedding.weight
-        memory = self.memory_norm(memory)  # (B, X + L, W)
-        visible = sees(order, inputs.shape[1])
-        x = self.query_embedding.weight.expand(len(inputs), -1, -1)  # (B, L, W)
+        memory = self.memory_norm(memory)  # (B, X + C, W)
+        visible = sees(columns, self.given)
+        if padding is not None:
+            visible[..., self.given :] &= ~padding[:, None, None]
+        x = self.query_embedding.weight.expand(len(inputs), -1, -1)  # (B, C, W)
         for block, link in zip(self.blocks, self.links, strict=True):
             assert isinstance(block, Block)
             x = block(x, block.attention_norm(x), *block.keys_and_values(memory), visible, LINK_RATE * link)
@@ -71,7 +82,7 @@ class AnyOrderDecoder(nn.Module):
 
 
 def sees(order: Tensor, input_length: int) -> Tensor:
-    """What each step sees, the whole input and the steps before it: (B, L) -> (B, 1, L, X + L) bool.
+    """What each column sees, the whole input and the columns before it: (B, C) -> (B, 1, C, X + C) bool.
 
     Examples
     --------

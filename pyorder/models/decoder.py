@@ -1,13 +1,13 @@
-"""The decoder that learns (X, Y) pairs, its presets, and the contract for a caller's own module.
+"""The decoder that learns (X, Y) pairs.
 
-A GPT-2-style Transformer reads X, a separator, and the steps of Y emitted so far; only Y counts in the loss.
+A GPT-2-style Transformer reads X, a separator, and the columns of Y emitted so far; only Y counts in the loss.
 Two halves make one forward pass: `Decoder.read` runs over X and leaves keys and values, `Decoder.write` runs
-over the emitted steps. X never sees Y, so one reading serves every order that Y is written in.
+over the emitted columns. X never sees Y, so one reading serves every order that Y is written in.
 
-    B  rows                        V  vocabulary size (the separator is token V)
-    X  input length                W  width
-    L  target length, in steps     H  heads
-    U  positions of Y at once: L in training; when scoring, the nodes of a tree of orders
+    B  rows                          V  vocabulary size (the separator is token V)
+    X  input length, 0 or more       W  width
+    C  columns of a target           H  heads
+    U  positions of Y at once: C in training; when scoring, the nodes of a tree of orders
 
 Source: Radford et al. 2019 (GPT-2); settings as in Sato, Kawamoto, Kera, arXiv 2506.23875.
 """
@@ -15,85 +15,17 @@ Source: Radford et al. 2019 (GPT-2); settings as in Sato, Kawamoto, Kera, arXiv 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pyorder._checks import check_integer
+from pyorder.models.architecture import Architecture
 
-Build: TypeAlias = Callable[[int, int, int], nn.Module]
 Memory: TypeAlias = list[tuple[Tensor, Tensor]]
 
-
-@dataclass(frozen=True)
-class Preset:
-    """An architecture together with the numbers it is trained with; every one can be overridden.
-
-    ``embedding_std`` is the standard deviation of the embeddings at the start, and ``tied`` says whether the
-    output layer shares the token embedding. ``learning_rate`` rises linearly over ``warmup`` steps, then falls
-    linearly to zero at the last step.
-
-    Examples
-    --------
-    >>> from dataclasses import replace
-    >>> replace(PRESETS["nano"], width=64).width
-    64
-    """
-
-    layers: int
-    heads: int
-    width: int
-    feed_forward: int
-    dropout: float
-    embedding_std: float
-    tied: bool
-    learning_rate: float
-    warmup: int
-    steps: int
-    batch_size: int = 128
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that make no model."""
-        for name in ("layers", "heads", "width", "feed_forward", "steps", "batch_size"):
-            check_integer(getattr(self, name), name, 1)
-        if self.width % self.heads:
-            raise ValueError(f"heads: {self.heads} do not divide the width {self.width}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout: {self.dropout} is not in [0, 1)")
-        if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
-            raise ValueError(f"learning_rate: {self.learning_rate} is not a positive number")
-        check_integer(self.warmup, "warmup", 0)
-
-    def __call__(self, vocabulary_size: int, input_length: int, target_length: int) -> nn.Module:
-        """Build the decoder, on the same terms as a caller's own ``build`` function."""
-        return Decoder(self, vocabulary_size, input_length, target_length)
-
-
-# nano and base were chosen for two CPU cores: with large embeddings a run of a few hundred steps tells orders
-# apart that it does not with GPT-2's small ones. small and large are the published settings.
-PRESETS = {
-    "nano": Preset(
-        layers=1, heads=4, width=128, feed_forward=512, dropout=0.0, embedding_std=2.0, tied=False,
-        learning_rate=1e-3, warmup=50, steps=400,
-    ),
-    "base": Preset(
-        layers=2, heads=4, width=128, feed_forward=512, dropout=0.0, embedding_std=1.0, tied=False,
-        learning_rate=1e-3, warmup=50, steps=1500,
-    ),
-    "small": Preset(
-        layers=1, heads=1, width=512, feed_forward=2048, dropout=0.1, embedding_std=0.02, tied=True,
-        learning_rate=5e-5, warmup=0, steps=800,
-    ),
-    "large": Preset(
-        layers=6, heads=1, width=512, feed_forward=2048, dropout=0.1, embedding_std=0.02, tied=True,
-        learning_rate=5e-5, warmup=0, steps=7810,
-    ),
-}  # fmt: skip
+FLOAT = torch.float32  # of weights, whatever the calling program's default type
 
 
 def attend(
@@ -131,17 +63,18 @@ def attend(
 class Block(nn.Module):
     """One layer: attention, then a feed-forward network, each normalised before and added to its input."""
 
-    def __init__(self, preset: Preset) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.heads = preset.heads
-        self.dropout = preset.dropout
-        self.attention_norm = nn.LayerNorm(preset.width)
-        self.query = nn.Linear(preset.width, preset.width)
-        self.key_value = nn.Linear(preset.width, 2 * preset.width)
-        self.attention_out = nn.Linear(preset.width, preset.width)
-        self.feed_forward_norm = nn.LayerNorm(preset.width)
-        self.feed_forward_in = nn.Linear(preset.width, preset.feed_forward)
-        self.feed_forward_out = nn.Linear(preset.feed_forward, preset.width)
+        self.heads = architecture.heads
+        self.dropout = architecture.dropout
+        width, inner = architecture.width, architecture.feed_forward
+        self.attention_norm = nn.LayerNorm(width, dtype=FLOAT)
+        self.query = nn.Linear(width, width, dtype=FLOAT)
+        self.key_value = nn.Linear(width, 2 * width, dtype=FLOAT)
+        self.attention_out = nn.Linear(width, width, dtype=FLOAT)
+        self.feed_forward_norm = nn.LayerNorm(width, dtype=FLOAT)
+        self.feed_forward_in = nn.Linear(width, inner, dtype=FLOAT)
+        self.feed_forward_out = nn.Linear(inner, width, dtype=FLOAT)
 
     def split(self, x: Tensor) -> Tensor:
         """(B, U, W) -> (B, H, U, W / H)."""
@@ -170,16 +103,16 @@ class Block(nn.Module):
         return x + F.dropout(self.feed_forward_out(hidden), drop)
 
 
-def initialise(module: nn.Module, preset: Preset) -> None:
-    """Draw the parameters as GPT-2 does, but for the size of the embeddings, which is the preset's."""
+def initialise(module: nn.Module, architecture: Architecture) -> None:
+    """Draw the parameters as GPT-2 does, but for the size of the embeddings, which is the architecture's."""
     for name, parameter in module.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
         elif "embedding" in name:
-            nn.init.normal_(parameter, std=preset.embedding_std)
+            nn.init.normal_(parameter, std=architecture.embedding_std)
         elif "norm" not in name:
             residual = name.endswith("out.weight")  # scaled so that depth does not add up
-            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * preset.layers) if residual else 0.02)
+            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * architecture.layers) if residual else 0.02)
 
 
 class Decoder(nn.Module):
@@ -189,7 +122,7 @@ class Decoder(nn.Module):
 
     Examples
     --------
-    >>> model = Decoder(PRESETS["nano"], vocabulary_size=19, input_length=5, target_length=4)
+    >>> model = Decoder(PRESETS["nano"].architecture, vocabulary_size=19, input_length=5, columns=4)
     >>> model(torch.zeros(2, 5, dtype=torch.long), torch.zeros(2, 4, dtype=torch.long)).shape
     torch.Size([2, 4, 19])
     """
@@ -197,30 +130,36 @@ class Decoder(nn.Module):
     visible: Tensor
     separator: Tensor
 
-    def __init__(self, preset: Preset, vocabulary_size: int, input_length: int, target_length: int) -> None:
+    def __init__(self, architecture: Architecture, vocabulary_size: int, input_length: int, columns: int) -> None:
         super().__init__()
+        width = architecture.width
         self.vocabulary_size = vocabulary_size
         self.input_length = input_length
-        self.dropout = preset.dropout
-        self.token_embedding = nn.Embedding(vocabulary_size + 1, preset.width)
-        self.position_embedding = nn.Embedding(input_length + target_length, preset.width)
-        self.blocks = nn.ModuleList(Block(preset) for _ in range(preset.layers))
-        self.norm = nn.LayerNorm(preset.width)
-        self.head = nn.Linear(preset.width, vocabulary_size + 1, bias=False)
-        causal = torch.ones(target_length, target_length, dtype=torch.bool).tril()
+        self.dropout = architecture.dropout
+        self.token_embedding = nn.Embedding(vocabulary_size + 1, width, dtype=FLOAT)
+        self.position_embedding = nn.Embedding(input_length + columns, width, dtype=FLOAT)
+        self.blocks = nn.ModuleList(Block(architecture) for _ in range(architecture.layers))
+        self.norm = nn.LayerNorm(width, dtype=FLOAT)
+        self.head = nn.Linear(width, vocabulary_size + 1, bias=False, dtype=FLOAT)
+        causal = torch.ones(columns, columns, dtype=torch.bool).tril()
         self.register_buffer("visible", causal, persistent=False)
         self.register_buffer("separator", torch.tensor([vocabulary_size]), persistent=False)
-        initialise(self, preset)
-        if preset.tied:
+        initialise(self, architecture)
+        if architecture.tied:
             self.head.weight = self.token_embedding.weight
 
-    def forward(self, inputs: Tensor, emitted: Tensor, order: Tensor | None = None) -> Tensor:
-        """Logits (B, L, V) of the step at each slot; slot j sees inputs (B, X) and ``emitted[:, :j]``."""
-        if order is not None:
-            raise ValueError("order: the built-in decoder is not told the order; pass None")
+    def forward(self, inputs: Tensor, emitted: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Logits (B, C, V) at each position of Y, which sees inputs (B, X) and those of ``emitted`` before it.
+
+        Where ``padding`` (B, C) is true nothing was emitted, and no other position looks there.
+        """
         before = torch.cat([self.separator.expand(len(emitted), 1), emitted[:, :-1]], dim=1)
-        slots = torch.arange(emitted.shape[1], device=emitted.device)
-        return self.write(self.read(inputs), before, slots, self.visible)[0]
+        positions = torch.arange(emitted.shape[1], device=emitted.device)
+        visible = self.visible
+        if padding is not None:
+            shown = F.pad(~padding[:, :-1], (1, 0), value=True)
+            visible = sees_shown(visible, shown)
+        return self.write(self.read(inputs), before, positions, visible)[0]
 
     def place(self, x: Tensor, positions: Tensor) -> Tensor:
         """Embedded tokens (B, U, W) at sequence positions (U,) -> (B, U, W)."""
@@ -241,9 +180,9 @@ class Decoder(nn.Module):
     def write(self, memory: Memory, before: Tensor, slots: Tensor, visible: Tensor) -> tuple[Tensor, Memory]:
         """Logits (B, U, V) at U positions of Y, and the memory with these positions added.
 
-        ``before`` (B, U) is the token emitted just before each position, ``slots`` (U,) the slot that each is
-        about to fill. Every position attends to all of ``memory``; ``visible`` (U, U) says to which of the U
-        it attends, itself included.
+        ``before`` (B, U) is the token emitted just before each position, ``slots`` (U,) the place in Y that each
+        is about to fill. Every position attends to all of ``memory``; ``visible`` (U, U) or (B, 1, U, U) says to
+        which of the U it attends, itself included.
         """
         return self.write_embedded(memory, self.token_embedding(before), slots, visible)
 
@@ -252,8 +191,8 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, Memory]:
         """As `write`, for embeddings ``before`` (B, U, W), which may be mixtures of those of tokens."""
         x = self.place(before, slots + self.input_length)
-        remembered = visible.new_ones(len(visible), memory[0][0].shape[2])
-        sees = torch.cat([remembered, visible], dim=1)  # (U, S)
+        remembered = visible.new_ones(*visible.shape[:-1], memory[0][0].shape[2])
+        sees = torch.cat([remembered, visible], dim=-1)  # (U, S)
         extended: Memory = []
         for block, (old_keys, old_values) in zip(self.blocks, memory, strict=True):
             assert isinstance(block, Block)
@@ -263,3 +202,15 @@ class Decoder(nn.Module):
             x = block(x, normed, *extended[-1], sees)
         logits: Tensor = self.head(self.norm(x))
         return logits[..., : self.vocabulary_size], extended
+
+
+def sees_shown(visible: Tensor, shown: Tensor) -> Tensor:
+    """Hide what is not ``shown`` (B, U) from all positions but itself: (U, U) -> (B, 1, U, U).
+
+    Examples
+    --------
+    >>> sees_shown(torch.ones(2, 2, dtype=torch.bool), torch.tensor([[False, True]]))[0, 0].int().tolist()
+    [[1, 1], [0, 1]]
+    """
+    itself = torch.eye(visible.shape[0], dtype=torch.bool, device=visible.device)
+    return (visible & shown[:, None] | itself)[:, None]

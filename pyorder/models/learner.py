@@ -1,117 +1,303 @@
-"""The terms on which a model is taken: a preset, or the caller's own module.
+"""What can learn: the built-in decoder, the any-order model, and a caller's own module.
 
 A caller's own model is a function ``build(vocabulary_size, input_length, target_length)`` that returns a
-``torch.nn.Module`` with ``forward(inputs (B, X), emitted (B, L), order=None) -> logits (B, L, V)``: at slot j it
-predicts ``emitted[:, j]`` and may look at ``inputs`` and ``emitted[:, :j]``. All of these are token ids.
+``torch.nn.Module`` with ``forward(inputs (B, X), emitted (B, C), order=None) -> logits (B, C, V)``: at place j it
+predicts ``emitted[:, j]`` and may look at ``inputs`` and ``emitted[:, :j]``. All of these are token ids, and
+``target_length`` is C, the columns of a target: its steps, where each is one column wide.
+
+    B  rows    X  input length    C  columns    L  steps    V  vocabulary size
 """
 
 from __future__ import annotations
 
-from typing import cast
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict
+from typing import Any, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from pyorder.models.decoder import PRESETS, Build, Preset
+from pyorder.data.tokens import IGNORED, Batch, Shape
+from pyorder.losses import permuted_cross_entropy
+from pyorder.models.any_order import AnyOrderDecoder
+from pyorder.models.architecture import Architecture
+from pyorder.models.decoder import Decoder, Memory
+
+Build: TypeAlias = Callable[[int, int, int], nn.Module]
+
+MOST_LOGITS = 2**24  # at once, in the check of causality: 64 MiB
 
 
-def resolve_model(model: str | Preset | Build | None, default: str) -> tuple[str, Build, Preset]:
-    """Turn ``model`` into its name, the function that builds it, and the numbers to train it with.
+class Incremental(Protocol):
+    """A module that reads inputs once, and writes any number of continuations from what it remembers."""
 
-    A function of the caller's own is trained with the numbers of the ``default`` preset.
+    separator: Tensor
 
-    Raises
-    ------
-    ValueError
-        If the name is not a preset's.
-    TypeError
-        If ``model`` is neither a name, a preset nor a function.
+    def read(self, inputs: Tensor) -> Memory:
+        """Inputs (B, X) -> what is remembered of them."""
+
+    def write(self, memory: Memory, before: Tensor, slots: Tensor, visible: Tensor) -> tuple[Tensor, Memory]:
+        """As `Decoder.write`."""
+
+
+class Learner(ABC):
+    """Builds modules of one kind, and knows what they lose.
+
+    Attributes
+    ----------
+    name : as it is written beside a result
+    draws : whether training draws from torch's global random generators
+    capturable : whether a training step can be recorded as a CUDA graph, and several modules stacked
+    """
+
+    name: str
+    draws: bool = True
+    capturable: bool = False
+
+    @abstractmethod
+    def build(self, shape: Shape) -> nn.Module:
+        """Build a module on the CPU; its parameters are drawn from torch's global generator."""
+
+    @abstractmethod
+    def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
+        """Nats (B, C) at each place, times the weight (C,) of its column; in whatever sequence of places."""
+
+    @abstractmethod
+    def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """Nats (B, L) by canonical step: the sum over its columns."""
+
+    def logits(self, module: nn.Module, batch: Batch, emitted: Tensor) -> Tensor:
+        """Logits (B, C, V) by place, when ``emitted`` (B, C) was written in the batch's order."""
+        raise NotImplementedError(f"{self.name}: writes in no order")
+
+    def incremental(self, module: nn.Module) -> Incremental | None:
+        """The module, if it can read once and write often."""
+        return None
+
+    def check(self, module: nn.Module, shape: Shape) -> None:
+        """Refuse a module that looks ahead; it is in evaluation mode. A built-in one does not."""
+        return
+
+    def record(self) -> dict[str, Any] | None:
+        """The architecture in values of JSON; None if it is the caller's own."""
+        return None
+
+
+class DecoderLearner(Learner):
+    """The built-in decoder, which is not told the order.
 
     Examples
     --------
-    >>> name, build, preset = resolve_model("nano", default="base")
-    >>> name, preset.width
-    ('nano', 128)
+    >>> learner = DecoderLearner(PRESETS["nano"].architecture)
+    >>> type(learner.build(Shape(vocabulary_size=19, input_length=5, columns=4))).__name__
+    'Decoder'
     """
-    if model is None:
-        model = default
-    if isinstance(model, str):
-        if model not in PRESETS:
-            raise ValueError(f"model: {model!r} is none of {', '.join(map(repr, PRESETS))}")
-        return model, PRESETS[model], PRESETS[model]
-    if isinstance(model, Preset):
-        return "preset", model, model
-    if callable(model) and not isinstance(model, nn.Module):
-        return getattr(model, "__name__", type(model).__name__), model, PRESETS[default]
-    raise TypeError(
-        "model: give a preset's name, a Preset, or a function build(vocabulary_size, input_length, "
-        f"target_length) that returns a module; {type(model).__name__} given"
+
+    capturable = True
+
+    def __init__(self, architecture: Architecture, name: str = "architecture") -> None:
+        self.architecture = architecture
+        self.name = name
+        self.draws = architecture.dropout > 0
+
+    def build(self, shape: Shape) -> Decoder:
+        """A decoder with freshly drawn parameters."""
+        return Decoder(self.architecture, *shape)
+
+    def logits(self, module: nn.Module, batch: Batch, emitted: Tensor) -> Tensor:
+        """As `Learner.logits`."""
+        padding = batch.padding
+        logits: Tensor = module(
+            batch.inputs, emitted, None if padding is None else padding.gather(1, batch.columns)
+        )
+        return logits
+
+    def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
+        """As `Learner.losses`, in the sequence of emission."""
+        return permuted_losses(self.logits(module, batch, batch.emitted), batch, weights)
+
+    def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """As `Learner.step_loss`."""
+        return by_step_of_place(self.losses(module, batch), batch)
+
+    def incremental(self, module: nn.Module) -> Incremental:
+        """The module itself."""
+        assert isinstance(module, Decoder)
+        return module
+
+    def record(self) -> dict[str, Any]:
+        """The architecture's numbers."""
+        return asdict(self.architecture)
+
+
+class AnyOrderLearner(Learner):
+    """The model that explores: it is told the order, and predicts every step from those before it.
+
+    Examples
+    --------
+    >>> learner = AnyOrderLearner(EXPLORER.architecture)
+    >>> type(learner.build(Shape(vocabulary_size=19, input_length=5, columns=4))).__name__
+    'AnyOrderDecoder'
+    """
+
+    name = "any-order"
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self.draws = architecture.dropout > 0
+
+    def build(self, shape: Shape) -> AnyOrderDecoder:
+        """An any-order model with freshly drawn parameters."""
+        return AnyOrderDecoder(self.architecture, *shape)
+
+    def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
+        """As `Learner.losses`, by canonical column."""
+        logits = module(batch.inputs, batch.tokens.filled(batch.targets), batch.columns, batch.padding)
+        nats = F.cross_entropy(
+            logits.transpose(1, 2).float(), batch.targets, reduction="none", ignore_index=IGNORED
+        )
+        return nats if weights is None else nats * weights
+
+    def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """As `Learner.step_loss`."""
+        return batch.tokens.by_step(self.losses(module, batch))
+
+    def record(self) -> dict[str, Any]:
+        """The architecture's numbers."""
+        return asdict(self.architecture)
+
+
+class CustomLearner(Learner):
+    """A caller's own module.
+
+    ``told`` says whether it is given the order of the steps, as `takes_order` finds out.
+    """
+
+    def __init__(self, build: Build, *, told: bool = False) -> None:
+        self.function = build
+        self.name = getattr(build, "__name__", type(build).__name__)
+        self.told = told
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A module that keeps the contract.
+
+        Raises
+        ------
+        TypeError
+            If the function returns no module, or the module no tensor.
+        ValueError
+            If the module fails on this data's shapes, its logits have another shape, or a place sees its own or a
+            later column.
+        """
+        module = self.function(*shape)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"model: build returned {type(module).__name__}, a torch.nn.Module is needed")
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise ValueError("model: the module has no parameter to train")
+        was_training = module.training
+        module.eval()
+        with torch.no_grad():
+            check_causality(module, *shape)
+        module.train(was_training)
+        return module
+
+    def logits(self, module: nn.Module, batch: Batch, emitted: Tensor) -> Tensor:
+        """As `Learner.logits`."""
+        told = (batch.order,) if self.told else ()
+        logits: Tensor = module(batch.inputs, emitted, *told)
+        return logits
+
+    def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
+        """As `Learner.losses`, in the sequence of emission."""
+        return permuted_losses(self.logits(module, batch, batch.emitted), batch, weights)
+
+    def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """As `Learner.step_loss`."""
+        return by_step_of_place(self.losses(module, batch), batch)
+
+    def check(self, module: nn.Module, shape: Shape) -> None:
+        """Look once more after training: a leak may show only then, behind an output layer that starts at zero."""
+        with torch.no_grad():
+            check_causality(module, *shape)
+
+
+def permuted_losses(logits: Tensor, batch: Batch, weights: Tensor | None) -> Tensor:
+    """Nats (B, C) by place of logits (B, C, V) by place."""
+    places = torch.arange(len(batch.rows), device=batch.rows.device)
+    return permuted_cross_entropy(
+        logits, batch.tokens.targets, batch.columns, places, batch.rows, weights=weights, reduction="none"
     )
 
 
-def build_checked(build: Build, vocabulary_size: int, input_length: int, target_length: int) -> nn.Module:
-    """Build a module and refuse one that does not keep the contract.
+def by_step_of_place(losses: Tensor, batch: Batch) -> Tensor:
+    """Losses (B, C) in the sequence of emission, summed by canonical step: (B, L)."""
+    return batch.tokens.by_step(torch.empty_like(losses).scatter(1, batch.columns, losses))
 
-    Raises
-    ------
-    TypeError
-        If ``build`` returns no module, or the module no tensor.
-    ValueError
-        If the module fails on this data's shapes, its logits have another shape, or a slot sees its own or a
-        later step.
 
-    Examples
-    --------
-    >>> module = build_checked(PRESETS["nano"], vocabulary_size=19, input_length=5, target_length=4)
-    >>> type(module).__name__
-    'Decoder'
+def takes_order(module: nn.Module, shape: Shape, length: int) -> bool:
+    """Whether what a module predicts depends on the order it is told; (B, L) is its third argument then.
+
+    A copy with noise on its parameters is asked, because an output layer that starts at zero hides everything.
     """
-    module = build(vocabulary_size, input_length, target_length)
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"model: build returned {type(module).__name__}, a torch.nn.Module is needed")
-    if not any(parameter.requires_grad for parameter in module.parameters()):
-        raise ValueError("model: the module has no parameter to train")
-    was_training = module.training
-    module.eval()
+    probe = deepcopy(module).eval()
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        check_causality(module, vocabulary_size, input_length, target_length)
-    module.train(was_training)
-    return module
+        for parameter in probe.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator).to(parameter)
+        inputs, emitted = _example(shape, probe)
+        order = torch.arange(length, device=emitted.device)[None]
+        try:
+            one, other = probe(inputs, emitted, order), probe(inputs, emitted, order.flip(1))
+        except Exception:  # no third argument, or one that is refused: not told
+            return False
+    return isinstance(one, Tensor) and isinstance(other, Tensor) and not torch.equal(one, other)
 
 
-def check_causality(module: nn.Module, vocabulary_size: int, input_length: int, target_length: int) -> None:
-    """Change the emitted steps from slot k on, for every k at once: logits up to slot k must stay.
+def _example(shape: Shape, module: nn.Module) -> tuple[Tensor, Tensor]:
+    """A row of random tokens, on the module's device: (1, X) and (1, C)."""
+    device = next(module.parameters()).device
+    generator = torch.Generator().manual_seed(0)
+    lengths = (shape.input_length, shape.columns)
+    inputs, emitted = (torch.randint(shape.vocabulary_size, (1, size), generator=generator) for size in lengths)
+    return inputs.to(device), emitted.to(device)
 
-    A caller's own module is checked before training and after it: a leak may show only then, such as behind an
-    output layer that starts at zero. The module is in evaluation mode, without gradients.
+
+def check_causality(module: nn.Module, vocabulary_size: int, input_length: int, columns: int) -> None:
+    """Change the emitted columns from place k on, for every k: logits up to place k must stay.
+
+    The module is in evaluation mode, without gradients.
 
     Raises
     ------
     TypeError, ValueError
-        As `build_checked`.
+        As `CustomLearner.build`.
     """
-    device = next(module.parameters()).device
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.randint(vocabulary_size, (1, input_length), generator=generator).to(device)
-    emitted = torch.randint(vocabulary_size, (1, target_length), generator=generator).to(device)
+    inputs, emitted = _example(Shape(vocabulary_size, input_length, columns), module)
     other = (emitted + 1) % vocabulary_size
-    slots = torch.arange(target_length, device=device)
-    changed = torch.where(slots >= slots[:, None], other, emitted)  # (k, j)
-    batch = torch.cat([emitted, changed])
-    try:
-        logits = module(inputs.expand(len(batch), -1), batch)
-    except Exception as error:
-        raise ValueError(
-            f"model: the module fails on {input_length} inputs and {target_length} steps of a vocabulary of "
-            f"{vocabulary_size}: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(logits, Tensor):
-        raise TypeError(f"model: forward returned {type(logits).__name__}, logits as a tensor are needed")
-    wanted = (len(batch), target_length, vocabulary_size)
-    if logits.shape != wanted:
-        raise ValueError(f"model: forward returned logits of shape {tuple(logits.shape)}, {wanted} is needed")
-    moved = (logits[1:] - logits[:1]).abs().amax(2)  # (k, j)
-    leaks = (moved > 1e-4 * logits.abs().max().clamp(min=1.0)) & (slots <= slots[:, None])
-    if bool(leaks.any()):
-        k, j = cast("list[int]", leaks.nonzero()[0].tolist())
-        raise ValueError(f"model: the logits of slot {j} change with the step emitted at slot {k} or later")
+    places = torch.arange(columns, device=emitted.device)
+    # A few at a time: all C changes of C places and V logits at once may take gigabytes.
+    for changes in places.split(max(1, MOST_LOGITS // (columns * vocabulary_size))):
+        changed = torch.where(places >= changes[:, None], other, emitted)  # (k, j)
+        batch = torch.cat([emitted, changed])
+        try:
+            logits = module(inputs.expand(len(batch), -1), batch)
+        except Exception as error:
+            raise ValueError(
+                f"model: the module fails on {input_length} inputs and {columns} steps of a vocabulary of "
+                f"{vocabulary_size}: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(logits, Tensor):
+            raise TypeError(f"model: forward returned {type(logits).__name__}, logits as a tensor are needed")
+        wanted = (len(batch), columns, vocabulary_size)
+        if logits.shape != wanted:
+            raise ValueError(f"model: forward returned logits of shape {tuple(logits.shape)}, {wanted} is needed")
+        moved = (logits[1:] - logits[:1]).abs().amax(2)  # (k, j)
+        leaks = (moved > 1e-4 * logits.abs().max().clamp(min=1.0)) & (places <= changes[:, None])
+        if bool(leaks.any()):
+            k, j = cast("list[int]", leaks.nonzero()[0].tolist())
+            raise ValueError(
+                f"model: the logits of slot {j} change with the step emitted at slot {int(changes[k])} or later"
+            )

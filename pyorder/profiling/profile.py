@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,19 @@ import torch
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
-from pyorder.data.tokens import check_same_shape, tokens
-from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
-from pyorder.models.decoder import Build, Decoder, Preset
-from pyorder.models.learner import build_checked, check_causality, resolve_model
+from pyorder.data.tokens import Tokens
+from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
+from pyorder.models.decoder import Decoder
+from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
 from pyorder.profiling.scoring import score
 from pyorder.progress import Progress, Report
 from pyorder.runs.folder import RunDir, StageRecord, make_run_dir, write_history, write_run
-from pyorder.training.ensemble import Ensemble, most_members
-from pyorder.training.trainer import TrainingSettings, batches_of_rows, draw, train
+from pyorder.training.ensemble import Ensemble, Stack, most_members
+from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
+from pyorder.training.presets import Model, resolve_model
+from pyorder.training.recipe import Numbers, Recipe
+from pyorder.training.trainer import StepHook, Trainer
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -143,6 +146,12 @@ class Profiler:
     """Data, model and settings of loss profiling, made ready once and used for any number of pools.
 
     `profile` is the plain way in; a search profiles many pools on the same terms.
+
+    Attributes
+    ----------
+    tokens, held : what is trained on, and what orders are scored on
+    learner, recipe : what learns, and the numbers of each run
+    device, settings : where it runs, and how, in values of JSON
     """
 
     def __init__(
@@ -150,58 +159,58 @@ class Profiler:
         train: Dataset,
         validation: Dataset,
         *,
-        model: str | Preset | Build | None = None,
-        steps: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        precision: Precision = "auto",
+        model: Model | None = None,
+        recipe: Recipe | None = None,
         device: str | torch.device = "auto",
+        shuffle: Orders | None = None,
+        **numbers: Unpack[Numbers],
     ) -> None:
         self.device = resolve_device(device)
-        name, self.build, preset = resolve_model(model, "small" if self.device.type == "cuda" else "nano")
-        self.training = TrainingSettings.of(
-            preset,
-            resolve_precision(precision, self.device),
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-        )
-        vocabulary = train.vocabulary
-        self.vocabulary_size = len(vocabulary)
-        self.length = train.target_length
-        check_same_shape(train, validation, "validation")
-        self.inputs, self.targets = tokens(train, vocabulary, "train", self.device)
-        self.held_inputs, self.held_targets = tokens(validation, vocabulary, "validation", self.device)
-        with seeded(0, self.device):  # a module that cannot serve is refused before any work is done
-            build_checked(self.build, self.vocabulary_size, train.input_length, self.length)
+        preset = "small" if self.device.type == "cuda" else "nano"
+        self.learner, self.recipe = resolve_model(model, preset, recipe, numbers)
+        self.precision = resolve_precision(self.recipe.precision, self.device)
+        self.tokens = Tokens.of(train, "train", self.device)
+        self.held = Tokens.of(validation, "validation", self.device, (train.vocabulary, train.schema))
+        if shuffle is not None:
+            self.tokens, self.held = self.tokens.reordered(shuffle), self.held.reordered(shuffle)
+        with isolated(), RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
+            self.learner.build(self.tokens.shape)
         # By number of members. A caller's own module may do what a CUDA graph cannot record.
-        together = self.device.type == "cuda" and isinstance(self.build, Preset)
-        self.ensembles: dict[int, Ensemble] | None = {} if together else None
+        self.together: dict[int, Trainer] | None = (
+            {} if self.device.type == "cuda" and self.learner.capturable else None
+        )
         self.settings = {
-            "model": name,
-            "architecture": asdict(self.build) if isinstance(self.build, Preset) else None,
-            **self.training.record(),
+            "model": self.learner.name,
+            "architecture": self.learner.record(),
+            **self.recipe.record(self.device),
             "device": str(self.device),
-            "training_rows": len(self.inputs),
-            "validation_rows": len(self.held_inputs),
+            "training_rows": len(self.tokens),
+            "validation_rows": len(self.held),
             "data": train.metadata,
         }
 
+    @property
+    def length(self) -> int:
+        """L, the number of steps of an order."""
+        return self.tokens.length
+
     def cost(self, candidates: int, seeds: int = 1) -> Cost:
         """What profiling ``candidates`` orders will cost."""
-        return Cost(self.training.steps * seeds, len(self.held_inputs) * candidates * seeds)
+        return Cost(self.recipe.steps * seeds, len(self.held) * candidates * seeds)
 
+    @isolated()
     def profile(
         self, orders: Orders, *, seeds: Sequence[int], on_share: Callable[[str, float], None] | None = None
     ) -> Profile:
         """Profile the pool ``orders`` (T, L) once for each of ``seeds``."""
         started = time.perf_counter()
-        row_loss = np.zeros((len(self.held_inputs), len(orders)), np.float32)
+        row_loss = np.zeros((len(self.held), len(orders)), np.float32)
         step_loss = np.zeros(orders.shape)
         seed_loss, training_loss = [], []
         at_once = 1
-        if self.ensembles is not None and isinstance(self.build, Preset):
-            at_once = most_members(self.build, self.training.batch_size, self.inputs.shape[1] + self.length)
+        if self.together is not None and isinstance(self.learner, DecoderLearner):
+            length = self.tokens.shape.input_length + self.tokens.shape.columns
+            at_once = most_members(self.learner.architecture, self.recipe.batch_size, length)
         for first in range(0, len(seeds), at_once):
             group = seeds[first : first + at_once]
 
@@ -210,6 +219,7 @@ class Profiler:
                     on_share(stage, (first + size * share) / len(seeds))
 
             for rows, steps, curve in self._run(orders, group, tell):
+                rows = rows / self.length  # nats a step
                 row_loss += rows / len(seeds)
                 step_loss += steps / len(seeds)
                 seed_loss.append(rows.mean(0, dtype=np.float64))
@@ -241,69 +251,60 @@ class Profiler:
         self, orders: Orders, seeds: Sequence[int], tell: Tell
     ) -> Iterator[tuple[npt.NDArray[np.float32], Floats, npt.NDArray[np.float32]]]:
         # Training a row costs about three scorings of it: forward, and twice that backward.
-        trained = 3.0 * self.training.steps * self.training.batch_size
-        weight = trained / (trained + len(self.held_inputs) * len(orders))
-        train_all = self._train if self.ensembles is None else self._train_together
-        modules, curves = train_all(
-            orders, seeds, lambda step: tell("training", weight * (step + 1) / self.training.steps)
+        trained = 3.0 * self.recipe.steps * self.recipe.batch_size
+        weight = trained / (trained + len(self.held) * len(orders))
+        modules, curves = self._train(
+            orders, seeds, lambda step, _: tell("training", weight * (step + 1) / self.recipe.steps)
         )
         for number, (module, curve) in enumerate(zip(modules, curves, strict=True)):
 
             def tell_scored(share: float, number: int = number) -> None:
                 tell("scoring", weight + (1 - weight) * (number + share) / len(seeds))
 
-            row_loss, step_loss = score(
-                module, self.held_inputs, self.held_targets, orders, self.training.precision, tell_scored
-            )
+            row_loss, step_loss = score(self.learner, module, self.held, orders, self.precision, tell_scored)
             yield row_loss, step_loss, curve.numpy()
 
     def _train(
-        self, orders: Orders, seeds: Sequence[int], after_step: Callable[[int], None]
-    ) -> tuple[list[torch.nn.Module], list[torch.Tensor]]:
-        """Train one module after the other, on any device and of any kind."""
-        modules: list[torch.nn.Module] = []
-        curves = []
-        for seed in seeds:
-            drawn = draw(seed, len(self.inputs), len(orders), self.training)
-            rows = torch.from_numpy(drawn.rows).to(self.device)
-            with seeded(seed, self.device):
-                module = self.build(self.vocabulary_size, self.inputs.shape[1], self.length).to(self.device)
-                curve = train(
-                    module,
-                    self.inputs[rows],
-                    self.targets[rows],
-                    torch.from_numpy(orders).to(self.device),
-                    torch.from_numpy(drawn.assigned).to(self.device),
-                    self.training,
-                    drawn.rng,
-                    lambda step, _: after_step(step),
-                )
-            if not isinstance(module, Decoder):
-                with torch.no_grad():
-                    check_causality(module, self.vocabulary_size, self.inputs.shape[1], self.length)
-            modules.append(module)
-            curves.append(curve)
+        self, orders: Orders, seeds: Sequence[int], after_step: StepHook
+    ) -> tuple[list[torch.nn.Module], torch.Tensor]:
+        """Train a module for each seed, side by side; the modules, and (k, steps) losses."""
+        used = self.recipe.steps * self.recipe.batch_size
+        drawn = [rows_and_orders(seed, len(self.tokens), used, len(orders)) for seed in seeds]
+        subset, assigned = (
+            torch.from_numpy(np.stack([part[which] for part in drawn])).to(self.device) for which in (0, 1)
+        )
+        queues = [queue for _, _, queue in drawn]
+        streams = [RandomStream(seed, self.device) for seed in seeds]
+        modules = []
+        for stream in streams:
+            with stream.lent():
+                modules.append(self.learner.build(self.tokens.shape).to(self.device))
+        trainer = self._trainer(modules, queues, streams[0], subset)
+        curves = trainer.train(Mixture(self.tokens.column_orders(orders), assigned), self.recipe.steps, after_step)
+        if isinstance(trainer.module, Stack):
+            trainer.module.give(modules)
+        for module in modules:
+            self.learner.check(module, self.tokens.shape)
         return modules, curves
 
-    def _train_together(
-        self, orders: Orders, seeds: Sequence[int], after_step: Callable[[int], None]
-    ) -> tuple[list[Decoder], torch.Tensor]:
-        """Train built-in decoders side by side, on the rows and orders that each would see alone."""
-        assert self.ensembles is not None
-        assert isinstance(self.build, Preset)
-        if len(seeds) not in self.ensembles:
-            self.ensembles[len(seeds)] = Ensemble(
-                self.build, self.vocabulary_size, self.inputs, self.targets, self.training, len(seeds)
-            )
-        rows, assigned = [], []
-        for seed in seeds:
-            drawn = draw(seed, len(self.inputs), len(orders), self.training)
-            batches = np.stack(list(batches_of_rows(len(drawn.rows), self.training, drawn.rng)))
-            rows.append(drawn.rows[batches])
-            assigned.append(drawn.assigned[batches])
-        return self.ensembles[len(seeds)].train(
-            seeds, orders, np.stack(rows, 1), np.stack(assigned, 1), after_step
-        )
+    def _trainer(
+        self, modules: list[torch.nn.Module], queues: list[RowQueue], stream: RandomStream, subset: torch.Tensor
+    ) -> Trainer:
+        if self.together is None:
+            (module,) = modules
+            return Trainer(self.learner, module, self.tokens, self.recipe, queues, stream=stream, subset=subset)
+        assert isinstance(self.learner, DecoderLearner)
+        decoders = [module for module in modules if isinstance(module, Decoder)]
+        trainer = self.together.get(len(decoders))
+        if trainer is None:
+            learner, stack = Ensemble(self.learner), Stack(decoders)
+            trainer = Trainer(learner, stack, self.tokens, self.recipe, queues, stream=stream, subset=subset)
+            self.together[len(decoders)] = trainer
+        else:
+            assert isinstance(trainer.module, Stack)
+            trainer.module.take(decoders)
+            trainer.restart(queues, stream, subset)
+        return trainer
 
 
 def profile(
@@ -311,15 +312,13 @@ def profile(
     orders: npt.ArrayLike,
     *,
     validation: Dataset,
-    model: str | Preset | Build | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    precision: Precision = "auto",
+    model: Model | None = None,
+    recipe: Recipe | None = None,
     seed: int = 0,
     seeds: int = 1,
     device: str | torch.device = "auto",
     progress: Report | None = None,
+    **numbers: Unpack[Numbers],
 ) -> Profile:
     """Rank candidate orders by the early loss of one model that is trained on their mixture.
 
@@ -327,9 +326,10 @@ def profile(
     ----------
     train, validation : Datasets; the model trains on the first, orders are scored on the second
     orders : (T, L) integers, each row an order
-    model : preset name, `Preset`, or the caller's own build function; by default "nano" on a CPU, "small" on a GPU
-    steps, batch_size, learning_rate : override the preset's
-    precision : "auto", "float32" or "bfloat16" matrix products
+    model : a preset's name, a `Preset`, an `Architecture`, a `Learner`, or the caller's own build function; by
+        default "nano" on a CPU, "small" on a GPU
+    recipe : the numbers to train with; by default the preset's
+    numbers : ``steps``, ``batch_size``, ``learning_rate`` and ``precision`` override the recipe's
     seed, seeds : the run is repeated with seeds ``seed``, ``seed + 1``, ... and the losses averaged
     device : "auto", "cpu", "cuda", "cuda:1", ...
     progress : called with a `Progress` from time to time
@@ -358,16 +358,7 @@ def profile(
         raise ValueError("orders: at least one order is needed, none given")
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
-    profiler = Profiler(
-        train,
-        validation,
-        model=model,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        precision=precision,
-        device=device,
-    )
+    profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, **numbers)
     started = time.perf_counter()
 
     def on_share(stage: str, share: float) -> None:

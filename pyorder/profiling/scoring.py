@@ -1,10 +1,10 @@
 """The loss of every candidate order on the same rows.
 
-The model is not told the order, so two orders that begin with the same steps share all its work up to where
-they part. The orders are therefore scored as a tree: a node is a prefix of emitted steps, and each node
-attends to X and to its ancestors.
+The model is not told the order, so two orders that begin with the same columns share all its work up to where
+they part. The orders are therefore scored as a tree: a node is a prefix of emitted columns, and each node
+attends to X and to its ancestors. Orders are of columns here; where a step is one column wide they are its steps.
 
-    R  rows    T  orders    L  steps    V  vocabulary size    U  nodes of a chunk of the tree
+    R  rows    T  orders    C  columns    L  steps    V  vocabulary size    U  nodes of a chunk of the tree
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from pyorder.data.tokens import IGNORED, Tokens
 from pyorder.execution import multiply_in, row_slices
-from pyorder.models.decoder import Decoder
+from pyorder.models.decoder import sees_shown
+from pyorder.models.learner import Incremental, Learner
 
 # Enough positions at once to fill matrix products, few enough to stay in a CPU's cache. A GPU has more to fill,
 # and a launch costs it as much time as thousands of positions.
@@ -30,17 +31,17 @@ POSITIONS_A_BATCH = {"cpu": 1024, "cuda": 65_536}
 class Chunk:
     """Orders that are scored together, and the nodes of their tree."""
 
-    candidates: np.ndarray  # (C,) indices into the pool
-    node: np.ndarray  # (C, L) the node that predicts slot j of order c
-    slot: np.ndarray  # (U,) how many steps were emitted at the node
-    step_before: np.ndarray  # (U,) canonical step emitted last, -1 at the root
+    candidates: np.ndarray  # (orders,) indices into the pool
+    node: np.ndarray  # (orders, C) the node that predicts place j of an order
+    slot: np.ndarray  # (U,) how many columns were emitted at the node
+    step_before: np.ndarray  # (U,) canonical column emitted last, -1 at the root
     visible: np.ndarray  # (U, U) bool: is the second node the first or one of its ancestors
 
 
 def prefix_ids(orders: np.ndarray) -> np.ndarray:
-    """Number the prefixes of each length by first appearance: (T, L), entry j for the first j steps.
+    """Number the prefixes of each length by first appearance: (T, C), entry j for the first j columns.
 
-    Numbers depend on which prefixes are equal, never on the labels of the steps.
+    Numbers depend on which prefixes are equal, never on the labels of the columns.
     """
     ids = np.zeros(orders.shape, np.int64)
     for j in range(1, orders.shape[1]):
@@ -81,9 +82,9 @@ def _chunk(orders: np.ndarray, candidates: np.ndarray, new: np.ndarray) -> Chunk
 
 @torch.inference_mode()
 def score(
+    learner: Learner,
     module: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    tokens: Tokens,
     orders: np.ndarray,
     precision: torch.dtype,
     on_share: Callable[[float], None] | None = None,
@@ -92,42 +93,42 @@ def score(
 
     Parameters
     ----------
-    module : in evaluation mode
-    inputs, targets : (R, X) and (R, L) token ids
-    orders : (T, L) int64
+    module : one of the learner's, in evaluation mode
+    tokens : R rows
+    orders : (T, L) int64, orders of steps
     on_share : called with the share of the work done, from 0 to 1
 
     Returns
     -------
-    (R, T) float32, mean nats a step, and (T, L) float64, mean nats over rows, by canonical step
+    (R, T) float32, nats a row, and (T, L) float64, mean nats over rows, by canonical step
     """
-    device = inputs.device
-    row_loss = torch.empty(len(inputs), len(orders), device=device)
-    step_loss = torch.zeros(orders.shape, dtype=torch.float64, device=device)
-    if isinstance(module, Decoder):
-        scored = _score_tree(module, inputs, targets, orders, precision)
+    device, count = tokens.device, len(orders)
+    row_loss = torch.empty(len(tokens), count, dtype=torch.float32, device=device)
+    column_loss = torch.zeros(count, tokens.schema.columns, dtype=torch.float64, device=device)
+    columns = tokens.schema.column_orders(orders)
+    incremental = learner.incremental(module)
+    if incremental is not None:
+        scored = _score_tree(incremental, tokens, columns, precision)
     else:
-        scored = _score_each(module, inputs, targets, orders, precision)
-    rows_done = 0
+        scored = _score_each(learner, module, tokens, columns, precision)
+    done = 0
     for rows, candidates, chosen, losses in scored:
-        row_loss[rows, candidates] = losses.mean(2)
-        step_loss[candidates] += torch.zeros_like(chosen, dtype=torch.float64).scatter_(
+        row_loss[rows, candidates] = losses.sum(2)
+        column_loss[candidates] += torch.zeros_like(chosen, dtype=torch.float64).scatter_(
             1, chosen, losses.sum(0, dtype=torch.float64)
         )
-        rows_done += losses.shape[0] * losses.shape[1]
+        done += losses.shape[0] * losses.shape[1]
         if on_share is not None:
-            on_share(rows_done / row_loss.numel())
-    return row_loss.cpu().numpy(), (step_loss / len(inputs)).cpu().numpy()
+            on_share(done / row_loss.numel())
+    return row_loss.cpu().numpy(), (tokens.by_step(column_loss) / len(tokens)).cpu().numpy()
 
 
-# rows, candidates (C,) and their orders (C, L), losses (rows, C, L) by slot
+# rows, candidates (orders,) and their column orders (orders, C), losses (rows, orders, C) by place
 Scored = Iterator[tuple[slice, Tensor, Tensor, Tensor]]
 
 
-def _score_tree(
-    module: Decoder, inputs: Tensor, targets: Tensor, orders: np.ndarray, precision: torch.dtype
-) -> Scored:
-    device = inputs.device
+def _score_tree(module: Incremental, tokens: Tokens, columns: np.ndarray, precision: torch.dtype) -> Scored:
+    device = tokens.device
     tree = [
         (
             torch.from_numpy(chunk.candidates).to(device),
@@ -135,37 +136,44 @@ def _score_tree(
             torch.from_numpy(chunk.slot).to(device),
             torch.from_numpy(chunk.step_before).to(device),
             torch.from_numpy(chunk.visible).to(device),
-            torch.from_numpy(orders[chunk.candidates]).to(device),
+            torch.from_numpy(columns[chunk.candidates]).to(device),
         )
-        for chunk in chunks(orders)
+        for chunk in chunks(columns)
     ]
-    # The separator stands behind the last step, where index -1 of a root finds it.
-    emitted = torch.cat([targets, module.separator.expand(len(targets), 1)], dim=1)
-    for rows in row_slices(len(inputs), max(len(slot) for _, _, slot, *_ in tree), POSITIONS_A_BATCH[device.type]):
+    most = max(len(slot) for _, _, slot, *_ in tree)
+    for rows in row_slices(len(tokens), most, POSITIONS_A_BATCH[device.type]):
+        targets = tokens.targets[rows].long()
+        # The separator stands behind the last column, where index -1 of a root finds it.
+        separator = module.separator.expand(len(targets), 1)
+        emitted = torch.cat([tokens.filled(targets), separator], dim=1)
+        shown = torch.cat([targets != IGNORED, separator >= 0], dim=1) if tokens.padded else None
         with multiply_in(precision, device):
-            memory = module.read(inputs[rows])
-        for candidates, node, slot, step_before, visible, chunk_orders in tree:
+            memory = module.read(tokens.inputs[rows].long())
+        for candidates, node, slot, column_before, visible, order in tree:
+            seen = visible if shown is None else sees_shown(visible, shown[:, column_before])
             with multiply_in(precision, device):
-                logits, _ = module.write(memory, emitted[rows][:, step_before], slot, visible)
+                logits, _ = module.write(memory, emitted[:, column_before], slot, seen)
             nats = -logits.float().log_softmax(-1)  # (R, U, V)
-            wanted = node * nats.shape[2] + targets[rows][:, chunk_orders]  # (R, C, L)
-            yield rows, candidates, chunk_orders, nats.flatten(1).gather(1, wanted.flatten(1)).view(wanted.shape)
+            wanted = node * nats.shape[2] + emitted[:, order]  # (R, orders, C)
+            losses = nats.flatten(1).gather(1, wanted.flatten(1)).view(wanted.shape)
+            if shown is not None:
+                losses = losses * shown[:, order]
+            yield rows, candidates, order, losses
 
 
 def _score_each(
-    module: nn.Module, inputs: Tensor, targets: Tensor, orders: np.ndarray, precision: torch.dtype
+    learner: Learner, module: nn.Module, tokens: Tokens, columns: np.ndarray, precision: torch.dtype
 ) -> Scored:
-    count, length = orders.shape
-    device = inputs.device
-    table = torch.from_numpy(orders).to(device)
-    group = max(1, NODES_A_CHUNK // length)
-    for rows in row_slices(len(inputs), group * length, POSITIONS_A_BATCH[device.type]):
+    count, width = columns.shape
+    device = tokens.device
+    table = torch.from_numpy(columns).to(device)
+    group = max(1, NODES_A_CHUNK // width)
+    for rows in row_slices(len(tokens), group * width, POSITIONS_A_BATCH[device.type]):
+        numbers = torch.arange(rows.start, rows.stop, device=device)
         for start in range(0, count, group):
             candidates = torch.arange(start, min(count, start + group), device=device)
             chosen = table[candidates]
-            emitted = targets[rows][:, chosen]  # (R, C, L)
-            repeated = inputs[rows].repeat_interleave(len(candidates), dim=0)
+            batch = tokens.batch(numbers.repeat_interleave(len(candidates)), chosen.repeat(len(numbers), 1))
             with multiply_in(precision, device):
-                logits = module(repeated, emitted.flatten(0, 1))
-            nats = F.cross_entropy(logits.flatten(0, 1).float(), emitted.flatten(), reduction="none")
-            yield rows, candidates, chosen, nats.view(emitted.shape)
+                losses = learner.losses(module, batch)
+            yield rows, candidates, chosen, losses.float().view(len(numbers), len(candidates), width)

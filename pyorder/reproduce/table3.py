@@ -45,20 +45,21 @@ class Table3(Study):
         """Train in the direction and look at the attention of test rows."""
         import torch
 
-        from pyorder.data.tokens import tokens
+        from pyorder.data.tokens import Tokens
         from pyorder.models.attention import attention_entropy, attention_maps
-        from pyorder.models.decoder import PRESETS
-        from pyorder.training import fit
+        from pyorder.training import PRESETS, fit
 
         splits = base.splits_of(cell, self.sizes)
         order = np.arange(cell["length"])[:: 1 if cell["direction"] == "forward" else -1].copy()
-        preset = replace(PRESETS[self.sizes.fit_model], layers=1, heads=1)
+        preset = PRESETS[self.sizes.fit_model].but(layers=1, heads=1)
         fitted = fit(
             splits.train, order, test=splits.test, model=preset, steps=self.sizes.fit_steps, seed=cell["seed"]
         )
         device = next(fitted.model.parameters()).device
-        inputs, targets = tokens(splits.test, fitted.vocabulary, "test", device)
-        (maps,) = attention_maps(fitted.model, inputs[:ROWS], targets[:ROWS, torch.from_numpy(order).to(device)])
+        tokens = Tokens.of(splits.test, "test", device, (fitted.vocabulary, fitted.schema))
+        rows = torch.arange(min(ROWS, len(tokens)), device=device)
+        shown = tokens.batch(rows, torch.from_numpy(order).to(device).expand(len(rows), -1))
+        (maps,) = attention_maps(fitted.model, shown.inputs, shown.emitted)
         entropy = attention_entropy(maps)
         kept = cell["length"] <= LONGEST_MAP
         return {

@@ -23,7 +23,7 @@ import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import shorten
@@ -178,23 +178,10 @@ def write_precedence(folder: Path, arrays: dict[str, npt.NDArray[np.float64]]) -
     write_safetensors(folder / "precedence.safetensors", dict(arrays))
 
 
-def write_fit(
-    folder: Path,
-    loss_curve: npt.NDArray[np.float32],
-    step_accuracy: npt.NDArray[np.float64],
-    success: npt.NDArray[np.bool_],
-    module: nn.Module,
-    validation_curve: npt.NDArray[np.float64] | None = None,
-) -> None:
+def write_fit(folder: Path, arrays: dict[str, npt.NDArray[Any]], module: nn.Module) -> None:
     """Write fit.safetensors and model.safetensors."""
     from safetensors.torch import save_model
 
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "loss_curve": loss_curve,
-        "step_accuracy": step_accuracy,
-        "success": success,
-        **({} if validation_curve is None else {"validation_curve": validation_curve}),
-    }
     write_safetensors(folder / "fit.safetensors", arrays)
     with replacing(folder / "model.safetensors") as temporary:
         save_model(module, str(temporary))  # unlike save_file it takes weights that layers share
@@ -291,6 +278,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, float) and not math.isfinite(value):

@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
-from pyorder.data.tokens import check_same_shape
-from pyorder.execution import Precision
-from pyorder.models.any_order import EXPLORER
-from pyorder.models.decoder import Build, Preset
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Orders, Profiler
 from pyorder.progress import Report
@@ -24,6 +20,8 @@ from pyorder.search.discovery import Discovery
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategies import make_strategy
 from pyorder.search.strategy import Strategy
+from pyorder.training.presets import Model
+from pyorder.training.recipe import Numbers, Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -37,17 +35,15 @@ def discover(
     validation: Dataset,
     strategy: str | Strategy = "auto",
     constraints: Poset | None = None,
-    model: str | Preset | Build | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    precision: Precision = "auto",
+    model: Model | None = None,
+    recipe: Recipe | None = None,
     budget: Budget | None = None,
     seed: int = 0,
     seeds: int = 1,
     device: str | torch.device = "auto",
     progress: Report | None = None,
     run_dir: RunDir | None = None,
+    **numbers: Unpack[Numbers],
 ) -> Discovery:
     """Find a learning-friendly order of the target's steps from the data alone.
 
@@ -59,7 +55,8 @@ def discover(
     constraints : a dependency graph of the target's steps that is known beforehand, such as
         ``Poset(task.length, task.dependencies)`` or an earlier ``found.graph``; only its topological sorts are
         candidates
-    model, steps, batch_size, learning_rate, precision, device : of each profiling run, as in `profile`
+    model, recipe, device, numbers : of each profiling run, as in `profile`; a caller's own module that takes the
+        order explores with it, too
     budget : the most to spend; the search then ends with the best order so far, ``converged`` False
     seed : of the search and of every run in it
     seeds : how often each profiling run is repeated
@@ -92,16 +89,14 @@ def discover(
         strategy=_resolve_strategy(strategy, _check_constraints(constraints, train.target_length)),
         constraints=constraints,
         model=model,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        precision=precision,
+        recipe=recipe,
         budget=budget,
         seed=seed,
         seeds=seeds,
         device=device,
         progress=progress,
         run_dir=run_dir,
+        **numbers,
     )
 
 
@@ -142,34 +137,22 @@ def _search(
     *,
     strategy: Strategy,
     constraints: Poset | None,
-    model: str | Preset | Build | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    precision: Precision = "auto",
+    model: Model | None = None,
+    recipe: Recipe | None = None,
     budget: Budget | None = None,
     seed: int,
     seeds: int = 1,
     device: str | torch.device = "auto",
     progress: Report | None = None,
     run_dir: RunDir | None = None,
+    **numbers: Unpack[Numbers],
 ) -> Discovery:
     """Search with the target's columns moved to the places that ``shuffle`` says; the result is of their own."""
     graph = _check_constraints(constraints, train.target_length).renamed(np.argsort(shuffle))
     pools = strategy.pools(graph)
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
-    check_same_shape(train, validation, "validation")
-    profiler = Profiler(
-        train.reorder(shuffle),
-        validation.reorder(shuffle),
-        model=model,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        precision=precision,
-        device=device,
-    )
+    profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, shuffle=shuffle, **numbers)
     laboratory = Laboratory(
         profiler,
         constraints=graph,
@@ -199,7 +182,6 @@ def _search(
             remarks=(*laboratory.remarks, *([INTERRUPTED] if interrupted else [])),
             settings={
                 **profiler.settings,
-                "explorer": None if explored is None else asdict(EXPLORER),
                 "seeds": seeds,
                 "budget": None if budget is None else asdict(budget),
             },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,8 +101,8 @@ class Discovery:
     def renamed(self, steps: npt.NDArray[np.int64]) -> Discovery:
         """The same result with step s called ``steps[s]``, for a search whose target columns were shuffled.
 
-        A search on ``data.reorder(steps)`` finds an order of the reordered columns; renamed by ``steps`` it is
-        the order of the data's own.
+        A search on ``data.reorder(steps)`` finds an order of the reordered steps; renamed by ``steps`` it is the
+        order of the data's own.
         """
         history = tuple(
             replace(
@@ -112,7 +111,6 @@ class Discovery:
                     stage.profile,
                     orders=steps[stage.profile.orders],
                     step_loss=stage.profile.step_loss[:, np.argsort(steps)],
-                    settings=_before_reordering(stage.profile.settings, steps),
                 ),
             )
             for stage in self.history
@@ -124,7 +122,6 @@ class Discovery:
             history=history,
             exploration=exploration,
             constraints=None if self.constraints is None else self.constraints.renamed(steps),
-            settings=_before_reordering(self.settings, steps),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -174,13 +171,3 @@ class Discovery:
         except Exception as error:  # hours of work should not be lost to a full disk
             error.add_note(f"the order that was found: {','.join(map(str, self.order))}")
             raise
-
-
-def _before_reordering(settings: dict[str, Any], steps: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Settings whose ``data`` is a dataset's metadata, as it was before `Dataset.reorder` by ``steps``."""
-    told, last = settings["data"].get("order", ""), json.dumps(steps.tolist())
-    if not told.endswith(last):
-        return settings
-    others = {key: value for key, value in settings["data"].items() if key != "order"}
-    earlier = told.removesuffix(last).removesuffix(" then ")
-    return {**settings, "data": {**others, "order": earlier} if earlier else others}

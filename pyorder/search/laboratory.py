@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import Exploration
+from pyorder.execution import RandomStream, isolated
+from pyorder.models.architecture import Architecture
+from pyorder.models.learner import AnyOrderLearner, CustomLearner, Learner, takes_order
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Cost, Orders, Profile, Profiler
 from pyorder.progress import Progress, Report
 from pyorder.search._pools import draw_orders
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Stage
+from pyorder.training.recipe import Recipe
 
 
 class Laboratory:
@@ -87,16 +92,21 @@ class Laboratory:
         """Those of the orders (T, L) that the constraints allow."""
         return orders[self.constraints.is_sort(orders)]
 
-    def explorer(self, samples: int) -> Explorer:
-        """Make an any-order model on the training rows, some of which it sets apart as evidence."""
-        profiler = self.profiler
-        return Explorer(
-            profiler.inputs,
-            profiler.targets,
-            evidence_rows=samples,
-            precision=profiler.training.precision,
-            seed=self.seed,
-        )
+    def explorer(self, samples: int, architecture: Architecture, recipe: Recipe) -> Explorer:
+        """Make an any-order model on the training rows, some of which it sets apart as evidence.
+
+        It is the caller's own module where that takes the order; else a built-in one of the given architecture.
+        Products run in the precision of profiling, unless the recipe says otherwise.
+        """
+        profiler, tokens = self.profiler, self.profiler.tokens
+        learner: Learner = AnyOrderLearner(architecture)
+        if isinstance(profiler.learner, CustomLearner):
+            with isolated(), RandomStream(self.seed, tokens.device).lent():
+                if takes_order(profiler.learner.build(tokens.shape), tokens.shape, tokens.length):
+                    learner = CustomLearner(profiler.learner.function, told=True)
+        if recipe.precision == "auto":
+            recipe = replace(recipe, precision=profiler.recipe.precision)
+        return Explorer(tokens, learner=learner, recipe=recipe, evidence_rows=samples, seed=self.seed)
 
     def run_cost(self, candidates: int) -> Cost:
         """What a profiling run of so many candidates costs."""
@@ -140,4 +150,4 @@ class Laboratory:
 
     def _effort(self, cost: Cost) -> float:
         """Cost in scorings of one row; training a row costs about three."""
-        return 3.0 * cost.training_steps * self.profiler.training.batch_size + cost.rows_scored
+        return 3.0 * cost.training_steps * self.profiler.recipe.batch_size + cost.rows_scored

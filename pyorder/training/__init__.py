@@ -1,5 +1,9 @@
 """Training: the one loop, its numbers, and final training on one order."""
 
 from pyorder.training.fit import Fitted, fit
+from pyorder.training.orders import OrderSource
+from pyorder.training.presets import PRESETS, Preset
+from pyorder.training.recipe import Recipe
+from pyorder.training.trainer import Trainer
 
-__all__ = ["Fitted", "fit"]
+__all__ = ["PRESETS", "Fitted", "OrderSource", "Preset", "Recipe", "Trainer", "fit"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,19 @@ from torch import Tensor, nn
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
-from pyorder.data.tokens import check_same_shape, tokens
-from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
-from pyorder.models.decoder import Build, Decoder, Preset
-from pyorder.models.learner import build_checked, check_causality, resolve_model
+from pyorder.data.schema import Schema
+from pyorder.data.tokens import IGNORED, Shape, Tokens
+from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
+from pyorder.models.architecture import Architecture
+from pyorder.models.learner import Learner
 from pyorder.orders.permutations import check_order
 from pyorder.progress import Progress, Report
 from pyorder.runs.folder import RunDir, check_run_dir, load_run, load_weights, make_run_dir, write_fit, write_run
-from pyorder.training.generation import generate, look
-from pyorder.training.trainer import TrainingSettings
-from pyorder.training.trainer import train as train_module
+from pyorder.training.generation import Choose, at_random, generate, greedily, look, row_losses
+from pyorder.training.orders import OneOrder, RowQueue
+from pyorder.training.presets import Model, resolve_model
+from pyorder.training.recipe import Numbers, Recipe
+from pyorder.training.trainer import Trainer
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -43,10 +46,13 @@ class Fitted:
     order : (L,) int64, the order it was trained on
     success : (R,) bool, test rows whose whole target was generated exactly, greedily
     step_accuracy : (L,) float64, share of test rows with the right value, by canonical step; greedy generation
+    step_loss : (L,) float64, mean loss of each canonical step on the test rows, in nats
+    row_losses : (R,) float32, what each test row loses, in nats: the negative logarithm of its likelihood
     loss_curve : (steps,) float32, training loss in nats a step
     validation_curve : (K, 3) float64, a row a look at the validation rows: training steps so far, loss in nats a
         step, and the share of steps predicted right, given those before them; None without validation rows
     model : the trained module, in evaluation mode, on the device it was trained on
+    learner, schema : what the module is one of, and the data's steps and inputs
     vocabulary : (V,) int64, the value of every token id
     seconds : wall time of training and testing
     settings : how it was run
@@ -55,8 +61,12 @@ class Fitted:
     order: Orders
     success: npt.NDArray[np.bool_]
     step_accuracy: Floats
+    step_loss: Floats
+    row_losses: npt.NDArray[np.float32]
     loss_curve: npt.NDArray[np.float32]
     model: nn.Module
+    learner: Learner
+    schema: Schema
     vocabulary: npt.NDArray[np.int64]
     seconds: float
     settings: dict[str, Any]
@@ -77,26 +87,75 @@ class Fitted:
         """95 % interval of the success rate over test rows (Wilson's score interval)."""
         return wilson_interval(int(self.success.sum()), len(self.success))
 
+    @property
+    def row_loss(self) -> float:
+        """Mean loss on the test rows, in nats a row; where targets are random, what orders compare by."""
+        return float(self.row_losses.mean(dtype=np.float64))
+
+    @property
+    def row_loss_interval(self) -> tuple[float, float]:
+        """95 % interval of the row loss over test rows; by the normal approximation."""
+        half = 1.959963984540054 * float(self.row_losses.std(dtype=np.float64)) / math.sqrt(len(self.row_losses))
+        return self.row_loss - half, self.row_loss + half
+
     def predict(self, inputs: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Generate the targets (R, L) of inputs (R, X), as values by canonical step.
+        """Generate the likeliest targets (R, C) of inputs (R, X), column by column, as values by canonical step.
+
+        A masked array where steps may end early.
 
         Raises
         ------
         ValueError
             If an input holds a value that training has not, or is not as long as the training inputs.
         """
-        rows = np.asarray(inputs)
-        wanted = self.settings["input_length"]
+        return self._write(inputs, greedily)
+
+    def sample(self, inputs: npt.ArrayLike, *, seed: int = 0) -> npt.NDArray[np.int64]:
+        """Draw targets (R, C) of inputs (R, X) from the model, as values by canonical step.
+
+        Without inputs, X = 0: ``numpy.zeros((R, 0), int)``. Errors are those of `predict`.
+        """
+        check_integer(seed, "seed", 0, MAX_SEED)
+        return self._write(inputs, at_random(seed, self.device))
+
+    @isolated()
+    def log_likelihood(self, data: Dataset) -> npt.NDArray[np.float32]:
+        """Logarithm of the probability, (R,) nats, that the model gives the target of each row.
+
+        Raises
+        ------
+        ValueError
+            If the data hold a value that training has not, or rows of another shape.
+        """
+        check_datasets(data=data)
+        losses = row_losses(self.learner, self.model, self._tokens(data, "data"), self.order, self.precision)
+        return -losses.sum(1).cpu().numpy()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def precision(self) -> torch.dtype:
+        """What the module's products run in."""
+        return resolve_precision(self.settings["precision"], self.device)
+
+    def _tokens(self, data: Dataset, name: str) -> Tokens:
+        return Tokens.of(data, name, self.device, (self.vocabulary, self.schema))
+
+    @isolated()
+    def _write(self, inputs: npt.ArrayLike, choose: Choose) -> npt.NDArray[np.int64]:
+        rows, wanted = np.asanyarray(inputs), self.schema.input_length
         if rows.ndim != 2 or rows.shape[1] != wanted:
             raise ValueError(f"inputs: expected shape (R, {wanted}), as in training, got {rows.shape}")
-        blank = np.full((len(rows), len(self.order)), self.vocabulary[0])
-        device = next(self.model.parameters()).device
-        encoded, _ = tokens(Dataset(rows, blank), self.vocabulary, "inputs", device)
-        precision = resolve_precision(self.settings["precision"], device)
-        emitted = generate(self.model, encoded, len(self.order), precision)
-        targets = np.empty(emitted.shape, np.int64)
-        targets[:, self.order] = self.vocabulary[emitted.cpu().numpy()]
-        return targets
+        blank = np.full((len(rows), self.schema.columns), self.vocabulary[0])
+        tokens = self._tokens(Dataset(rows, blank, widths=self.schema.widths), "inputs")
+        ids = generate(self.learner, self.model, tokens, self.order, self.precision, choose).cpu().numpy()
+        if not self.schema.ends:
+            return self.vocabulary[ids]
+        there = (ids != IGNORED) & (ids < len(self.vocabulary))
+        return np.ma.masked_array(self.vocabulary[np.where(there, ids, 0)], ~there)
 
     def summary(self) -> dict[str, Any]:
         """What the model reaches, in values of JSON."""
@@ -104,27 +163,38 @@ class Fitted:
             "order": self.order.tolist(),
             "success_rate": self.success_rate,
             "success_interval": list(self.success_interval),
+            "row_loss": self.row_loss,
+            "row_loss_interval": list(self.row_loss_interval),
             "test_rows": len(self.success),
             "diverged": self.diverged,
             "step_accuracy": self.step_accuracy.tolist(),
+            "step_loss": self.step_loss.tolist(),
             "training_steps": len(self.loss_curve),
             "seconds": self.seconds,
         }
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays by name, as they are kept beside a run."""
+        names = ("loss_curve", "step_accuracy", "step_loss", "row_losses", "success", "validation_curve")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
         try:
             folder = make_run_dir(run_dir)
-            write_fit(folder, self.loss_curve, self.step_accuracy, self.success, self.model, self.validation_curve)
-            write_run(folder, "fit", {**self.settings, "vocabulary": self.vocabulary}, self.summary())
+            write_fit(folder, self.arrays(), self.model)
+            write_run(
+                folder,
+                "fit",
+                {**self.settings, "vocabulary": self.vocabulary, "schema": self.schema.to_json()},
+                self.summary(),
+            )
         except Exception as error:  # a full disk, or a caller's module that cannot be stored
             error.add_note(f"the success rate was {self.success_rate}")
             raise
 
     @classmethod
-    def load(
-        cls, run_dir: RunDir, *, model: str | Preset | Build | None = None, device: str | torch.device = "auto"
-    ) -> Fitted:
+    def load(cls, run_dir: RunDir, *, model: Model | None = None, device: str | torch.device = "auto") -> Fitted:
         """Read a run folder of a final training back, to generate with its model.
 
         Parameters
@@ -153,15 +223,18 @@ class Fitted:
             )
         settings = dict(run.config["settings"])
         vocabulary = np.array(settings.pop("vocabulary"), np.int64)
+        schema = Schema.from_json(settings.pop("schema"))
         order = np.array(run.result["order"], np.int64)
-        if model is None and settings["architecture"] is None:
+        kept = settings["architecture"]
+        if model is None and kept is None:
             raise ValueError(f"model: give the function that built it; its name was {settings['model']!r}")
-        _, build, _ = resolve_model(model or Preset(**settings["architecture"]), "base")
-        if settings["architecture"] not in (None, asdict(build) if isinstance(build, Preset) else None):
-            raise ValueError(f"model: {build} given, it was trained with {Preset(**settings['architecture'])}")
+        learner, _ = resolve_model(model or Architecture(**kept), "base", None, {})
+        if learner.record() != kept and kept is not None:
+            raise ValueError(f"model: {learner.record()} given, it was trained with {kept}")
         on = resolve_device(device)
-        with seeded(0, on):
-            module = build_checked(build, len(vocabulary), settings["input_length"], len(order)).to(on)
+        shape = Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
+        with isolated(), RandomStream(0, on).lent():
+            module = learner.build(shape).to(on)
         load_weights(run.folder, module)
         try:
             arrays = run.arrays()
@@ -169,17 +242,17 @@ class Fitted:
             raise ValueError(f"run_dir: {error}") from error
         return cls(
             order=order,
-            success=arrays["success"],
-            step_accuracy=arrays["step_accuracy"],
-            loss_curve=arrays["loss_curve"],
+            **{field.name: arrays[field.name] for field in fields(cls) if field.name in arrays},
             model=module.eval(),
+            learner=learner,
+            schema=schema,
             vocabulary=vocabulary,
             seconds=run.result["seconds"],
             settings=settings,
-            validation_curve=arrays.get("validation_curve"),
         )
 
 
+@isolated()
 def fit(
     train: Dataset,
     order: npt.ArrayLike,
@@ -187,15 +260,13 @@ def fit(
     test: Dataset,
     validation: Dataset | None = None,
     validate_every: int = 25,
-    model: str | Preset | Build | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    precision: Precision = "auto",
+    model: Model | None = None,
+    recipe: Recipe | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     progress: Report | None = None,
     run_dir: RunDir | None = None,
+    **numbers: Unpack[Numbers],
 ) -> Fitted:
     """Train a model to write the target in one order, and test it.
 
@@ -205,7 +276,7 @@ def fit(
     order : (L,) integers
     validation : rows to look at during training, every so many steps and at the end
     model : as in `profile`; by default "base" on a CPU, "large" on a GPU
-    steps, batch_size, learning_rate, precision, seed, device, progress : as in `profile`
+    recipe, seed, device, progress, numbers : as in `profile`
     run_dir : a new or empty folder for the result and the weights, as `Fitted.save` writes them
 
     Returns
@@ -231,72 +302,56 @@ def fit(
     chosen = check_order(order, train.target_length)
     check_integer(seed, "seed", 0, MAX_SEED)
     on = resolve_device(device)
-    name, build, preset = resolve_model(model, "large" if on.type == "cuda" else "base")
-    settings = TrainingSettings.of(
-        preset,
-        resolve_precision(precision, on),
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-    )
-    vocabulary = train.vocabulary
-    check_same_shape(train, test, "test")
-    inputs, targets = tokens(train, vocabulary, "train", on)
-    test_inputs, test_targets = tokens(test, vocabulary, "test", on)
-    looks: list[tuple[int, float, float]] = []
-    watched = None
-    if validation is not None:
-        check_same_shape(train, validation, "validation")
-        watched = tokens(validation, vocabulary, "validation", on)
+    learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", recipe, numbers)
+    precision = resolve_precision(recipe.precision, on)
+    like = train.vocabulary, train.schema
+    rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)
+    watched = None if validation is None else Tokens.of(validation, "validation", on, like)
     check_integer(validate_every, "validate_every", 1)
     check_run_dir(run_dir)
-    slots = torch.from_numpy(chosen).to(on)
+    looks: list[tuple[int, float, float]] = []
+    stream = RandomStream(seed, on)
+    with stream.lent():
+        module = learner.build(rows.shape).to(on)
 
     def after_step(step: int, _: Tensor) -> None:
-        if watched is not None and ((step + 1) % validate_every == 0 or step + 1 == settings.steps):
+        if watched is not None and ((step + 1) % validate_every == 0 or step + 1 == recipe.steps):
             module.eval()
-            looks.append((step + 1, *look(module, watched[0], watched[1][:, slots], settings.precision)))
+            looks.append((step + 1, *look(learner, module, watched, chosen, precision)))
             module.train()
         if progress is not None:
-            share = 0.95 * (step + 1) / settings.steps
+            share = 0.95 * (step + 1) / recipe.steps
             progress(Progress("final training", share, time.perf_counter() - started))
 
-    with seeded(seed, on):
-        module = build_checked(build, len(vocabulary), train.input_length, train.target_length).to(on)
-        curve = train_module(
-            module,
-            inputs,
-            targets,
-            slots[None],
-            torch.zeros(len(inputs), dtype=torch.long, device=on),
-            settings,
-            np.random.default_rng([seed, 3]),
-            after_step,
-        )
-    if not isinstance(module, Decoder):
-        with torch.no_grad():
-            check_causality(module, len(vocabulary), train.input_length, train.target_length)
-    emitted = generate(module, test_inputs, train.target_length, settings.precision)
-    right: npt.NDArray[np.bool_] = (emitted == test_targets[:, slots]).cpu().numpy()
-    accuracy = np.empty(train.target_length)
-    accuracy[chosen] = right.mean(0)
+    queue = RowQueue(len(rows), np.random.default_rng([seed, 3]))
+    trainer = Trainer(learner, module, rows, recipe, [queue], stream=stream)
+    (curve,) = trainer.train(OneOrder(rows.column_orders(chosen[None])[0]), recipe.steps, after_step)
+    learner.check(module, rows.shape)
+    written = generate(learner, module, tested, chosen, precision)
+    wanted = tested.targets.long()
+    wrong = tested.by_step(((written != wanted) & (wanted != IGNORED)).long()).bool().cpu().numpy()
+    losses = row_losses(learner, module, tested, chosen, precision).cpu().numpy()
     fitted = Fitted(
         order=chosen,
-        success=np.asarray(right.all(1)),
-        step_accuracy=accuracy,
+        success=~wrong.any(1),
+        step_accuracy=(~wrong).mean(0),
+        step_loss=losses.mean(0, dtype=np.float64),
+        row_losses=losses.sum(1),
         loss_curve=curve.numpy(),
         model=module,
-        vocabulary=vocabulary,
+        learner=learner,
+        schema=train.schema,
+        vocabulary=train.vocabulary,
         validation_curve=None if watched is None else np.array(looks),
         seconds=time.perf_counter() - started,
         settings={
-            "model": name,
-            "architecture": asdict(build) if isinstance(build, Preset) else None,
-            **settings.record(),
+            "model": learner.name,
+            "architecture": learner.record(),
+            **recipe.record(on),
             "device": str(on),
             "seed": seed,
-            "training_rows": len(inputs),
-            "test_rows": len(test_inputs),
+            "training_rows": len(rows),
+            "test_rows": len(tested),
             "validation_rows": None if validation is None else validation.rows,
             "validate_every": None if validation is None else validate_every,
             "input_length": train.input_length,

@@ -1,57 +1,148 @@
-"""Writing targets greedily with a trained module, and looking at one in training.
+"""Writing targets with a trained module, and what it loses on rows that are there.
 
-R  rows    X  input length    L  steps    V  vocabulary size
+R  rows    X  input length    C  columns    L  steps    V  vocabulary size
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyorder.data.tokens import IGNORED, Tokens
 from pyorder.execution import multiply_in, row_slices
-from pyorder.models.decoder import Decoder
+from pyorder.models.learner import Incremental, Learner
 
 GENERATED_AT_ONCE = 512
 
+Choose = Callable[[Tensor], Tensor]
+
+
+def greedily(logits: Tensor) -> Tensor:
+    """Choose the likeliest of logits (R, V): (R,)."""
+    return logits.argmax(-1)
+
+
+def at_random(seed: int, device: torch.device) -> Choose:
+    """Make a function that draws from logits (R, V), each time anew."""
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def draw(logits: Tensor) -> Tensor:
+        noise = torch.empty_like(logits, dtype=torch.float64).exponential_(generator=generator)
+        return (logits.double() - noise.log()).argmax(-1)  # Gumbel's trick
+
+    return draw
+
 
 @torch.inference_mode()
-def look(module: nn.Module, inputs: Tensor, emitted: Tensor, precision: torch.dtype) -> tuple[float, float]:
-    """Mean loss in nats a step, and the share of steps predicted right, of emitted steps (R, L) by slot."""
-    loss = right = 0.0
-    for rows in row_slices(len(inputs), 1, GENERATED_AT_ONCE):
-        with multiply_in(precision, inputs.device):
-            logits = module(inputs[rows], emitted[rows]).float()
-        wanted = emitted[rows].long()
-        loss += float(nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum"))
-        right += float((logits.argmax(-1) == wanted).sum())
-    return loss / emitted.numel(), right / emitted.numel()
+def generate(
+    learner: Learner,
+    module: nn.Module,
+    tokens: Tokens,
+    order: np.ndarray,
+    precision: torch.dtype,
+    choose: Choose = greedily,
+) -> Tensor:
+    """Write targets in one order after the inputs of ``tokens``: token ids (R, C) by canonical column.
 
-
-@torch.inference_mode()
-def generate(module: nn.Module, inputs: Tensor, length: int, precision: torch.dtype) -> Tensor:
-    """Write ``length`` steps greedily after inputs (R, X): token ids (R, L) by slot."""
-    emitted = torch.zeros(len(inputs), length, dtype=torch.long, device=inputs.device)
-    for rows in row_slices(len(inputs), 1, GENERATED_AT_ONCE):
-        with multiply_in(precision, inputs.device):
-            if isinstance(module, Decoder):
-                _generate_decoder(module, inputs[rows], emitted[rows])
+    A step that ends early is `IGNORED` after its end symbol. The targets of ``tokens`` are not looked at.
+    """
+    (columns,) = tokens.column_orders(order[None])
+    emitted = torch.full((len(tokens), len(columns)), IGNORED, dtype=torch.long, device=tokens.device)
+    starts = set((np.cumsum([0, *np.array(tokens.schema.widths)[order]])).tolist())
+    incremental = learner.incremental(module)
+    for rows in row_slices(len(tokens), 1, GENERATED_AT_ONCE):
+        inputs = tokens.inputs[rows].long()
+        with multiply_in(precision, tokens.device):
+            if incremental is not None:
+                next_logits = _remembering(incremental, inputs, tokens)
             else:
-                _generate_module(module, inputs[rows], emitted[rows])
-    return emitted
+                next_logits = _recomputing(learner, module, rows, tokens, columns)
+            ended = torch.zeros(len(inputs), dtype=torch.bool, device=tokens.device)
+            for place in range(len(columns)):
+                chosen = choose(next_logits(emitted[rows], place).float())
+                if tokens.padded:
+                    ended = ended & (place not in starts)
+                    emitted[rows, place] = chosen.masked_fill(ended, IGNORED)
+                    ended = ended | (chosen == tokens.vocabulary_size - 1)
+                else:
+                    emitted[rows, place] = chosen
+    return torch.empty_like(emitted).scatter(1, columns.expand_as(emitted), emitted)
 
 
-def _generate_decoder(module: Decoder, inputs: Tensor, emitted: Tensor) -> None:
-    """Fill ``emitted`` slot by slot; keys and values of everything before are remembered."""
+def _remembering(module: Incremental, inputs: Tensor, tokens: Tokens) -> Callable[[Tensor, int], Tensor]:
+    """Logits (R, V) of the next place; keys and values of everything before are kept."""
     memory = module.read(inputs)
-    before = module.separator.expand(len(inputs), 1)
-    itself = torch.ones(1, 1, dtype=torch.bool, device=inputs.device)
-    for slot in range(emitted.shape[1]):
-        place = torch.tensor([slot], device=inputs.device)
-        logits, memory = module.write(memory, before, place, itself)
-        before = logits.argmax(-1)
-        emitted[:, slot] = before[:, 0]
+    given = memory[0][0].shape[2]
+    hidden = torch.zeros(len(inputs), given, dtype=torch.bool, device=inputs.device)
+
+    def logits(emitted: Tensor, place: int) -> Tensor:
+        nonlocal memory, hidden
+        separator = module.separator.expand(len(inputs), 1)
+        last = emitted[:, place - 1 : place] if place else separator
+        itself = torch.ones(1, 1, dtype=torch.bool, device=inputs.device)
+        where = torch.tensor([place], device=inputs.device)
+        if not tokens.padded:
+            found, memory = module.write(memory, last, where, itself)
+            return found[:, 0]
+        visible = torch.cat([~hidden, itself.expand(len(inputs), 1)], 1)[:, None, None]
+        found, memory = module.write(memory, tokens.filled(last), where, visible)
+        hidden = torch.cat([hidden, last == IGNORED], 1)
+        return found[:, 0]
+
+    return logits
 
 
-def _generate_module(module: nn.Module, inputs: Tensor, emitted: Tensor) -> None:
-    for slot in range(emitted.shape[1]):
-        emitted[:, slot] = module(inputs, emitted)[:, slot].argmax(-1)
+def _recomputing(
+    learner: Learner, module: nn.Module, rows: slice, tokens: Tokens, columns: Tensor
+) -> Callable[[Tensor, int], Tensor]:
+    """Logits (R, V) of the next place, by a whole forward pass."""
+    numbers = torch.arange(rows.start, rows.stop, device=tokens.device)
+
+    def logits(emitted: Tensor, place: int) -> Tensor:
+        batch = tokens.batch(numbers, columns.expand(len(numbers), -1))
+        return learner.logits(module, batch, tokens.filled(emitted))[:, place]
+
+    return logits
+
+
+@torch.inference_mode()
+def row_losses(
+    learner: Learner, module: nn.Module, tokens: Tokens, order: np.ndarray, precision: torch.dtype
+) -> Tensor:
+    """Nats (R, L) of every row in one order, by canonical step."""
+    (columns,) = tokens.column_orders(order[None])
+    losses = torch.empty(len(tokens), tokens.length, dtype=torch.float32, device=tokens.device)
+    for rows in row_slices(len(tokens), 1, GENERATED_AT_ONCE):
+        numbers = torch.arange(rows.start, rows.stop, device=tokens.device)
+        with multiply_in(precision, tokens.device):
+            losses[rows] = learner.step_loss(module, tokens.batch(numbers, columns.expand(len(numbers), -1)))
+    return losses
+
+
+@torch.inference_mode()
+def look(
+    learner: Learner, module: nn.Module, tokens: Tokens, order: np.ndarray, precision: torch.dtype
+) -> tuple[float, float]:
+    """Mean loss in nats a step, and the share of steps predicted right, each given those before it."""
+    (columns,) = tokens.column_orders(order[None])
+    loss = right = 0.0
+    for rows in row_slices(len(tokens), 1, GENERATED_AT_ONCE):
+        batch = tokens.batch(
+            torch.arange(rows.start, rows.stop, device=tokens.device), columns.expand(rows.stop - rows.start, -1)
+        )
+        with multiply_in(precision, tokens.device):
+            logits = learner.logits(module, batch, batch.emitted).float()
+        wanted = batch.targets.gather(1, batch.columns)
+        loss += float(
+            nn.functional.cross_entropy(
+                logits.flatten(0, 1), wanted.flatten(), reduction="sum", ignore_index=IGNORED
+            )
+        )
+        hit = (logits.argmax(-1) == wanted) | (wanted == IGNORED)
+        wrong = tokens.by_step((~hit).long().scatter(1, batch.columns, (~hit).long()))
+        right += float((wrong == 0).sum())
+    cells = len(tokens) * tokens.length
+    return loss / cells, right / cells

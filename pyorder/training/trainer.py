@@ -1,169 +1,220 @@
-"""The training loop that loss profiling and final training share."""
+"""The one training loop: loss profiling, exploration, soft relaxation and final training all go through it.
+
+Rows and orders of many steps are handed to the device at once, and nothing in a step waits for it. On a GPU the
+whole step of a built-in module (lookup, forward, backward, optimiser) is captured in a CUDA graph when it is first
+taken; every later step replays it.
+
+    k  members that train side by side    B  rows a step of each    C  columns    L  steps of a target
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pyorder.execution import multiply_in
-from pyorder.losses import permuted_cross_entropy
-from pyorder.models.decoder import Preset
+from pyorder.data.tokens import Batch, Tokens
+from pyorder.execution import RandomStream, multiply_in, resolve_precision
+from pyorder.models.learner import Learner
+from pyorder.training.orders import OrderSource, RowQueue
+from pyorder.training.recipe import Recipe
 
 StepHook = Callable[[int, Tensor], None]
 
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The numbers of one training run: steps, rows a step, and the optimiser's."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup: int
-    weight_decay: float
-    precision: torch.dtype
-
-    @classmethod
-    def of(
-        cls,
-        preset: Preset,
-        precision: torch.dtype,
-        *,
-        steps: int | None,
-        batch_size: int | None,
-        learning_rate: float | None,
-    ) -> TrainingSettings:
-        """Take a preset's numbers, but for those that are given; the warm-up is at most a quarter of the steps."""
-        overrides: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-        preset = replace(preset, **{key: value for key, value in overrides.items() if value is not None})
-        return cls(
-            steps=preset.steps,
-            batch_size=preset.batch_size,
-            learning_rate=preset.learning_rate,
-            warmup=min(preset.warmup, preset.steps // 4),
-            weight_decay=preset.weight_decay,
-            precision=precision,
-        )
-
-    def record(self) -> dict[str, int | float | str]:
-        """Return the numbers as they are written beside a result."""
-        return {**asdict(self), "precision": str(self.precision).removeprefix("torch.")}
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate of step 0, 1, ...: a linear rise over ``warmup`` steps, then linear decay to zero."""
-        rise = (step + 1) / (self.warmup + 1)
-        fall = (self.steps - step) / max(1, self.steps - self.warmup)
-        return self.learning_rate * min(rise, fall, 1.0)
+STEPS_AT_ONCE = 512  # whose rows are drawn and handed over together
+WARM_UP_STEPS = 3  # libraries make their handles and workspaces in these, which a graph cannot record
 
 
-def assign_orders(rows: int, orders: int, rng: np.random.Generator) -> np.ndarray:
-    """Give each of ``rows`` rows one of ``orders`` orders: counts differ by at most one, places are random.
-
-    Examples
-    --------
-    >>> assigned = assign_orders(7, 3, np.random.default_rng(0))
-    >>> sorted(np.bincount(assigned).tolist())
-    [2, 2, 3]
-    """
-    # Which orders get one row more is drawn too, so that no place in the pool is favoured.
-    whole, extra = divmod(rows, orders)
-    indices = np.concatenate([np.tile(np.arange(orders), whole), rng.permutation(orders)[:extra]])
-    return rng.permutation(indices)
-
-
-class Draw(NamedTuple):
-    """What a seed decides: the rows that are trained on, the order of each, and the generator that goes on."""
-
-    rows: npt.NDArray[np.int64]
-    assigned: npt.NDArray[np.int64]
-    rng: np.random.Generator
-
-
-def draw(seed: int, rows: int, orders: int, settings: TrainingSettings) -> Draw:
-    """Draw as many of ``rows`` rows as the steps can take, and one of ``orders`` orders for each.
-
-    Examples
-    --------
-    >>> settings = TrainingSettings.of(
-    ...     PRESETS["nano"], torch.float32, steps=2, batch_size=4, learning_rate=None
-    ... )
-    >>> drawn = draw(0, rows=100, orders=8, settings=settings)
-    >>> len(drawn.rows), sorted(drawn.assigned.tolist())
-    (8, [0, 1, 2, 3, 4, 5, 6, 7])
-    """
-    rng = np.random.default_rng([seed, 0])
-    used = min(rows, settings.steps * settings.batch_size)
-    return Draw(rng.permutation(rows)[:used], assign_orders(used, orders, rng), rng)
-
-
-def batches_of_rows(rows: int, settings: TrainingSettings, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Row indices of every step's batch: pass after pass over all rows, each pass in a new random order."""
-    queue = np.empty(0, np.int64)
-    for _ in range(settings.steps):
-        while len(queue) < settings.batch_size:
-            queue = np.concatenate([queue, rng.permutation(rows)])
-        yield queue[: settings.batch_size]
-        queue = queue[settings.batch_size :]
-
-
-def make_optimiser(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW with the settings' weight decay; `descend` sets the learning rate."""
-    return torch.optim.AdamW(
-        module.parameters(), settings.learning_rate, (0.9, 0.999), weight_decay=settings.weight_decay, fused=True
-    )
-
-
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float) -> None:
-    """Take one step down the gradient of ``loss``."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-
-
-def train(
-    module: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
-    orders: Tensor,
-    assigned: Tensor,
-    settings: TrainingSettings,
-    rng: np.random.Generator,
-    after_step: StepHook | None = None,
-) -> Tensor:
-    """Train ``module`` in place; row n is shown in the order ``orders[assigned[n]]``.
+class Trainer:
+    """A module in training on tokens: its optimiser, its place among the rows, and its random numbers.
 
     Parameters
     ----------
-    inputs, targets : (N, X) and (N, L) token ids
-    orders : (T, L); assigned : (N,) indices into it
-    after_step : called with the step's number and its loss, a tensor that was not waited for
+    learner, module : the module is one of the learner's, on the tokens' device
+    tokens : the rows that may be trained on
+    recipe : numbers of the run
+    queues : of rows, one a member; a module that is not stacked is one member
+    stream : for modules that draw from torch's global generators
+    subset : (k, n) int64 on the device, the rows that the queues number; all rows without it
+    augment : changes a batch before it is learned
 
-    Returns
-    -------
-    (steps,) float32 training loss, mean nats a step, on the CPU
+    Examples
+    --------
+    >>> data = Dataset([[0], [1]], [[1, 0], [0, 1]])
+    >>> tokens = Tokens.of(data, "train", torch.device("cpu"))
+    >>> learner, recipe = DecoderLearner(PRESETS["nano"].architecture), PRESETS["nano"].recipe
+    >>> queue = RowQueue(2, np.random.default_rng(0))
+    >>> trainer = Trainer(learner, learner.build(tokens.shape), tokens, recipe, [queue])
+    >>> trainer.train(OneOrder(torch.tensor([1, 0])), steps=3).shape
+    torch.Size([1, 3])
     """
-    device = inputs.device
-    optimiser = make_optimiser(module, settings)
-    losses = torch.empty(settings.steps, device=device)
-    module.train()
-    for step, batch in enumerate(batches_of_rows(len(inputs), settings, rng)):
-        rows = torch.from_numpy(batch).to(device, non_blocking=True)
-        chosen = assigned[rows]
-        emitted = targets[rows].gather(1, orders[chosen])
-        with multiply_in(settings.precision, device):
-            logits = module(inputs[rows], emitted)
-        loss = permuted_cross_entropy(logits, targets, orders, chosen, rows)
-        descend(optimiser, loss, settings.rate_at(step))
-        losses[step] = loss.detach()
-        if after_step is not None:
-            after_step(step, losses[step])
-    module.eval()
-    return losses.cpu()
+
+    def __init__(
+        self,
+        learner: Learner,
+        module: nn.Module,
+        tokens: Tokens,
+        recipe: Recipe,
+        queues: Sequence[RowQueue],
+        *,
+        stream: RandomStream | None = None,
+        subset: Tensor | None = None,
+        augment: Callable[[Batch], Batch] | None = None,
+        weights: Tensor | None = None,
+    ) -> None:
+        self.learner, self.module, self.tokens, self.recipe = learner, module, tokens, recipe
+        self.queues, self.stream, self.subset, self.augment = list(queues), stream, subset, augment
+        self.weights = (
+            None
+            if weights is None
+            else weights.repeat_interleave(torch.tensor(tokens.schema.widths, device=tokens.device))
+        )
+        self.device = tokens.device
+        self.precision = resolve_precision(recipe.precision, self.device)
+        self.steps_done = 0
+        captured = learner.capturable and self.device.type == "cuda"
+        self._rate = torch.zeros((), device=self.device) if captured else None
+        self.optimiser = torch.optim.AdamW(
+            module.parameters(),
+            lr=recipe.learning_rate if self._rate is None else self._rate,
+            betas=(0.9, 0.999),
+            weight_decay=recipe.weight_decay,
+            fused=True,
+            capturable=captured,
+        )
+        self._graph: _Graph | None = None
+
+    @property
+    def members(self) -> int:
+        """K."""
+        return len(self.queues)
+
+    def train(self, source: OrderSource, steps: int, after_step: StepHook | None = None) -> Tensor:
+        """Take the next steps.
+
+        Parameters
+        ----------
+        source : the orders that rows are shown in
+        after_step : called with the number of every step that was handed to the device, from 0 on, and its loss,
+            a tensor (k,) that was not waited for
+
+        Returns
+        -------
+        (k, steps) float32 training loss, nats a step of the target, on the CPU
+        """
+        losses = torch.empty(steps, self.members, dtype=torch.float32, device=self.device)
+        self.module.train()
+        for first in range(0, steps, STEPS_AT_ONCE):
+            places = self._places(min(STEPS_AT_ONCE, steps - first))
+            for step, here in enumerate(places, start=first):
+                rows = here if self.subset is None else self.subset.gather(1, here)
+                losses[step] = self.step(rows.flatten(), source.columns(here))
+                if after_step is not None:
+                    after_step(step, losses[step])
+        self.module.eval()
+        return losses.T.cpu()
+
+    def step(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Take one step on rows (k B,), each with an order (k B, C) of its columns; loss (k,), not waited for."""
+        rate = self.recipe.rate_at(self.steps_done)
+        if self._rate is not None:
+            self._rate.fill_(rate)
+        else:
+            self.optimiser.param_groups[0]["lr"] = rate
+        self.steps_done += 1
+        with self._random():
+            if self._rate is None:
+                return self._step(rows, columns)
+            if self._graph is None:
+                self._graph = _Graph(self, rows, columns)
+            return self._graph.replay(rows, columns)
+
+    def restart(self, queues: Sequence[RowQueue], stream: RandomStream | None, subset: Tensor) -> None:
+        """Begin another run of as many members with the same module, whose parameters were drawn anew in place."""
+        self.queues, self.stream, self.steps_done = list(queues), stream, 0
+        self.subset = subset
+        for state in self.optimiser.state.values():
+            for value in state.values():
+                value.zero_()
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, in what `torch.save` and `torch.load(weights_only=True)` take."""
+        return {
+            "module": self.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps_done": self.steps_done,
+            "waiting": [torch.from_numpy(queue.waiting) for queue in self.queues],
+            "queues": [queue.rng.bit_generator.state for queue in self.queues],
+            "stream": None if self.stream is None else self.stream.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state, of a trainer that was made the same way."""
+        self.module.load_state_dict(state["module"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps_done = state["steps_done"]
+        for queue, waiting, generator in zip(self.queues, state["waiting"], state["queues"], strict=True):
+            queue.waiting = waiting.numpy()
+            queue.rng.bit_generator.state = generator
+        if self.stream is not None:
+            self.stream.set_state(state["stream"])
+
+    def _places(self, steps: int) -> Tensor:
+        """The next rows of every member: (steps, k, B) on the device."""
+        size = self.recipe.batch_size
+        drawn = np.stack([queue.take(steps * size).reshape(steps, size) for queue in self.queues], 1)
+        return torch.from_numpy(drawn).to(self.device, non_blocking=True)
+
+    def _random(self) -> Any:
+        return nullcontext() if self.stream is None or not self.learner.draws else self.stream.lent()
+
+    def _step(self, rows: Tensor, columns: Tensor) -> Tensor:
+        batch = self.tokens.batch(rows, columns)
+        if self.augment is not None:
+            batch = self.augment(batch)
+        with multiply_in(self.precision, self.device):
+            losses = self.learner.losses(self.module, batch, self.weights)
+        means = losses.float().view(self.members, -1).sum(1) / (self.recipe.batch_size * self.tokens.length)
+        self.optimiser.zero_grad()
+        means.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return means.detach()
+
+
+class _Graph:
+    """A trainer's step as a CUDA graph, with the places that it reads from and writes to."""
+
+    def __init__(self, trainer: Trainer, rows: Tensor, columns: Tensor) -> None:
+        self.rows, self.columns = rows.clone(), columns.clone()
+        module, optimiser = trainer.module, trainer.optimiser
+        # What is learned while warming up is undone: parameters in place, the optimiser by zeros.
+        kept = [parameter.detach().clone() for parameter in module.parameters()]
+        with torch.cuda.device(trainer.device), RandomStream(0, trainer.device).lent():
+            # A stream of its own: torch's for captures is on whichever device was the first to capture.
+            stream = torch.cuda.Stream(trainer.device)  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UP_STEPS):
+                    trainer._step(self.rows, self.columns)
+            torch.cuda.current_stream().wait_stream(stream)
+            optimiser.zero_grad()  # so that gradients are made in the graph's own memory
+            self.graph = torch.cuda.CUDAGraph()
+            # Other threads of the calling program may use the device meanwhile.
+            with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+                self.losses = trainer._step(self.rows, self.columns)
+        with torch.no_grad():
+            for parameter, value in zip(module.parameters(), kept, strict=True):
+                parameter.copy_(value)
+            for state in optimiser.state.values():
+                for value in state.values():
+                    value.zero_()
+
+    def replay(self, rows: Tensor, columns: Tensor) -> Tensor:
+        self.rows.copy_(rows)
+        self.columns.copy_(columns)
+        self.graph.replay()
+        return self.losses

@@ -181,7 +181,7 @@ def test_every_size_has_launch_settings(device):
         ({"logits": torch.zeros(5, 6, 19)}, ValueError, r"logits: expected shape \(5, 7, V\), got \(5, 6, 19\)"),
         ({"logits": torch.zeros(5, 7, 0)}, ValueError, "logits: expected at least one value"),
         ({"logits": torch.zeros(5, 7, 1025)}, ValueError, "logits: expected at most 1024 values, got 1025"),
-        ({"targets": torch.zeros(11, 7)}, TypeError, "targets: expected uint8, int16, int32 or int64, got"),
+        ({"targets": torch.zeros(11, 7)}, TypeError, "targets: expected uint8, int8, int16, int32 or int64, got"),
         ({"orders": torch.zeros(3, 6).long()}, ValueError, r"orders: expected shape \(T, 7\), got \(3, 6\)"),
         ({"order_index": torch.zeros(5, 1).int()}, ValueError, r"order_index: expected shape \(B,\), got"),
         ({"target_row": torch.zeros(4).long()}, ValueError, r"target_row: expected shape \(5,\), got \(4,\)"),

@@ -1,6 +1,5 @@
 """A whole profiling run whose training goes through the kernels, against one through the reference."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +9,10 @@ from pyorder.kernels.ops import _permuted_cross_entropy as operation
 
 import pyorder
 from pyorder import losses
-from pyorder.models.decoder import PRESETS
 from pyorder.orders.permutations import sample
+from pyorder.training.presets import PRESETS
 
-TINY = replace(PRESETS["nano"], width=32, feed_forward=64, steps=60, warmup=5, batch_size=32)
+TINY = PRESETS["nano"].but(width=32, feed_forward=64, steps=60, warmup=5, batch_size=32)
 ORDERS = sample(5, 12, seed=0, distinct=True)
 
 

@@ -29,7 +29,7 @@ from pyorder._checks import check_integer
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import LOST, Dependency, Exploration, Round
 from pyorder.dependencies.statistics import EXPLAINED, FirstLook, Support, measure, predecessors, z_threshold
-from pyorder.models.any_order import EXPLORER
+from pyorder.models.architecture import Architecture
 from pyorder.orders import linear_ordering
 from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
@@ -38,6 +38,8 @@ from pyorder.search._pools import count_up_to, distinct, seed_from, sort_along
 from pyorder.search.budget import BudgetSpentError
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategy import Strategy
+from pyorder.training.presets import EXPLORER
+from pyorder.training.recipe import Recipe
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -65,6 +67,7 @@ class Precedence(Strategy):
     samples : pairs of an order and its reverse that each round's evidence rests on
     rounds : of training, at most
     candidates : orders in the last run
+    architecture, recipe : of the any-order model; a round has as many training steps as the recipe
 
     Constraints are edges of the graph from the start, whatever the evidence says; others are looked for as ever.
 
@@ -80,6 +83,8 @@ class Precedence(Strategy):
     samples: int = 2048
     rounds: int = 80
     candidates: int = 64
+    architecture: Architecture = EXPLORER.architecture
+    recipe: Recipe = EXPLORER.recipe
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
@@ -89,6 +94,9 @@ class Precedence(Strategy):
                 raise ValueError(f"{option}: expected a number between 0 and 1, got {value!r}")
         for option, least in (("samples", 1), ("rounds", 1), ("candidates", 2)):
             check_integer(getattr(self, option), option, least)
+        for option, kind in (("architecture", Architecture), ("recipe", Recipe)):
+            if not isinstance(getattr(self, option), kind):
+                raise TypeError(f"{option}: expected {kind.__name__}, got {type(getattr(self, option)).__name__}")
 
     def pools(self, constraints: Poset) -> list[int]:
         """One run, of the final candidates."""
@@ -96,7 +104,11 @@ class Precedence(Strategy):
 
     def exploration_cost(self) -> Cost:
         """A dozen rounds, or all of them if they are fewer."""
-        return sum([round_cost(self.samples)] * min(12, self.rounds), Cost())
+        return sum([self.round_cost()] * min(12, self.rounds), Cost())
+
+    def round_cost(self) -> Cost:
+        """Cost of a round: training, every sample in an order and its reverse, and as many rows in sorts at most."""
+        return Cost(self.recipe.steps, 3 * self.samples)
 
     def search(self, laboratory: Laboratory) -> Orders:
         """Explore, then rank."""
@@ -129,7 +141,7 @@ class _Loop:
         self.strategy = strategy
         self.laboratory = laboratory
         self.length = laboratory.length
-        self.explorer: Explorer = laboratory.explorer(strategy.samples)
+        self.explorer: Explorer = laboratory.explorer(strategy.samples, strategy.architecture, strategy.recipe)
         self.graph = laboratory.constraints.copy()
         (self.last,) = strategy.pools(laboratory.constraints)  # candidates of the last run
         self.supports: list[list[Support]] = [[] for _ in range(self.length)]
@@ -141,8 +153,8 @@ class _Loop:
         self.stable = 0
 
     def run(self) -> None:
-        training = self.explorer.settings.steps * self.explorer.settings.batch_size
-        cost = round_cost(self.strategy.samples)
+        training = self.strategy.recipe.steps * self.strategy.recipe.batch_size
+        cost = self.strategy.round_cost()
         for number in range(1, self.strategy.rounds + 1):
             if not self.laboratory.affords(self.last, beside=cost):
                 return
@@ -293,11 +305,6 @@ def remarks(
 def pairs(length: int) -> int:
     """Number of pairs (before, after) that are tested in a round."""
     return max(1, length * (length - 1))
-
-
-def round_cost(samples: int) -> Cost:
-    """Cost of one round: training, every sample in an order and its reverse, and as many rows in sorts at most."""
-    return Cost(EXPLORER.steps, 3 * samples)
 
 
 def edge_set(graph: Poset) -> set[tuple[int, int]]:

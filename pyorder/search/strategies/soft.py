@@ -34,15 +34,20 @@ import torch
 from torch import Tensor, nn
 
 from pyorder._checks import check_integer
-from pyorder.execution import multiply_in, row_slices, seeded
-from pyorder.models.decoder import PRESETS, Decoder, Preset
+from pyorder.data.tokens import Batch, Shape, Tokens
+from pyorder.execution import RandomStream, isolated, multiply_in, row_slices
+from pyorder.models.architecture import Architecture
+from pyorder.models.decoder import Decoder
+from pyorder.models.learner import DecoderLearner, Learner
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Cost, Profiler
 from pyorder.search._pools import Orders, bend, count_up_to, distinct, seed_from
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.soft_permutations import Floats, harden, leaked_mass, sinkhorn
 from pyorder.search.strategy import Strategy, check_temperatures
-from pyorder.training.trainer import batches_of_rows, descend, make_optimiser
+from pyorder.training.orders import OneOrder, RowQueue
+from pyorder.training.presets import PRESETS
+from pyorder.training.trainer import Trainer
 
 LOOKS = 10  # temperatures, and measurements of leakage
 SCORE_RATE = (
@@ -125,8 +130,11 @@ class Soft(Strategy):
         """Relax, harden, rank."""
         if find_spec("scipy") is None:
             raise ModuleNotFoundError("strategy: 'soft' needs SciPy; pip install \"pyorder[soft]\"", name="scipy")
-        if len(laboratory.profiler.inputs) < 2:
+        tokens = laboratory.profiler.tokens
+        if len(tokens) < 2:
             raise ValueError("train: 'soft' sets rows apart to measure leakage, at least 2 are needed, got 1")
+        if len(set(tokens.schema.widths)) > 1 or tokens.padded:
+            raise ValueError("strategy: 'soft' mixes steps, so all must have one width, and none may end early")
         rng, last, cost = laboratory.rng, self.pools(laboratory.constraints)[0], self.relaxation_cost()
         found: list[Floats] = []
         for number in range(1, self.restarts + 1):
@@ -152,18 +160,11 @@ class Soft(Strategy):
 class SoftDecoder(nn.Module):
     """A decoder, and the scores θ of a soft permutation that it is trained with."""
 
-    def __init__(
-        self,
-        preset: Preset,
-        vocabulary_size: int,
-        input_length: int,
-        target_length: int,
-        learning_rate: float,
-    ) -> None:
+    def __init__(self, decoder: Decoder, length: int, learning_rate: float) -> None:
         super().__init__()
-        self.decoder = Decoder(preset, vocabulary_size, input_length, target_length)
+        self.decoder = decoder
         self.rate = SCORE_RATE / learning_rate
-        self.parameter = nn.Parameter(torch.randn(target_length, target_length) / self.rate)
+        self.parameter = nn.Parameter(torch.randn(length, length, dtype=torch.float32) / self.rate)
 
     @property
     def scores(self) -> Tensor:
@@ -171,64 +172,101 @@ class SoftDecoder(nn.Module):
         return self.rate * self.parameter
 
     def forward(self, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """Loss (B, L) by slot, nats, of inputs (B, X) and targets (B, L) under weights (L, L)."""
+        """Loss (B, C) by place, nats, of inputs (B, X) and targets (B, C) under weights (L, L)."""
         decoder = self.decoder
-        mixed = weights @ decoder.token_embedding(targets)  # (B, L, W)
+        width = targets.shape[1] // len(weights)
+        weights = torch.kron(weights, torch.eye(width, device=weights.device, dtype=weights.dtype))  # (C, C)
+        mixed = weights @ decoder.token_embedding(targets)  # (B, C, W)
         start = decoder.token_embedding(decoder.separator).expand(len(inputs), 1, -1)
-        slots = torch.arange(len(weights), device=inputs.device)
+        places = torch.arange(len(weights), device=inputs.device)
         before = torch.cat([start.to(mixed.dtype), mixed[:, :-1]], dim=1)
-        logits, _ = decoder.write_embedded(decoder.read(inputs), before, slots, decoder.visible)
-        nats = -logits.float().log_softmax(-1)  # (B, L, V)
-        of_steps = nats.gather(2, targets[:, None].expand(-1, len(weights), -1))  # (B, slot, step)
-        return (weights * of_steps).sum(2)
+        logits, _ = decoder.write_embedded(decoder.read(inputs), before, places, decoder.visible)
+        nats = -logits.float().log_softmax(-1)  # (B, C, V)
+        of_columns = nats.gather(2, targets[:, None].expand(-1, len(weights), -1))  # (B, place, column)
+        return (weights * of_columns).sum(2)
+
+
+class SoftLearner(Learner):
+    """Learns a soft permutation at the ``temperature`` of the moment, with fresh Gumbel noise at every step."""
+
+    name = "soft"
+
+    def __init__(self, architecture: Architecture, learning_rate: float, length: int, temperature: float) -> None:
+        self.architecture, self.learning_rate, self.length = architecture, learning_rate, length
+        self.temperature = temperature
+
+    def build(self, shape: Shape) -> SoftDecoder:
+        """A decoder, then the scores, from torch's generator."""
+        return SoftDecoder(Decoder(self.architecture, *shape), self.length, self.learning_rate)
+
+    def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
+        """As `Learner.losses`, by place; no order is looked at."""
+        assert isinstance(module, SoftDecoder)
+        soft = sinkhorn((module.scores + gumbel_noise(module.scores)) / self.temperature)
+        losses: Tensor = module(batch.inputs, batch.targets, soft)
+        return losses
+
+    def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """Nats (B, L) by slot: there are no steps in a mixture."""
+        return batch.tokens.by_step(self.losses(module, batch))
 
 
 def relax(
     profiler: Profiler, strategy: Soft, seed: int, on_share: Callable[[float], object]
 ) -> tuple[Floats, tuple[Leakage, ...]]:
     """Train one soft permutation with its decoder: its scores θ (L, L), and what leaked at each look."""
-    settings = replace(
-        profiler.training, steps=strategy.steps, warmup=min(profiler.training.warmup, strategy.steps // 4)
-    )
-    preset = profiler.build if isinstance(profiler.build, Preset) else PRESETS["nano"]
-    device, inputs, targets = profiler.device, profiler.inputs, profiler.targets
+    recipe = replace(profiler.recipe, steps=strategy.steps)
+    kind = profiler.learner if isinstance(profiler.learner, DecoderLearner) else None
+    architecture = PRESETS["nano"].architecture if kind is None else kind.architecture
+    tokens, device = profiler.tokens, profiler.device
     rng = np.random.default_rng([seed, 4])
-    rows = torch.from_numpy(rng.permutation(len(inputs))).to(device)
-    held, kept = rows.tensor_split([min(strategy.samples, max(1, len(rows) // 5))])
+    apart = tokens.set_apart(min(strategy.samples, max(1, len(tokens) // 5)), rng)
+    held = tokens.select(torch.from_numpy(apart.held).to(device))
+    learner = SoftLearner(architecture, recipe.learning_rate, tokens.length, strategy.temperature(0))
+    stream = RandomStream(seed, device)
+    with stream.lent():
+        module = learner.build(tokens.shape).to(device)
+    trainer = Trainer(
+        learner,
+        module,
+        tokens,
+        recipe,
+        [RowQueue(len(apart.kept), rng)],
+        stream=stream,
+        subset=torch.from_numpy(apart.kept).to(device)[None],
+    )
     looks: list[Leakage] = []
-    with seeded(seed, device):
-        shape = (profiler.vocabulary_size, inputs.shape[1], profiler.length)
-        module = SoftDecoder(preset, *shape, settings.learning_rate).to(device)
-        optimiser = make_optimiser(module, settings)
-        for step, batch in enumerate(batches_of_rows(len(kept), settings, rng)):
-            temperature = strategy.temperature(LOOKS * step // settings.steps)
-            row = kept[torch.from_numpy(batch).to(device)]
-            weights = sinkhorn((module.scores + gumbel_noise(module.scores)) / temperature)
-            with multiply_in(settings.precision, device):
-                loss = module(inputs[row], targets[row], weights).mean()
-            descend(optimiser, loss, settings.rate_at(step))
-            on_share((step + 1) / settings.steps)
-            if LOOKS * (step + 1) // settings.steps > len(looks):
-                with multiply_in(settings.precision, device):
-                    looks.append(diagnose(module, inputs[held], targets[held], temperature, step + 1, rng))
+
+    def after_step(step: int, _: Tensor) -> None:
+        on_share((step + 1) / strategy.steps)
+        if LOOKS * (step + 1) // strategy.steps > len(looks):
+            with multiply_in(trainer.precision, device):
+                looks.append(diagnose(module, held, learner.temperature, step + 1, rng))
+        learner.temperature = strategy.temperature(LOOKS * (step + 1) // strategy.steps)
+
+    given = torch.arange(tokens.schema.columns, device=device)
+    with isolated():
+        trainer.train(OneOrder(given), strategy.steps, after_step)
     return module.scores.detach().double().cpu().numpy(), tuple(looks)
 
 
 @torch.no_grad()
 def diagnose(
-    module: SoftDecoder, inputs: Tensor, targets: Tensor, temperature: float, steps: int, rng: np.random.Generator
+    module: SoftDecoder, held: Tokens, temperature: float, steps: int, rng: np.random.Generator
 ) -> Leakage:
-    """Measure what leaks at a temperature, without noise, on rows (R, X) and (R, L)."""
+    """Measure what leaks at a temperature, without noise, on R rows."""
     weights = sinkhorn(module.scores / temperature)
     order = harden(module.scores.cpu(), rng)
-    hard = torch.eye(len(weights), device=weights.device)[torch.from_numpy(order).to(weights.device)]
+    hard = torch.eye(len(weights), device=weights.device, dtype=weights.dtype)[
+        torch.from_numpy(order).to(weights.device)
+    ]
     module.eval()
     soft_loss, hard_loss = (
         sum(
-            float(module(inputs[part], targets[part], matrix).sum())
-            for part in row_slices(len(inputs), len(weights), at_once=4096)
+            float(module(held.inputs[part].long(), held.targets[part].long(), matrix).sum())
+            for part in row_slices(len(held), held.schema.columns, at_once=4096)
         )
-        / targets.numel()
+        / (len(held) * held.length)
         for matrix in (weights, hard)
     )
     module.train()

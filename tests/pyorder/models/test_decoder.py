@@ -1,12 +1,11 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
 from pyorder.models import decoder as model
-from pyorder.models.decoder import PRESETS, Decoder, attend
+from pyorder.models.decoder import Decoder, attend
+from pyorder.training.presets import PRESETS
 
-TINY = replace(PRESETS["nano"], layers=2, heads=2, width=16, feed_forward=32)
+TINY = PRESETS["nano"].but(layers=2, heads=2, width=16, feed_forward=32)
 
 
 def test_docstring_examples(doctests):
@@ -30,9 +29,7 @@ def test_agrees_with_a_stock_gpt2_of_the_same_weights():
     """The published architecture, by an independent implementation."""
     transformers = pytest.importorskip("transformers")
     values, inputs_n, steps, width = 9, 4, 5, 32
-    ours = Decoder(
-        replace(PRESETS["small"], layers=2, heads=2, width=width, feed_forward=128), values, inputs_n, steps
-    )
+    ours = Decoder(PRESETS["small"].but(layers=2, heads=2, width=width, feed_forward=128), values, inputs_n, steps)
     config = transformers.GPT2Config(
         vocab_size=values + 1, n_positions=inputs_n + steps, n_embd=width, n_layer=2, n_head=2, n_inner=128
     )
@@ -100,7 +97,7 @@ def test_it_is_not_told_the_order():
 )
 def test_impossible_presets_are_refused(change, name):
     with pytest.raises(ValueError, match=f"^{name}: "):
-        replace(TINY, **change)
+        TINY.but(**change)
 
 
 def test_training_attention_has_the_gradients_of_masked_softmax():

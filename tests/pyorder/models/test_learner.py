@@ -4,8 +4,8 @@ from torch import nn
 
 import pyorder
 from pyorder.models import learner as contract
-from pyorder.models.decoder import PRESETS
 from pyorder.models.learner import build_checked, resolve_model
+from pyorder.training.presets import PRESETS
 
 
 class Recurrent(nn.Module):

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import pyorder
-from pyorder.models.decoder import PRESETS
 from pyorder.profiling.profile import Cost
+from pyorder.training.presets import PRESETS
 
 ORDERS = pyorder.permutations.sample(5, 12, seed=0, distinct=True)
-TINY = replace(PRESETS["nano"], width=32, feed_forward=64, steps=30, warmup=5)
+TINY = PRESETS["nano"].but(width=32, feed_forward=64, steps=30, warmup=5)
 
 
 def test_docstring_examples(doctests):

@@ -1,14 +1,14 @@
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from pyorder.models.decoder import PRESETS, Decoder
+from pyorder.models.decoder import Decoder
 from pyorder.profiling import scoring
 from pyorder.profiling.scoring import chunks, prefix_ids, row_slices, score
+from pyorder.training.presets import PRESETS
 
 VALUES, INPUTS, STEPS = 9, 4, 6
 ORDERS = np.random.default_rng(0).permuted(np.tile(np.arange(STEPS), (50, 1)), axis=1)
@@ -17,7 +17,7 @@ ORDERS = np.random.default_rng(0).permuted(np.tile(np.arange(STEPS), (50, 1)), a
 @pytest.fixture(scope="module")
 def decoder():
     torch.manual_seed(0)
-    tiny = replace(PRESETS["nano"], layers=2, heads=2, width=16, feed_forward=32)
+    tiny = PRESETS["nano"].but(layers=2, heads=2, width=16, feed_forward=32)
     return Decoder(tiny, VALUES, INPUTS, STEPS).eval()
 
 
@@ -101,7 +101,7 @@ def test_relabelled_steps_give_identical_losses(decoder, rows):
 def test_many_orders_take_bounded_memory(monkeypatch):
     """T = 5,040 orders: the model never works on more positions at once than for a few orders."""
     orders = np.array(list(itertools.permutations(range(7))))
-    module = Decoder(replace(PRESETS["nano"], width=16, feed_forward=32), VALUES, INPUTS, 7).eval()
+    module = Decoder(PRESETS["nano"].but(width=16, feed_forward=32), VALUES, INPUTS, 7).eval()
     positions = []
 
     def write(memory, before, slots, visible):

@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ import safetensors.torch
 import torch
 
 import pyorder
-from pyorder.models.decoder import PRESETS
 from pyorder.runs import folder as runs
 from pyorder.runs.folder import (
     Run,
@@ -26,8 +24,9 @@ from pyorder.runs.folder import (
     write_json,
     write_run,
 )
+from pyorder.training.presets import PRESETS
 
-TINY = replace(PRESETS["nano"], width=32, heads=2, feed_forward=64)
+TINY = PRESETS["nano"].but(width=32, heads=2, feed_forward=64)
 CHEAP = {"model": TINY, "steps": 4, "batch_size": 32, "device": "cpu", "precision": "float32"}
 FEW = pyorder.search.Random(candidates=12, pool=6, finalists=2)
 
@@ -98,7 +97,7 @@ def test_orders_take_the_smallest_type_and_losses_float64(tmp_path):
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_weights_of_a_fit_make_the_same_model(square5, tmp_path, tied):
-    preset = replace(TINY, tied=tied)
+    preset = TINY.but(tied=tied)
     settings = CHEAP | {"model": preset}
     fitted = pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, run_dir=tmp_path / "fit", **settings)
     run = load_run(tmp_path / "fit")
@@ -162,7 +161,7 @@ def test_what_is_no_fit_is_refused(search, square5, fit_folder, tmp_path):
     write_run(tmp_path / "runs", "comparison", {}, {})
     with pytest.raises(ValueError, match="is a comparison, no final training; those in it are '.*discovered'$"):
         pyorder.Fitted.load(tmp_path / "runs")
-    other = lambda *sizes: replace(TINY, layers=2)(*sizes)
+    other = lambda *sizes: TINY.but(layers=2)(*sizes)
     with pytest.raises(ValueError, match="^model: not the one whose weights are in '.*model") as refused:
         own = tmp_path / "own"
         settings = CHEAP | {"model": lambda *sizes: TINY(*sizes), "run_dir": own}
@@ -170,7 +169,7 @@ def test_what_is_no_fit_is_refused(search, square5, fit_folder, tmp_path):
         pyorder.Fitted.load(own, model=other)
     assert "\n" not in str(refused.value)
     with pytest.raises(ValueError, match=r"^model: Preset\(layers=1, heads=4, .*with Preset\(.*heads=2, "):
-        pyorder.Fitted.load(fit_folder[0], model=replace(TINY, heads=4))
+        pyorder.Fitted.load(fit_folder[0], model=TINY.but(heads=4))
     weights = tmp_path / "runs" / "discovered" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ValueError, match="^run_dir: .*model.safetensors' cannot be read"):

@@ -1,18 +1,16 @@
 """Searches that end before their time: what they had found until then is kept and told."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 import pyorder
-from pyorder.models.decoder import PRESETS
 from pyorder.runs.folder import load_run
 from pyorder.search import Precedence, Random, discover_shuffled
 from pyorder.search.discover import INTERRUPTED
+from pyorder.training.presets import PRESETS
 
-TINY = replace(PRESETS["nano"], width=32, heads=2, feed_forward=64)
+TINY = PRESETS["nano"].but(width=32, heads=2, feed_forward=64)
 CHEAP = {"model": TINY, "steps": 4, "batch_size": 32, "device": "cpu", "precision": "float32", "seed": 3}
 FEW = Random(candidates=12, pool=6, finalists=2)
 EXPLORING = Precedence(samples=64, candidates=6, rounds=3)

@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import chisquare, kstest
 
 import pyorder
-from pyorder.models.decoder import PRESETS
 from pyorder.orders.posets import Poset
 from pyorder.search import (
     Annealing,
@@ -29,8 +28,9 @@ from pyorder.search import (
     strategies,
 )
 from pyorder.search.strategies import exhaustive, hierarchical, random
+from pyorder.training.presets import PRESETS
 
-TINY = replace(PRESETS["nano"], width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
+TINY = PRESETS["nano"].but(width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
 STRATEGIES = [
     Exhaustive(),
     Random(candidates=30, pool=12, finalists=4),
@@ -156,7 +156,7 @@ def test_the_identity_is_no_favourite(strategy):
     """On data without any order, over 50 seeds: the identity's rank is uniform, and so is the order found."""
     rng = np.random.default_rng(0)
     alphabet = list(itertools.permutations(range(4)))
-    small = replace(TINY, steps=2, warmup=0, width=8, heads=1, feed_forward=8)
+    small = TINY.but(steps=2, warmup=0, width=8, heads=1, feed_forward=8)
     ranks, places = [], []
     for seed in range(50):
         inputs, targets = rng.integers(5, size=(264, 3)), rng.integers(5, size=(264, 4))

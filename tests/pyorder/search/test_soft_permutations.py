@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import pyorder
 from pyorder.cli._results import print_search
-from pyorder.models.decoder import PRESETS, Decoder
+from pyorder.models.decoder import Decoder
 from pyorder.orders.permutations import lexicographic
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Profiler
@@ -20,8 +20,9 @@ from pyorder.search import Budget, Soft, soft_permutations
 from pyorder.search.soft_permutations import harden, leaked_mass, sinkhorn
 from pyorder.search.strategies import soft
 from pyorder.search.strategies.soft import SoftDecoder, diagnose, hardenings, relax
+from pyorder.training.presets import PRESETS
 
-TINY = replace(PRESETS["nano"], width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
+TINY = PRESETS["nano"].but(width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
 
 
 @pytest.mark.parametrize("module", [soft_permutations, soft])
@@ -128,7 +129,7 @@ def test_a_soft_order_leaks_what_no_order_can_tell():
     """Steps are random bits of their own: no order beats their entropy, and a soft one does."""
     rng = np.random.default_rng(7)
     data = pyorder.Dataset(np.zeros((4000, 1), np.int64), rng.integers(2, size=(4000, 4)))
-    profiler = Profiler(data, data.select(np.arange(10)), model=replace(TINY, width=32), learning_rate=1e-2)
+    profiler = Profiler(data, data.select(np.arange(10)), model=TINY.but(width=32), learning_rate=1e-2)
     _, looks = relax(profiler, Soft(steps=200, hot=1.0, cold=0.5), 0, lambda share: None)
     assert [look.training_steps for look in looks] == [20 * (number + 1) for number in range(10)]
     assert min(look.soft_loss for look in looks) < 0.95 * np.log(2)

@@ -8,16 +8,16 @@ import pyorder
 from pyorder.data import tokens as data_tokens
 from pyorder.execution import seeded
 from pyorder.models import decoder as model
-from pyorder.models.decoder import PRESETS
 from pyorder.profiling.profile import Profiler
 from pyorder.training import ensemble
 from pyorder.training.ensemble import Ensemble
+from pyorder.training.presets import PRESETS
 from pyorder.training.trainer import TrainingSettings, batches_of_rows, draw, train
 
 ORDERS = pyorder.permutations.sample(5, 12, seed=0, distinct=True)
-TINY = replace(PRESETS["nano"], width=32, feed_forward=64, steps=30, warmup=5)
-LIKE_SMALL = replace(TINY, tied=True, embedding_std=0.02, heads=1)
-DROPPING = replace(TINY, dropout=0.3)
+TINY = PRESETS["nano"].but(width=32, feed_forward=64, steps=30, warmup=5)
+LIKE_SMALL = TINY.but(tied=True, embedding_std=0.02, heads=1)
+DROPPING = TINY.but(dropout=0.3)
 SEEDS = [3, 5, 9]
 
 
@@ -63,7 +63,7 @@ def test_docstring_examples(doctests):
     doctests(ensemble)
 
 
-@pytest.mark.parametrize("preset", [TINY, LIKE_SMALL, replace(TINY, layers=2)])
+@pytest.mark.parametrize("preset", [TINY, LIKE_SMALL, TINY.but(layers=2)])
 def test_members_learn_what_they_learn_alone(square5, preset):
     problem = Problem(square5.train, preset=preset)
     decoders, curves = problem.ensemble().train(SEEDS, ORDERS, *problem.batches())
@@ -152,7 +152,7 @@ def test_seeds_together_give_the_profile_of_seeds_alone(profiler, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("preset", [TINY, replace(TINY, layers=2), PRESETS["small"]])
+@pytest.mark.parametrize("preset", [TINY, TINY.but(layers=2), PRESETS["small"]])
 def test_members_of_a_captured_step_learn_what_they_learn_alone(square5, preset):
     problem = Problem(square5.train, preset=replace(preset, dropout=0.0, steps=30), device="cuda")
     captured = problem.ensemble()

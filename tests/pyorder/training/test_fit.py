@@ -5,9 +5,9 @@ from scipy.stats import binomtest
 
 import pyorder
 from pyorder.data.files import read_safetensors
-from pyorder.models.decoder import PRESETS
 from pyorder.training.fit import wilson_interval
 from pyorder.training.generation import generate
+from pyorder.training.presets import PRESETS
 
 
 def test_docstring_examples(doctests):

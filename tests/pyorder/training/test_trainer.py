@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from pyorder.models.decoder import PRESETS
 from pyorder.training import trainer
+from pyorder.training.presets import PRESETS
 from pyorder.training.trainer import TrainingSettings, assign_orders, batches_of_rows
 
 SETTINGS = TrainingSettings.of(PRESETS["nano"], torch.float32, steps=40, batch_size=8, learning_rate=0.5)

@@ -1,0 +1,139 @@
+"""Order sources: which order each row of the next batch is shown in.
+
+k  members that train side by side    B  rows a step of each    T  candidate orders    C  columns
+places  (k, B) numbers of rows among those that a member trains on
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+
+class OrderSource(ABC):
+    """Says in which order of its columns each row is shown; works on the device, and waits for nothing there."""
+
+    @abstractmethod
+    def columns(self, places: Tensor) -> Tensor:
+        """Orders (k B, C) for the rows at ``places`` (k, B)."""
+
+
+class OneOrder(OrderSource):
+    """Every row in one order.
+
+    Examples
+    --------
+    >>> OneOrder(torch.tensor([1, 0])).columns(torch.tensor([[5, 6]]))
+    tensor([[1, 0],
+            [1, 0]])
+    """
+
+    def __init__(self, order: Tensor) -> None:
+        self.order = order
+
+    def columns(self, places: Tensor) -> Tensor:
+        """As `OrderSource.columns`."""
+        return self.order.expand(places.numel(), -1)
+
+
+class Mixture(OrderSource):
+    """Every row in an order of its own, the same in every pass.
+
+    Parameters
+    ----------
+    table : (T, C), orders of columns
+    assigned : (k, n) which of them each row of each member is shown in
+
+    Examples
+    --------
+    >>> mixture = Mixture(torch.tensor([[0, 1], [1, 0]]), torch.tensor([[1, 0, 1]]))
+    >>> mixture.columns(torch.tensor([[2, 1]]))
+    tensor([[1, 0],
+            [0, 1]])
+    """
+
+    def __init__(self, table: Tensor, assigned: Tensor) -> None:
+        self.table, self.assigned = table, assigned
+
+    def columns(self, places: Tensor) -> Tensor:
+        """As `OrderSource.columns`."""
+        return self.table[self.assigned.gather(1, places).flatten().long()]
+
+
+class Succession(OrderSource):
+    """Orders (n, C) one after the other, whatever the rows.
+
+    Examples
+    --------
+    >>> succession = Succession(torch.tensor([[0, 1], [1, 0]]))
+    >>> succession.columns(torch.tensor([[7]])), succession.columns(torch.tensor([[9]]))
+    (tensor([[0, 1]]), tensor([[1, 0]]))
+    """
+
+    def __init__(self, orders: Tensor) -> None:
+        self.orders, self.next = orders, 0
+
+    def columns(self, places: Tensor) -> Tensor:
+        """As `OrderSource.columns`."""
+        start, self.next = self.next, self.next + places.numel()
+        return self.orders[start : self.next].long()
+
+
+class RowQueue:
+    """Numbers of rows, pass after pass over all of them, each pass in a new random sequence.
+
+    Examples
+    --------
+    >>> queue = RowQueue(3, np.random.default_rng(0))
+    >>> sorted(queue.take(3).tolist()), len(queue.take(4))
+    ([0, 1, 2], 4)
+    """
+
+    def __init__(self, rows: int, rng: np.random.Generator) -> None:
+        self.rows, self.rng = rows, rng
+        self.waiting = np.empty(0, np.int64)
+
+    def take(self, count: int) -> npt.NDArray[np.int64]:
+        """The next ``count``."""
+        passes = [self.waiting]
+        while sum(map(len, passes)) < count:
+            passes.append(self.rng.permutation(self.rows))
+        rows = np.concatenate(passes)
+        self.waiting = rows[count:].copy()
+        return rows[:count]
+
+
+def assign_orders(rows: int, orders: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Give each of ``rows`` rows one of ``orders`` orders: counts differ by at most one, places are random.
+
+    Examples
+    --------
+    >>> assigned = assign_orders(7, 3, np.random.default_rng(0))
+    >>> sorted(np.bincount(assigned).tolist())
+    [2, 2, 3]
+    """
+    # Which orders get one row more is drawn too, so that no place in the pool is favoured.
+    whole, extra = divmod(rows, orders)
+    indices = np.concatenate([np.tile(np.arange(orders), whole), rng.permutation(orders)[:extra]])
+    return rng.permutation(indices)
+
+
+def rows_and_orders(
+    seed: int, rows: int, used: int, orders: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], RowQueue]:
+    """What a seed of loss profiling decides: the rows trained on, the order of each, and the queue of them.
+
+    At most ``used`` of ``rows`` rows; one of ``orders`` orders for each.
+
+    Examples
+    --------
+    >>> subset, assigned, queue = rows_and_orders(0, rows=100, used=8, orders=8)
+    >>> len(subset), sorted(assigned.tolist()), sorted(queue.take(8).tolist())
+    (8, [0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7])
+    """
+    rng = np.random.default_rng([seed, 0])
+    used = min(rows, used)
+    return rng.permutation(rows)[:used], assign_orders(used, orders, rng), RowQueue(used, rng)

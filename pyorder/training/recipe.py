@@ -1,0 +1,91 @@
+"""The numbers of one training run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, TypedDict, get_args
+
+import torch
+
+from pyorder._checks import check_integer
+from pyorder.execution import Precision, resolve_precision
+
+Schedule = Literal["linear", "constant"]
+
+
+class Numbers(TypedDict, total=False):
+    """Single numbers of a `Recipe`, as calls take them for convenience; None is the recipe's own."""
+
+    steps: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    precision: Precision | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of one training run.
+
+    Attributes
+    ----------
+    steps : optimiser steps
+    batch_size : rows a step
+    learning_rate : AdamW's at its highest
+    warmup : steps in which the rate rises linearly, a quarter of all at most
+    weight_decay : AdamW's
+    schedule : "linear": after the rise the rate falls linearly to zero at the last step; "constant": it stays
+    precision : of matrix products, "auto", "float32" or "bfloat16"; weights are float32 always
+
+    Examples
+    --------
+    >>> recipe = Recipe(steps=100, learning_rate=0.5, warmup=1)
+    >>> [round(recipe.rate_at(step), 3) for step in (0, 1, 50, 99)]
+    [0.25, 0.5, 0.253, 0.005]
+    """
+
+    steps: int
+    learning_rate: float
+    warmup: int = 0
+    batch_size: int = 128
+    weight_decay: float = 0.01
+    schedule: Schedule = "linear"
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that train nothing."""
+        for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0)):
+            check_integer(getattr(self, name), name, least)
+        if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
+            raise ValueError(f"learning_rate: {self.learning_rate} is not a positive number")
+        if not self.weight_decay >= 0 or not math.isfinite(self.weight_decay):
+            raise ValueError(f"weight_decay: {self.weight_decay} is not a number of at least 0")
+        for name, value, allowed in (
+            ("schedule", self.schedule, get_args(Schedule)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name}: {value!r} is none of {', '.join(map(repr, allowed))}")
+
+    def but(self, numbers: Numbers) -> Recipe:
+        """The same with those numbers that are given."""
+        known = {field.name for field in fields(self)}
+        for name in numbers:
+            if name not in known:
+                raise TypeError(f"{name}: no number of a Recipe; those are {', '.join(sorted(known))}")
+        given: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
+        return replace(self, **given)
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of step 0, 1, ..."""
+        warmup = min(self.warmup, self.steps // 4)
+        rise = (step + 1) / (warmup + 1)
+        if self.schedule == "constant":
+            return self.learning_rate * min(rise, 1.0)
+        fall = (self.steps - step) / max(1, self.steps - warmup)
+        return self.learning_rate * min(rise, fall, 1.0)
+
+    def record(self, device: torch.device) -> dict[str, int | float | str]:
+        """The numbers as they are written beside a result: what the run on ``device`` really had."""
+        precision = str(resolve_precision(self.precision, device)).removeprefix("torch.")
+        return {**asdict(self), "warmup": min(self.warmup, self.steps // 4), "precision": precision}
