@@ -1,4 +1,4 @@
-"""Claims about data: generation is fast and scales, and files cost no more than their bytes.
+"""Claims about data: generation is fast and scales, files cost no more than their bytes, equal rows are found.
 
 `python benchmarks/data.py`. Answers are checked first. What is compared is timed in turn in one run, because a
 machine's speed drifts; times and ratios as [20 %, 50 %, 80 %] quantiles; a ratio above 1 means that pyorder is
@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.numpy as official
 from timing import alone, alternate, machine, show
 
+from pyorder.data._groups import group_rows
 from pyorder.data.dataset import Dataset
 from pyorder.data.tasks import make_task
 
@@ -31,6 +32,11 @@ def check_answers(task, data, folder):
     for theirs in (Dataset.open(folder / "check"), Dataset(**official.load_file(folder / "check"))):
         assert np.array_equal(theirs.inputs, data.inputs)
         assert np.array_equal(theirs.targets, data.targets)
+
+
+def number_by_dict(rows):
+    numbers = {}
+    return np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows])
 
 
 def write_plainly(path, chunks):
@@ -60,6 +66,13 @@ def main():
 
         saved = alternate(save_and_map, lambda: write_plainly(folder / "plain", chunks), REPEATS)
         size = {"mebibytes": round(sum(chunk.nbytes for chunk in chunks) / 2**20, 1)}
+        inputs = np.random.default_rng(1).integers(0, 100, (3_000_000, 20)).astype(np.int8)
+        few = inputs[:100_000]
+        assert np.array_equal(group_rows(few[:, :2].copy()), number_by_dict(few[:, :2]))
+        numbered = alternate(lambda: group_rows(few), lambda: number_by_dict(few), REPEATS)
+        show("numbering 100,000 inputs of 20 bytes against a dict of them", {**numbered, **machine()})
+        show("numbering 3,000,000 of them", {**alone(lambda: group_rows(inputs), REPEATS), **machine()})
+
         show("saving and mapping against a plain write and fsync", {**size, **saved, **machine()})
 
 

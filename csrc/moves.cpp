@@ -1,6 +1,7 @@
 #include "moves.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <numeric>
 #include <utility>
@@ -10,7 +11,9 @@
 namespace pyorder {
 namespace {
 
-constexpr std::uint64_t within_stream = 0x77697468696E;  // "within"; see permutation.cpp
+// See permutation.cpp.
+constexpr std::uint64_t within_stream = 0x77697468696E;     // "within"
+constexpr std::uint64_t neighbour_stream = 0x6E6569676862;  // "neighb"
 
 // Up to 12 slots a block, the arrangements can be counted (and those of one block, listed) in 32 bits.
 constexpr std::size_t max_listed_size = 12;
@@ -46,6 +49,42 @@ std::vector<Step> choose_within_blocks(std::size_t length, std::size_t block_siz
         rows.insert(rows.end(), row, row + length);
     }
     return rows;
+}
+
+// Exchanges two different slots, all pairs equally likely.
+template <class Out>
+void swap_at_random(Out* row, std::uint32_t length, Philox& random) {
+    const std::uint32_t i = random.below(length);
+    const std::uint32_t j = random.below(length - 1);
+    std::swap(row[i], row[j + (j >= i)]);
+}
+
+// Takes slot `from` out and puts it in as slot `to`. Neighbours are exchanged in two ways, one of which is
+// not drawn: so all results are equally likely.
+template <class Out>
+void insert_at_random(Out* row, std::uint32_t length, Philox& random) {
+    std::uint32_t from = 0;
+    std::uint32_t to = 0;
+    do {
+        from = random.below(length);
+        to = random.below(length);
+    } while (from == to || from == to + 1);
+    if (from < to) {
+        std::rotate(row + from, row + from + 1, row + to + 1);
+    } else {
+        std::rotate(row + to, row + from, row + from + 1);
+    }
+}
+
+// Exchanges the runs [a, b) and [b, c), all 0 <= a < b < c <= length equally likely.
+template <class Out>
+void move_block_at_random(Out* row, std::uint32_t length, Philox& random) {
+    std::array<std::uint32_t, 3> ends{};
+    do {
+        for (auto& end : ends) end = random.below(length + 1);
+        std::ranges::sort(ends);
+    } while (ends[0] == ends[1] || ends[1] == ends[2]);
+    std::rotate(row + ends[0], row + ends[1], row + ends[2]);
 }
 
 }  // namespace
@@ -171,6 +210,26 @@ std::vector<Step> block_moves(std::size_t length, std::size_t max_size) {
     return rows;
 }
 
+template <class Step, class Out>
+void sample_neighbours(const Step* order, std::size_t length, std::size_t count, std::uint64_t seed,
+                       Out* out) {
+    const auto slots = static_cast<std::uint32_t>(length);
+    for (std::size_t i = 0; i < count; ++i, out += length) {
+        Philox random(seed, neighbour_stream, i);
+        std::copy_n(order, length, out);
+        switch (random.below(3)) {
+            case 0:
+                swap_at_random(out, slots, random);
+                break;
+            case 1:
+                insert_at_random(out, slots, random);
+                break;
+            default:
+                move_block_at_random(out, slots, random);
+        }
+    }
+}
+
 template std::vector<std::uint8_t> block_rearrangements(Orders<std::uint8_t>, std::size_t);
 template std::vector<std::uint16_t> block_rearrangements(Orders<std::uint16_t>, std::size_t);
 template std::vector<std::uint8_t> within_blocks(std::size_t, std::size_t);
@@ -184,5 +243,7 @@ template std::vector<std::uint8_t> swaps(std::size_t);
 template std::vector<std::uint16_t> swaps(std::size_t);
 template std::vector<std::uint8_t> block_moves(std::size_t, std::size_t);
 template std::vector<std::uint16_t> block_moves(std::size_t, std::size_t);
+template void sample_neighbours(const std::uint8_t*, std::size_t, std::size_t, std::uint64_t, std::int64_t*);
+template void sample_neighbours(const std::uint16_t*, std::size_t, std::size_t, std::uint64_t, std::int64_t*);
 
 }  // namespace pyorder

@@ -1,6 +1,6 @@
 // Neighbourhoods of orders. A move rearranges slots, whatever steps stand there, so it is given as
 // arrangements: rows of slots, to be composed with an order: result[j] = order[arrangement[j]]. No row occurs
-// twice.
+// twice, unless it says so.
 #pragma once
 
 #include <cstddef>
@@ -43,5 +43,11 @@ std::vector<Step> swaps(std::size_t length);
 // lexicographic sequence of (a, b, c).
 template <class Step>
 std::vector<Step> block_moves(std::size_t length, std::size_t max_size);
+
+// Random neighbours of one order, which may occur twice: a swap, a move of one slot or a block move, in equal
+// shares, and each kind's results equally likely; row i depends on (seed, i) only. L >= 2.
+template <class Step, class Out>
+void sample_neighbours(const Step* order, std::size_t length, std::size_t count, std::uint64_t seed,
+                       Out* out);
 
 }  // namespace pyorder

@@ -1,12 +1,13 @@
 // A set of rows of steps that remembers the sequence in which they came.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <utility>
 #include <vector>
+
+#include "hash.hpp"
 
 namespace pyorder {
 
@@ -82,18 +83,7 @@ class RowSet {
         }
     }
 
-    std::uint64_t hash(const Step* row) const {
-        const std::size_t bytes = length_ * sizeof(Step);
-        const auto* data = reinterpret_cast<const unsigned char*>(row);
-        std::uint64_t state = 0;
-        for (std::size_t at = 0; at < bytes; at += sizeof(std::uint64_t)) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, data + at, std::min(bytes - at, sizeof(word)));
-            state = (state ^ word) * 0x9E3779B97F4A7C15;
-            state ^= state >> 32;
-        }
-        return state;
-    }
+    std::uint64_t hash(const Step* row) const { return hash_bytes(row, length_ * sizeof(Step)); }
 
     std::size_t length_;
     std::size_t size_ = 0;

@@ -28,21 +28,13 @@ constexpr std::uint64_t max_header = 100'000'000;  // the official limit
 constexpr std::size_t max_dimensions = 32;         // NumPy's limit before version 2
 constexpr std::string_view metadata_key = "__metadata__";
 
-constexpr std::array<Dtype, 13> supported{{{"BOOL", "|b1", 1},
-                                           {"U8", "|u1", 1},
-                                           {"I8", "|i1", 1},
-                                           {"U16", "<u2", 2},
-                                           {"I16", "<i2", 2},
-                                           {"F16", "<f2", 2},
-                                           {"U32", "<u4", 4},
-                                           {"I32", "<i4", 4},
-                                           {"F32", "<f4", 4},
-                                           {"U64", "<u8", 8},
-                                           {"I64", "<i8", 8},
-                                           {"F64", "<f8", 8},
-                                           {"C64", "<c8", 8}}};
-constexpr std::array<std::string_view, 9> unknown_to_numpy{
-    "BF16", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F6_E2M3", "F6_E3M2", "F4"};
+constexpr std::array<Dtype, 22> known{
+    {{"BOOL", "|b1", 8}, {"U8", "|u1", 8},       {"I8", "|i1", 8},       {"U16", "<u2", 16},
+     {"I16", "<i2", 16}, {"F16", "<f2", 16},     {"U32", "<u4", 32},     {"I32", "<i4", 32},
+     {"F32", "<f4", 32}, {"U64", "<u8", 64},     {"I64", "<i8", 64},     {"F64", "<f8", 64},
+     {"C64", "<c8", 64}, {"BF16", "", 16},       {"F8_E4M3", "", 8},     {"F8_E5M2", "", 8},
+     {"F8_E8M0", "", 8}, {"F8_E4M3FNUZ", "", 8}, {"F8_E5M2FNUZ", "", 8}, {"F6_E2M3", "", 6},
+     {"F6_E3M2", "", 6}, {"F4", "", 4}}};
 
 [[noreturn]] void refuse(const std::string& reason) { throw std::invalid_argument(reason); }
 
@@ -104,11 +96,8 @@ struct Declared {
 };
 
 const Dtype* find_dtype(const std::string& tensor, const std::string& name) {
-    for (const Dtype& dtype : supported) {
+    for (const Dtype& dtype : known) {
         if (dtype.name == name) return &dtype;
-    }
-    if (std::find(unknown_to_numpy.begin(), unknown_to_numpy.end(), name) != unknown_to_numpy.end()) {
-        refuse(tensor + " has the dtype " + name + ", which NumPy lacks");
     }
     refuse(tensor + " has the unknown dtype " + json::quote(name));
 }
@@ -127,18 +116,23 @@ std::vector<std::uint64_t> integers(const std::string& what, const json::Value& 
 
 // The bytes that a shape takes. Zeros count as ones in the check, as in NumPy, so that strides fit as well.
 std::uint64_t shape_bytes(const std::string& tensor, const std::vector<std::uint64_t>& shape,
-                          std::size_t item) {
+                          std::size_t bits) {
     if (shape.size() > max_dimensions) refuse(tensor + " has more than 32 dimensions");
-    std::uint64_t product = item;
+    std::uint64_t elements = 1;
     bool empty = false;
     for (const std::uint64_t extent : shape) {
         empty = empty || extent == 0;
-        if (__builtin_mul_overflow(product, std::max<std::uint64_t>(extent, 1), &product) ||
-            product > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+        if (__builtin_mul_overflow(elements, std::max<std::uint64_t>(extent, 1), &elements)) {
             refuse(tensor + " has a shape that overflows");
         }
     }
-    return empty ? 0 : product;
+    const unsigned __int128 product = static_cast<unsigned __int128>(elements) * bits;
+    if (product / 8 > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+        refuse(tensor + " has a shape that overflows");
+    }
+    if (empty) return 0;
+    if (product % 8 != 0) refuse(tensor + " has a shape that ends within a byte");
+    return static_cast<std::uint64_t>(product / 8);
 }
 
 Declared read_tensor(const std::string& name, const json::Value& value) {
@@ -171,7 +165,7 @@ Declared read_tensor(const std::string& name, const json::Value& value) {
         refuse("data_offsets of " + what + " are not [begin, end]");
     declared.begin = places[0];
     declared.end = places[1];
-    const std::uint64_t needed = shape_bytes(what, declared.tensor.shape, declared.tensor.dtype->size);
+    const std::uint64_t needed = shape_bytes(what, declared.tensor.shape, declared.tensor.dtype->bits);
     if (declared.end - declared.begin != needed) {
         refuse(what + " has a shape and dtype of " + bytes(needed) + ", but data_offsets of " +
                bytes(declared.end - declared.begin));
@@ -315,7 +309,7 @@ std::string make_header(const std::vector<Tensor>& tensors, const Metadata& meta
 
 }  // namespace
 
-std::span<const Dtype> dtypes() { return supported; }
+std::span<const Dtype> dtypes() { return known; }
 
 File read(const std::filesystem::path& path) {
     const auto mapping = std::make_shared<const Mapping>(path);
@@ -360,12 +354,12 @@ File read(const std::filesystem::path& path) {
 void write(const std::filesystem::path& path, std::vector<Tensor> tensors, const Metadata& metadata) {
     for (const Tensor& tensor : tensors) {
         if (tensor.name == metadata_key) refuse("the name __metadata__ is reserved by the format");
-        shape_bytes("tensor " + json::quote(tensor.name), tensor.shape, tensor.dtype->size);
+        shape_bytes("tensor " + json::quote(tensor.name), tensor.shape, tensor.dtype->bits);
     }
     // Large elements first, so that every tensor lies at a multiple of its element size.
     std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
-        return std::pair(b.dtype->size, std::string_view(a.name)) <
-               std::pair(a.dtype->size, std::string_view(b.name));
+        return std::pair(b.dtype->bits, std::string_view(a.name)) <
+               std::pair(a.dtype->bits, std::string_view(b.name));
     });
     const std::string header = make_header(tensors, metadata);
     const std::uint64_t header_length = header.size();

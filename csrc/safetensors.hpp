@@ -14,11 +14,11 @@
 
 namespace pyorder::safetensors {
 
-// A dtype of the format that NumPy has too.
+// A dtype of the format.
 struct Dtype {
     std::string_view name;   // as in the header: "I16"
-    std::string_view numpy;  // as in NumPy: "<i2"
-    std::size_t size;        // bytes an element
+    std::string_view numpy;  // as in NumPy: "<i2"; empty where NumPy has none, as for BF16
+    std::size_t bits;        // an element: 4 or more
 };
 
 std::span<const Dtype> dtypes();

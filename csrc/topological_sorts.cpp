@@ -6,6 +6,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace pyorder {
 namespace {
@@ -108,6 +109,81 @@ std::vector<std::vector<std::uint16_t>> connected_parts(const Poset& poset) {
     }
     std::erase_if(parts, [](const auto& steps) { return steps.empty(); });
     return parts;
+}
+
+// n over k, or `most` where it is that or more. n < 2^16 and most < 2^63, so that no product passes 128 bits.
+std::uint64_t choices_up_to(std::size_t n, std::size_t k, std::uint64_t most) {
+    unsigned __int128 choices = 1;
+    k = std::min(k, n - k);
+    for (std::size_t i = 1; i <= k && choices < most; ++i) {
+        choices = choices * (n - k + i) / i;  // n - k + i over i, which grows with i
+    }
+    return static_cast<std::uint64_t>(std::min<unsigned __int128>(choices, most));
+}
+
+std::uint64_t product_up_to(std::uint64_t one, std::uint64_t other, std::uint64_t most) {
+    const unsigned __int128 product = static_cast<unsigned __int128>(one) * other;
+    return static_cast<std::uint64_t>(std::min<unsigned __int128>(product, most));
+}
+
+// The sorts of one connected part, as far as `most`. Every way to begin a sort can be completed, so as soon
+// as there are `most` ways to emit the first few steps, there are that many sorts.
+std::uint64_t count_part_up_to(const Covers& covers, const std::vector<std::vector<std::uint16_t>>& needed,
+                               const std::vector<std::uint16_t>& steps, std::uint64_t most) {
+    const std::size_t size = steps.size();
+    const std::size_t words = words_for(size);
+    std::vector<std::size_t> place(needed.size());  // of a step in its part
+    for (std::size_t i = 0; i < size; ++i) place[steps[i]] = i;
+
+    struct Layer {
+        explicit Layer(std::size_t set_words) : sets(set_words) {}
+        RowSet<std::uint64_t> sets;        // of emitted steps
+        std::vector<std::uint64_t> ready;  // for each of them, the set of the steps that may come next
+        std::vector<std::uint64_t> ways;   // to each of them
+    };
+    std::vector<std::uint64_t> set(words, 0);
+    Layer layer(words);
+    layer.sets.insert(set.data());
+    layer.ready = set;
+    for (std::size_t i = 0; i < size; ++i) {
+        if (needed[steps[i]].empty()) flip(layer.ready.data(), i);
+    }
+    layer.ways = {1};
+    std::uint64_t total = 1;
+    for (std::size_t emitted = 0; emitted < size && total < most; ++emitted) {
+        Layer larger(words);
+        total = 0;
+        for (std::size_t index = 0; index < layer.sets.size(); ++index) {
+            std::copy_n(layer.sets[index], words, set.begin());
+            const std::uint64_t* ready = &layer.ready[index * words];
+            for (std::size_t word = 0; word < words; ++word) {
+                for (std::uint64_t bits = ready[word]; bits != 0; bits &= bits - 1) {
+                    const std::size_t next = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+                    flip(set.data(), next);
+                    if (larger.sets.insert(set.data())) {
+                        const std::size_t begin = larger.ready.size();
+                        larger.ready.insert(larger.ready.end(), ready, ready + words);
+                        flip(&larger.ready[begin], next);
+                        covers.for_each(steps[next], [&](std::size_t after) {
+                            const auto emitted_too = [&](std::size_t step) {
+                                return has(set.data(), place[step]);
+                            };
+                            if (std::ranges::all_of(needed[after], emitted_too)) {
+                                flip(&larger.ready[begin], place[after]);
+                            }
+                        });
+                        larger.ways.push_back(0);
+                    }
+                    larger.ways[larger.sets.find(set.data())] += layer.ways[index];
+                    total += layer.ways[index];  // both below `most` before
+                    if (total >= most) return most;
+                    flip(set.data(), next);
+                }
+            }
+        }
+        layer = std::move(larger);
+    }
+    return std::min(total, most);
 }
 
 // Words that hold size!, and with it every number of sorts of so many steps.
@@ -229,6 +305,27 @@ void sample_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std
             log_weights[i] = log_weight;
         }
     }
+}
+
+std::uint64_t count_sorts_up_to(const Poset& poset, std::uint64_t most) {
+    const auto parts = connected_parts(poset);
+    // The ways to interleave the parts cost nothing to count, and can be enough.
+    std::uint64_t count = 1;
+    std::size_t placed = 0;
+    for (const auto& steps : parts) {
+        placed += steps.size();
+        count = product_up_to(count, choices_up_to(placed, steps.size(), most), most);
+        if (count >= most) return most;
+    }
+    const Covers covers(poset);
+    std::vector<std::vector<std::uint16_t>> needed(poset.length());
+    for (const auto& [before, after] : covers.edges) needed[after].push_back(before);
+    for (const auto& steps : parts) {
+        count =
+            product_up_to(count, count_part_up_to(covers, needed, steps, (most + count - 1) / count), most);
+        if (count >= most) return most;
+    }
+    return count;
 }
 
 std::vector<std::uint16_t> all_sorts(const Poset& poset, std::size_t limit) {

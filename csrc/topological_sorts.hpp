@@ -18,6 +18,10 @@ namespace pyorder {
 void sample_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::int64_t* out,
                   double* log_weights = nullptr);
 
+// The number of topological sorts, or `most`, below 2^63, where there are as many or more. Of sets of steps
+// that may have been emitted it never keeps more than `most` of a size, and two sizes.
+std::uint64_t count_sorts_up_to(const Poset& poset, std::uint64_t most);
+
 // All topological sorts in lexicographic sequence. Throws std::length_error when there are more than `limit`.
 std::vector<std::uint16_t> all_sorts(const Poset& poset, std::size_t limit);
 

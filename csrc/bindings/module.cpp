@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
     register_moves(module.def_submodule("moves"));
     register_permutation(module.def_submodule("permutation"));
     register_poset(module.def_submodule("poset"));
+    register_row_index(module.def_submodule("row_index"));
     register_safetensors(module.def_submodule("safetensors"));
     register_tasks(module.def_submodule("tasks"));
 }

@@ -91,6 +91,21 @@ py::array_t<std::int64_t> all_block_moves(const py::array& order, std::size_t ma
     return apply(order, [=]<class Step>(std::size_t length) { return block_moves<Step>(length, max_size); });
 }
 
+py::array_t<std::int64_t> random_neighbours(const py::array& order, std::size_t count, std::uint64_t seed) {
+    const auto shape = orders_shape(order, "order", Shape::one);
+    check_range(shape.length, "slots of order", 2, max_length);
+    return with_step(shape.length, [&]<class Step> {
+        const auto steps = pack<Step>(order, shape, "order");
+        py::array_t<std::int64_t> result({count, shape.length});
+        auto* out = result.mutable_data();
+        {
+            const py::gil_scoped_release release;
+            sample_neighbours(steps.data(), shape.length, count, seed, out);
+        }
+        return result;
+    });
+}
+
 }  // namespace
 
 void register_moves(py::module_ module) {
@@ -102,6 +117,7 @@ void register_moves(py::module_ module) {
     module.def("between_blocks", &rotations_of_blocks, "order"_a, "block_size"_a);
     module.def("swaps", &all_swaps, "order"_a);
     module.def("block_moves", &all_block_moves, "order"_a, "max_size"_a);
+    module.def("sample_neighbours", &random_neighbours, "order"_a, "count"_a, "seed"_a);
 }
 
 }  // namespace pyorder::bindings

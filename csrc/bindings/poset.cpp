@@ -141,6 +141,10 @@ py::list count_sorts(SharedPoset& shared, std::size_t limit) {
     return counts;
 }
 
+std::uint64_t count_up_to(SharedPoset& shared, std::uint64_t most) {
+    return locked(shared, [=](const Poset& poset) { return count_sorts_up_to(poset, most); });
+}
+
 py::array_t<std::int64_t> every_sort(SharedPoset& shared, std::size_t limit) {
     const auto rows = locked(shared, [&](const Poset& poset) { return all_sorts(poset, limit); });
     return unpack(rows, shared.poset.length());
@@ -221,6 +225,7 @@ void register_poset(py::module_ module) {
         .def("uniform_sorts", &uniform_sorts, "count"_a, "seed"_a, "limit"_a)
         .def("walked_sorts", &walked_sorts, "count"_a, "seed"_a, "moves"_a)
         .def("count_sorts", &count_sorts, "limit"_a)
+        .def("count_sorts_up_to", &count_up_to, "most"_a)
         .def("every_sort", &every_sort, "limit"_a)
         .def("near_sorts", &near_sorts, "sort"_a, "distance"_a, "limit"_a)
         .def("satisfied", &satisfied_shares, "orders"_a);

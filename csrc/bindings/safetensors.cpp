@@ -4,7 +4,12 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <algorithm>
+#include <optional>
+#include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "bindings.hpp"
 
@@ -39,20 +44,60 @@ py::array make_array(const st::Tensor& tensor, const py::capsule& owner) {
     const std::vector<py::ssize_t> shape(tensor.shape.begin(), tensor.shape.end());
     py::array array(py::dtype(std::string(tensor.dtype->numpy)), shape, tensor.data.data(), owner);
     // Files of other writers may place elements anywhere; those are copied, as few users expect them.
-    if (reinterpret_cast<std::uintptr_t>(tensor.data.data()) % tensor.dtype->size != 0)
+    if (reinterpret_cast<std::uintptr_t>(tensor.data.data()) % (tensor.dtype->bits / 8) != 0)
         array = array.attr("copy")();
     array.attr("setflags")("write"_a = false);
     return array;
 }
 
-std::pair<py::dict, py::dict> read(const std::filesystem::path& path) {
+// Every name with its dtype, as the format calls it, and its shape.
+py::dict list(const std::filesystem::path& path) {
     const st::File file = with_path(path, "read", [&] { return st::read(path); });
+    py::dict found;
+    for (const st::Tensor& tensor : file.tensors) {
+        found[py::str(tensor.name)] =
+            py::make_tuple(std::string(tensor.dtype->name), py::tuple(py::cast(tensor.shape)));
+    }
+    return found;
+}
+
+// Why the names that are asked for cannot be read, or nothing.
+std::string objection(const std::vector<st::Tensor>& tensors, const std::vector<std::string>& names) {
+    std::string all;
+    for (const st::Tensor& tensor : tensors) all += (all.empty() ? "" : ", ") + tensor.name;
+    for (const std::string& name : names) {
+        const auto tensor = std::ranges::find(tensors, name, &st::Tensor::name);
+        const std::string quoted = py::cast<std::string>(py::repr(py::str(name)));
+        if (tensor == tensors.end())
+            return "it has no array " + quoted + ", it has " + (all.empty() ? "none" : all);
+        if (tensor->dtype->numpy.empty()) {
+            return "array " + quoted + " has the dtype " + std::string(tensor->dtype->name) +
+                   ", which NumPy lacks";
+        }
+    }
+    return "";
+}
+
+std::pair<py::dict, py::dict> read(const std::filesystem::path& path,
+                                   std::optional<std::vector<std::string>> names) {
+    const st::File file = with_path(path, "read", [&] { return st::read(path); });
+    if (!names) {
+        names.emplace();
+        for (const st::Tensor& tensor : file.tensors) names->push_back(tensor.name);
+    }
+    if (const std::string why = objection(file.tensors, *names); !why.empty()) {
+        with_path(path, "read", [&] { throw std::invalid_argument(why); });
+    }
     // One owner for all arrays: the file stays mapped until the last of them is gone.
     using Owner = std::shared_ptr<const void>;
     const py::capsule owner(new Owner(file.mapping),
                             [](void* pointer) { delete static_cast<Owner*>(pointer); });
     py::dict arrays;
-    for (const st::Tensor& tensor : file.tensors) arrays[py::str(tensor.name)] = make_array(tensor, owner);
+    for (const st::Tensor& tensor : file.tensors) {
+        if (std::ranges::find(*names, tensor.name) != names->end()) {
+            arrays[py::str(tensor.name)] = make_array(tensor, owner);
+        }
+    }
     py::dict metadata;
     for (const auto& [key, text] : file.metadata) metadata[py::str(key)] = py::str(text);
     return {arrays, metadata};
@@ -60,7 +105,7 @@ std::pair<py::dict, py::dict> read(const std::filesystem::path& path) {
 
 const st::Dtype* find_dtype(const std::string& name, const py::array& array) {
     for (const st::Dtype& dtype : st::dtypes()) {
-        if (array.dtype().equal(py::dtype(std::string(dtype.numpy)))) return &dtype;
+        if (!dtype.numpy.empty() && array.dtype().equal(py::dtype(std::string(dtype.numpy)))) return &dtype;
     }
     throw py::type_error("array '" + name + "' has dtype " + py::cast<std::string>(py::str(array.dtype())) +
                          ", which safetensors files do not hold");
@@ -85,7 +130,8 @@ void write(const std::filesystem::path& path, const std::map<std::string, py::ar
 }  // namespace
 
 void register_safetensors(py::module_ module) {
-    module.def("read", &read, "path"_a);
+    module.def("list", &list, "path"_a);
+    module.def("read", &read, "path"_a, "names"_a = py::none());
     module.def("write", &write, "path"_a, "arrays"_a, "metadata"_a);
 }
 

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder.cli._terminal import warn
+from pyorder.data._groups import rows_among
 from pyorder.data.dataset import Dataset
-from pyorder.data.files import read_safetensors
+from pyorder.data.files import list_safetensors, read_safetensors
 from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
 from pyorder.orders.permutations import check_order, check_orders
 from pyorder.orders.posets import Poset
@@ -225,11 +226,7 @@ def shared_inputs(train: Dataset, other: Dataset) -> int:
     """
     if train.input_length != other.input_length:
         return 0
-    whole, part = (
-        np.ascontiguousarray(data.inputs, np.int64).view([("", np.int64)] * data.input_length)[:, 0]
-        for data in (train, other)
-    )
-    return int(np.isin(part, whole).sum())
+    return int(rows_among(other.inputs, train.inputs).sum())
 
 
 def read_constraints(text: str, length: int, task: Task | None) -> Poset:
@@ -268,10 +265,12 @@ def read_orders(path: Path, length: int) -> Orders:
             return check_orders(json.loads(path.read_text("utf-8")), length)
         if path.suffix == ".npy":
             return check_orders(np.load(path, allow_pickle=False), length)
-        arrays = np.load(path, allow_pickle=False) if path.suffix == ".npz" else read_safetensors(path)[0]
-        name = "orders" if "orders" in arrays or len(arrays) != 1 else next(iter(arrays))
-        if name not in arrays:
-            raise ValueError(f"{str(path)!r} has no array 'orders', it has {', '.join(arrays) or 'none'}")
+        archive = np.load(path, allow_pickle=False) if path.suffix == ".npz" else None
+        names = list_safetensors(path) if archive is None else archive
+        name = "orders" if "orders" in names or len(names) != 1 else next(iter(names))
+        if name not in names:
+            raise ValueError(f"{str(path)!r} has no array 'orders', it has {', '.join(names) or 'none'}")
+        arrays = read_safetensors(path, [name])[0] if archive is None else archive
         return check_orders(arrays[name], length)
 
 

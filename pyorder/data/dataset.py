@@ -24,11 +24,12 @@ import numpy as np
 
 from pyorder._checks import MAX_SEED, check_integer, integer_array
 from pyorder.data import _vocabulary as vocabularies
-from pyorder.data.files import read_safetensors, write_safetensors
+from pyorder.data._groups import group_rows
+from pyorder.data.files import list_safetensors, read_safetensors, write_safetensors
 from pyorder.orders.permutations import check_order
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
@@ -250,21 +251,23 @@ class Dataset:
             raise ValueError(f"fractions: expected three positive numbers with the sum 1, got {fractions!r}")
         seed = check_integer(seed, "seed", 0, MAX_SEED)
 
-        numbers: dict[bytes, int] = {}  # of the distinct inputs, in sequence of appearance
-        group = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in self._inputs])
+        group = group_rows(self._inputs)
+        sizes = np.bincount(group)
+        distinct = len(sizes)
         # Raw random bits, because NumPy promises them to stay the same; its shuffles may change.
-        shuffled = np.argsort(np.random.Philox(key=seed).random_raw(len(numbers)), kind="stable")
-        sizes = np.bincount(group)[shuffled]
+        shuffled = np.argsort(np.random.Philox(key=seed).random_raw(distinct), kind="stable")
+        sizes = sizes[shuffled]
         middles = np.cumsum(sizes) - sizes / 2
-        part = np.empty(len(numbers), dtype=np.int64)
+        part = np.empty(distinct, dtype=np.int8)
         part[shuffled] = np.searchsorted(self.rows * np.cumsum(shares)[:2], middles)
+        part = part[group]
         parts = []
         for number, name in enumerate(Splits._fields):
-            rows = np.flatnonzero(part[group] == number)
+            rows = np.flatnonzero(part == number)
             if rows.size == 0:
                 raise ValueError(
                     f"fractions: the {name} split would be empty; the data has {self.rows} rows and "
-                    f"{len(numbers)} distinct inputs, and {fractions!r} was asked for"
+                    f"{distinct} distinct inputs, and {fractions!r} was asked for"
                 )
             parts.append(
                 Dataset(
@@ -306,7 +309,7 @@ class Dataset:
     def open(cls, path: str | PathLike[str]) -> Dataset:
         """Map a safetensors file with the arrays ``inputs`` and ``targets`` into memory; nothing is copied.
 
-        Other arrays in the file are passed over.
+        Other arrays in the file are passed over, whatever their types.
 
         Raises
         ------
@@ -321,11 +324,12 @@ class Dataset:
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.safetensors'
         """
-        arrays, metadata = read_safetensors(path)
+        found = list_safetensors(path)
+        arrays, metadata = read_safetensors(path, found.keys() & {"inputs", "targets"})
         text = metadata.pop("vocabulary", None)
         try:
             vocabulary = None if text is None else vocabularies.from_text(text)
-            return cls(**_both(arrays), vocabulary=vocabulary, metadata=metadata)
+            return cls(**_both(arrays, found), vocabulary=vocabulary, metadata=metadata)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
 
@@ -355,7 +359,7 @@ class Dataset:
                     raise ValueError("not an .npz file")
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as archive:
-                    return cls(**_both(archive))
+                    return cls(**_both(archive, archive))
             # Damaged archives and headers raise whatever the readers of zip files, compression and Python
             # literals have: SyntaxError, LZMAError, BadZipFile, OverflowError, OSError, ...
             except Exception as error:
@@ -404,8 +408,8 @@ def _smallest(values: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
     return values.astype(next(fitting), copy=False)
 
 
-def _both(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def _both(arrays: Mapping[str, NDArray[Any]], found: Iterable[str]) -> dict[str, Any]:
     for name in ("inputs", "targets"):
         if name not in arrays:
-            raise ValueError(f"expected the arrays inputs and targets, found {', '.join(arrays) or 'none'}")
+            raise ValueError(f"expected the arrays inputs and targets, found {', '.join(found) or 'none'}")
     return {name: arrays[name] for name in ("inputs", "targets")}

@@ -2,7 +2,7 @@
 
 The format is that of https://github.com/huggingface/safetensors, and files go both ways between it and this
 module. The element types are those that NumPy has too: bool, int8 to int64, uint8 to uint64, float16 to
-float64 and complex64.
+float64 and complex64; what has another is passed over where it is not asked for.
 """
 
 from __future__ import annotations
@@ -14,16 +14,45 @@ import numpy as np
 from pyorder import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["read_safetensors", "write_safetensors"]
+__all__ = ["list_safetensors", "read_safetensors", "write_safetensors"]
 
 
-def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Map a file into memory and return its arrays, read-only, and its metadata.
+def list_safetensors(path: str | PathLike[str]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return the element type, as the format calls it, and the shape of every array in a file.
+
+    Arrays of types that NumPy lacks are among them.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be opened; FileNotFoundError when there is none.
+    ValueError
+        When the file breaks the format in any way.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "result.safetensors")
+    ...     write_safetensors(path, {"losses": [0.5, 0.25]})
+    ...     list_safetensors(path)
+    {'losses': ('F64', (2,))}
+    """
+    return _core.safetensors.list(path)
+
+
+def read_safetensors(
+    path: str | PathLike[str], names: Iterable[str] | None = None
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Map a file into memory and return its arrays, or those of the given names, and its metadata.
+
+    Arrays are read-only, in the sequence of their data. Of those that are not asked for, only what the header
+    says is checked, and they may have types that NumPy lacks, such as BF16.
 
     The file stays mapped until the last array is gone, and must not be cut short before. Replacing it, as
     write_safetensors does, is safe: the arrays keep the old contents.
@@ -33,7 +62,8 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]]
     OSError
         When the file cannot be opened; FileNotFoundError when there is none.
     ValueError
-        When the file breaks the format in any way, or holds a type that NumPy lacks, such as BF16.
+        When the file breaks the format in any way, lacks a name, or what is asked for has a type that NumPy
+        lacks.
 
     Examples
     --------
@@ -44,7 +74,9 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]]
     ...     read_safetensors(path)
     ({'losses': array([0.5 , 0.25])}, {'task': 'relu'})
     """
-    return _core.safetensors.read(path)
+    if isinstance(names, str):
+        raise TypeError(f"names: expected names, got the text {names!r}")
+    return _core.safetensors.read(path, None if names is None else list(names))
 
 
 def write_safetensors(

@@ -10,9 +10,9 @@ block                          a run of neighbouring slots
 =========  ==================  =====================================================================
 
 Moves act on slots, never on the steps that stand there: relabelling the steps of an order relabels the steps
-of all results, row by row and in the same sequence. No row occurs twice. Results are int64; the sequence of
-rows is fixed by the arguments. Orders are checked as in pyorder.permutations; a result that would not fit in
-the machine's memory is a ValueError that says how many rows it has.
+of all results, row by row and in the same sequence. No row occurs twice, but in ``sample_neighbours``. Results
+are int64; the sequence of rows is fixed by the arguments. Orders are checked as in pyorder.permutations; a
+result that would not fit in the machine's memory is a ValueError that says how many rows it has.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ __all__ = [
     "block_moves",
     "block_rearrangements",
     "insertions",
+    "sample_neighbours",
     "swaps",
     "within_blocks",
 ]
@@ -189,6 +190,34 @@ def block_moves(order: ArrayLike, max_size: SupportsIndex | None = None) -> NDAr
     largest = max(len(array) - 1, 1)
     size = largest if max_size is None else check_integer(max_size, "max_size", 1, largest)
     return _block_moves(array, size)
+
+
+def sample_neighbours(order: ArrayLike, count: SupportsIndex, *, seed: SupportsIndex) -> NDArray[np.int64]:
+    """Return random neighbours of the order, (count, L), row i depending on the seed and i only.
+
+    Each is one of its ``swaps``, ``insertions`` or ``block_moves`` (of any length): the kinds have equal shares,
+    and the results of a kind are equally likely. A row can occur twice, the order itself cannot. Nothing is
+    listed: a row takes O(L) operations. The random numbers are those of Philox4x64-10 (Salmon et al., 2011).
+
+    Raises
+    ------
+    ValueError
+        For an order of one slot, which has no neighbours, or more rows than fit in memory.
+
+    Examples
+    --------
+    >>> sample_neighbours([1, 0], 2, seed=0)
+    array([[0, 1],
+           [0, 1]])
+    >>> sample_neighbours(range(1000), 5, seed=0).shape
+    (5, 1000)
+    """
+    array = check_order(order)
+    if len(array) < 2:
+        raise ValueError("order: expected at least 2 slots, got 1, which has no neighbours")
+    count, seed = check_integer(count, "count", 0), check_integer(seed, "seed", 0, MAX_SEED)
+    check_rows(count, len(array), "count")
+    return _core.moves.sample_neighbours(array, count, seed)
 
 
 def _block_moves(order: NDArray[np.int64], max_size: int) -> NDArray[np.int64]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Poset"]
 
 DOWNSETS = 1_000_000  # sets of steps that counting keeps, unless told otherwise
+MOST_COUNTED = 2**63 - 1  # that a bounded count can be asked for
 
 
 class Poset:
@@ -185,6 +186,20 @@ class Poset:
         for size, sorts in parts:
             total = total // math.factorial(size) * int.from_bytes(sorts, "little")
         return total
+
+    def count_sorts_up_to(self, most: SupportsIndex) -> int:
+        """Return the exact number of topological sorts, or ``most`` where there are as many or more.
+
+        However large the graph, this stops as soon as there are ``most`` ways to emit the first few steps, each
+        of which can be completed: at worst it goes through ``most`` sets of steps for every slot. What separate
+        parts of the graph and steps without edges add is known at once. ``most`` goes up to 2**63 - 1.
+
+        Examples
+        --------
+        >>> Poset(3, [[0, 1]]).count_sorts_up_to(7), Poset(60, [[0, 1]]).count_sorts_up_to(7)
+        (3, 7)
+        """
+        return self._graph.count_sorts_up_to(check_integer(most, "most", 0, MOST_COUNTED))
 
     def estimate_sorts(self, samples: SupportsIndex = 10_000, *, seed: SupportsIndex) -> tuple[float, float]:
         """Return an estimate of the natural logarithm of the number of topological sorts, and its standard error.

@@ -11,11 +11,9 @@ import numpy.typing as npt
 
 from pyorder.orders import moves
 from pyorder.orders.permutations import sample
-from pyorder.orders.posets import Poset
+from pyorder.orders.posets import MOST_COUNTED, Poset
 
 Orders = npt.NDArray[np.int64]
-
-MOST_NUMBERS = 2**23  # that a neighbourhood may take in memory, about
 
 
 def count_up_to(constraints: Poset, most: int) -> int:
@@ -26,10 +24,8 @@ def count_up_to(constraints: Poset, most: int) -> int:
     >>> count_up_to(Poset(3, [[0, 1]]), 100), count_up_to(Poset(40), 100)
     (3, 100)
     """
-    try:
-        return min(constraints.count_sorts(), most)
-    except ValueError:  # a million sets of steps and more
-        return most
+    counted = constraints.count_sorts_up_to(min(most, MOST_COUNTED))
+    return most if counted == MOST_COUNTED else counted
 
 
 def draw_orders(constraints: Poset, count: int, seed: int) -> Orders:
@@ -109,10 +105,9 @@ def bend(constraints: Poset, orders: Orders) -> Orders:
 
 
 class Neighbours:
-    """Draws random neighbours of orders: swaps, insertions and block moves, in equal shares.
+    """Draws random neighbours of orders: swaps, insertions and block moves of any length, in equal shares.
 
-    What constraints forbid is bent to what they allow. Moved blocks are as long as memory allows: any length up
-    to 60 steps, 8 slots at 100.
+    What constraints forbid is bent to what they allow.
 
     Examples
     --------
@@ -121,12 +116,8 @@ class Neighbours:
     """
 
     def __init__(self, constraints: Poset, rng: np.random.Generator) -> None:
-        length = constraints.length
-        slots = np.arange(length)
         self.constraints = constraints
-        longest = max(1, min(length - 1, MOST_NUMBERS // length**3))
         self.rng = rng
-        self.kinds = [moves.swaps(slots), moves.insertions(slots), moves.block_moves(slots, longest)]
 
     def draw(self, order: Orders, count: int) -> Orders:
         """Up to ``count`` distinct neighbours of ``order`` (L,), in random sequence; fewer where there are few.
@@ -136,8 +127,16 @@ class Neighbours:
         if len(order) == 1:
             return order[None]
         # Twice as many as wanted: the kinds overlap, and what was drawn twice is dropped.
-        drawn = [self.kinds[kind] for kind in self.rng.integers(len(self.kinds), size=2 * count)]
-        moved = np.array([order[rows[self.rng.integers(len(rows))]] for rows in drawn])
+        moved = moves.sample_neighbours(order, 2 * count, seed=seed_from(self.rng))
         bent = distinct(bend(self.constraints, moved))
-        others = bent[(bent != order).any(1)]
-        return others[:count] if len(others) else order[None]
+        others: Orders = bent[(bent != order).any(1)]
+        if len(others):
+            return others[:count]
+        # All were bent back: what the constraints leave to the order shows in two steps that follow each other.
+        held = self.constraints.closure[order[:-1], order[1:]]
+        if held.all():
+            return order[None]
+        slot = self.rng.choice(np.flatnonzero(~held))
+        other = order.copy()
+        other[[slot, slot + 1]] = order[[slot + 1, slot]]
+        return other[None]

@@ -5,6 +5,8 @@ import textwrap
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
+import torch
 
 import pyorder
 import pyorder.cli
@@ -124,6 +126,23 @@ def test_orders_are_read_from_every_kind_of_file(tmp_path, name):
     read = _inputs.read_orders(path, 3)
     assert read.dtype == np.int64
     np.testing.assert_array_equal(read, orders)
+
+
+def test_orders_are_read_beside_what_numpy_lacks(tmp_path):
+    arrays = {"orders": torch.tensor([[1, 0, 2]]), "weights": torch.ones(3, dtype=torch.bfloat16)}
+    safetensors.torch.save_file(arrays, tmp_path / "file")
+    assert _inputs.read_orders(tmp_path / "file", 3).tolist() == [[1, 0, 2]]
+    safetensors.torch.save_file({"a": arrays["weights"], "b": arrays["orders"]}, tmp_path / "file")
+    with pytest.raises(ValueError, match=r"--orders: .*file' has no array 'orders', it has (a, b|b, a)$"):
+        _inputs.read_orders(tmp_path / "file", 3)
+
+
+def test_shared_inputs_are_counted_by_value():
+    train = pyorder.Dataset(np.array([[1, -2], [3, 4]], np.int8), [[0, 0]] * 2)
+    other = pyorder.Dataset(np.array([[1, -2], [257, 254], [1, -2], [4, 3]], np.int64), [[0, 0]] * 4)
+    assert _inputs.shared_inputs(train, other) == 2
+    assert _inputs.shared_inputs(other, train) == 1
+    assert _inputs.shared_inputs(train, pyorder.Dataset([[1]], [[0, 0]])) == 0
 
 
 def test_discovery_compares_orders_and_leaves_a_run(run, told, tmp_path):

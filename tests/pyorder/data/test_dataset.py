@@ -3,6 +3,7 @@
 import copy
 import doctest
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -234,6 +235,25 @@ def test_split_depends_on_the_seed_and_not_on_the_dtype():
     same = Dataset(data.inputs.astype(np.uint8), data.targets)
     assert as_sets(data.split(seed=1)) == as_sets(same.split(seed=1))
     assert as_sets(data.split(seed=1)) != as_sets(data.split(seed=2))
+
+
+def test_split_takes_little_memory_and_the_rows_it_always_took():
+    rows = 50_000
+    inputs = np.random.default_rng(0).integers(0, 4, (rows, 8)).astype(np.int8)
+    data = Dataset(inputs, np.zeros((rows, 2), np.int8), vocabulary=range(4))
+    tracemalloc.start()
+    splits = data.split((0.7, 0.2, 0.1), seed=7)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 120 * rows  # NumPy's arrays; a dict of rows alone took 200 bytes a row
+    numbers = {}
+    group = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in inputs])
+    shuffled = np.argsort(np.random.Philox(key=7).random_raw(len(numbers)), kind="stable")
+    sizes = np.bincount(group)[shuffled]
+    part = np.empty(len(numbers), int)
+    part[shuffled] = np.searchsorted(rows * np.cumsum([0.7, 0.2, 0.1])[:2], np.cumsum(sizes) - sizes / 2)
+    for number, split in enumerate(splits):
+        np.testing.assert_array_equal(split.inputs, inputs[part[group] == number])
 
 
 def test_split_shuffles_the_inputs():

@@ -7,6 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy as official
+import safetensors.torch
+import torch
 
 import pyorder
 from pyorder.data.dataset import Dataset
@@ -80,6 +82,28 @@ def test_files_are_mapped_and_read_by_the_official_package(tmp_path):
     assert set(theirs) == {"inputs", "targets"}
     assert np.array_equal(theirs["inputs"], data.inputs)
     assert np.array_equal(theirs["targets"], data.targets)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2, torch.float32])
+def test_arrays_of_any_type_beside_the_data_are_passed_over(tmp_path, dtype):
+    arrays = {
+        "inputs": torch.tensor([[1, 2]], dtype=torch.int16),
+        "targets": torch.tensor([[3, 4]]),
+        "weights": torch.ones(5, 3, dtype=dtype),
+    }
+    safetensors.torch.save_file(arrays, tmp_path / "data")
+    data = Dataset.open(tmp_path / "data")
+    assert (data.inputs.tolist(), data.targets.tolist()) == ([[1, 2]], [[3, 4]])
+    del arrays["targets"]
+    safetensors.torch.save_file(arrays, tmp_path / "data")
+    with pytest.raises(
+        ValueError, match=r"data: expected the arrays inputs and targets, found (inputs|weights), "
+    ):
+        Dataset.open(tmp_path / "data")
+    arrays["targets"] = torch.ones(1, 2, dtype=torch.bfloat16)
+    safetensors.torch.save_file(arrays, tmp_path / "data")
+    with pytest.raises(ValueError, match=r"data': array 'targets' has the dtype BF16, which NumPy lacks$"):
+        Dataset.open(tmp_path / "data")
 
 
 def test_a_failing_save_keeps_the_old_file(tmp_path):

@@ -213,6 +213,63 @@ def test_sizes_of_long_neighbourhoods():
     assert moves.block_moves(random_order(60)).shape == (math.comb(61, 3), 60)
 
 
+# Random neighbours
+
+
+def shares(order):
+    """The probability of every neighbour: the kinds have equal shares, and each kind's results are uniform."""
+    length = len(order)
+    pairs, runs = (itertools.combinations(range(length + extra), 2 + extra) for extra in (0, 1))
+    kinds = [
+        [tuple({i: order[j], j: order[i]}.get(slot, step) for slot, step in enumerate(order)) for i, j in pairs],
+        moved_runs(order, 1),
+        [(*order[:a], *order[b:c], *order[a:b], *order[c:]) for a, b, c in runs],
+    ]
+    total = Counter()
+    for kind in kinds:
+        assert len(set(kind)) == len(kind)
+        total.update(dict.fromkeys(kind, 1 / 3 / len(kind)))
+    return total
+
+
+@pytest.mark.parametrize("length", [2, 3, 4, 5, 6, 7])
+def test_random_neighbours_have_equal_shares_of_kinds_and_are_uniform_within(length):
+    order = random_order(length, seed=2)
+    rows = moves.sample_neighbours(order, 60_000, seed=length)
+    assert rows.dtype == np.int64
+    found, expected = Counter(map(tuple, rows.tolist())), shares(order.tolist())
+    assert set(found) == {tuple(map(int, row)) for row in expected}
+    counts = [found[tuple(map(int, row))] for row in expected]
+    assert (
+        scipy.stats.chisquare(counts, np.array(list(expected.values())) * len(rows)).pvalue > 0.001 or length == 2
+    )
+
+
+@pytest.mark.parametrize("length", [2, 9, 255, 256, 1000])
+def test_random_neighbours_act_on_slots_and_depend_on_the_seed_and_row_only(length):
+    order, names = random_order(length, seed=1), random_order(length, seed=2)
+    rows = moves.sample_neighbours(order, 40, seed=5)
+    assert (np.sort(rows, axis=1) == np.arange(length)).all()
+    assert (rows != order).any(1).all()
+    np.testing.assert_array_equal(moves.sample_neighbours(names[order], 40, seed=5), names[rows])
+    np.testing.assert_array_equal(moves.sample_neighbours(order, 7, seed=5), rows[:7])
+    assert length == 2 or (moves.sample_neighbours(order, 40, seed=6) != rows).any()
+
+
+def test_random_neighbours_of_long_orders_move_blocks_of_any_length():
+    length = 65_535
+    order = np.arange(length)
+    rows = moves.sample_neighbours(order, 60, seed=0)
+    moved = [np.flatnonzero(row != order) for row in rows]
+    runs = [(np.diff(row) != 1).sum() for row in rows]  # one cut more than runs that stayed together
+    assert sum(len(slots) == 2 for slots in moved) > 5  # swaps
+    assert sum(len(slots) > 2 for slots in moved) > 30
+    assert max(runs) <= 4
+    shorter = [min(a, len(slots) - a) for row, slots in zip(rows, moved, strict=True)
+               if len(slots) > 2 and (a := int(row[slots[0]]) - slots[0])]  # fmt: skip
+    assert sum(size > 1000 for size in shorter) > 10
+
+
 # Errors
 
 
@@ -295,6 +352,31 @@ def test_sizes_of_long_neighbourhoods():
             ValueError,
             "order: 2,147,385,345 orders of 65535 slots do not fit",
         ),
+        (
+            lambda: moves.sample_neighbours([0], 1, seed=0),
+            ValueError,
+            "order: expected at least 2 slots, got 1, which has no neighbours",
+        ),
+        (
+            lambda: moves.sample_neighbours([0, 0], 1, seed=0),
+            ValueError,
+            r"order: not a permutation of 0\.\.1",
+        ),
+        (
+            lambda: moves.sample_neighbours([0, 1], -1, seed=0),
+            ValueError,
+            "count: expected an integer of at least 0",
+        ),
+        (
+            lambda: moves.sample_neighbours([0, 1], 1, seed=-1),
+            ValueError,
+            "seed: expected an integer from 0",
+        ),
+        (
+            lambda: moves.sample_neighbours(range(100), 10**14, seed=0),
+            ValueError,
+            "count: 100,000,000,000,000 orders of 100 slots do not fit",
+        ),
         (lambda: moves.insertions([0, 2]), ValueError, r"order: not a permutation of 0\.\.1"),
         (
             lambda: moves.block_moves([0, 1, 2], 0),
@@ -319,6 +401,7 @@ def test_refusals(call, error, message):
         lambda: moves.block_moves(range(120)),
         lambda: moves.within_blocks(range(100), 50, limit=30_000),
         lambda: moves.block_rearrangements([range(24)], 9),
+        lambda: moves.sample_neighbours(range(1000), 30_000, seed=0),
     ],
 )
 def test_other_threads_run_meanwhile(call, lets_others_run):

@@ -4,6 +4,7 @@ import itertools
 import math
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -67,6 +68,8 @@ def test_all_posets_up_to_seven_steps():
         poset = Poset(length, edges)
         np.testing.assert_array_equal(poset.sorts(), truth)
         assert poset.count_sorts() == len(truth)
+        for most in {1, 2, 7, len(truth) - 1, len(truth), len(truth) + 1, 2**63 - 1}:
+            assert poset.count_sorts_up_to(most) == min(most, len(truth))
         met[length] += 1
     assert list(met.values()) == [1, 2, 5, 16, 63, 318, 2045]
 
@@ -100,6 +103,49 @@ def test_parts_that_have_nothing_to_do_with_each_other_are_counted_apart():
     chains = [(10 * chain + i, 10 * chain + i + 1) for chain in range(10) for i in range(9)]
     assert Poset(100, chains).count_sorts(limit=200) == math.factorial(100) // math.factorial(10) ** 10
     assert Poset(300).count_sorts() == math.factorial(300)
+
+
+def test_bounded_counts_of_graphs_with_countless_sets_take_no_time():
+    graphs = {
+        "pairs": Poset(60, [[2 * k, 2 * k + 1] for k in range(30)]),
+        "star": Poset(60, [[0, k] for k in range(1, 60)]),
+        "fence": Poset(60, [[k, k + 1] if k % 2 else [k + 1, k] for k in range(59)]),
+        "no edges": Poset(3000),
+        "a late star": Poset(200, [[k, k + 1] for k in range(100)] + [[100, k] for k in range(101, 200)]),
+    }
+    begin = time.perf_counter()
+    for graph in graphs.values():
+        for most in (1, 7, 5041):
+            assert graph.count_sorts_up_to(most) == most
+    assert time.perf_counter() - begin < 0.5  # counting the star's sets takes as long alone, up to the limit
+    assert Poset(3000, [[k + 1, k] for k in range(2999)]).count_sorts_up_to(7) == 1
+
+
+def test_bounded_counts_are_exact_next_to_their_bound():
+    ladder = Poset(40, [[k, k + 2] for k in range(38)] + [[0, 1]])  # a connected one of many sorts
+    graphs = [grid(4, 5), boolean_lattice(4), Poset(12), Poset(30, [[k, k + 1] for k in range(28)]), ladder]
+    for graph in graphs:
+        count = graph.count_sorts()
+        for most in (1, count - 1, count, count + 1, 2**63 - 1):
+            assert graph.count_sorts_up_to(most) == min(most, count)
+    assert Poset(5).count_sorts_up_to(0) == 0
+    assert Poset(70).count_sorts_up_to(2**63 - 1) == 2**63 - 1
+    for most in (-1, 2**63):
+        with pytest.raises(ValueError, match=f"^most: expected an integer from 0 to {2**63 - 1}, got {most}$"):
+            Poset(5).count_sorts_up_to(most)
+
+
+def test_labels_do_not_change_the_time():
+    """Sets of the last steps differ in the highest bits only, and a table must tell them apart as well."""
+    free = 18
+    last = Poset(64, [[k, k + 1] for k in range(63 - free)] + [[63 - free, k] for k in range(64 - free, 64)])
+    first = last.renamed(np.arange(63, -1, -1))
+    seconds = []
+    for graph in (last, first):
+        begin = time.perf_counter()
+        assert graph.count_sorts() == math.factorial(free)
+        seconds.append(time.perf_counter() - begin)
+    assert seconds[0] < 4 * seconds[1]
 
 
 def test_a_graph_with_too_many_sets_is_refused():

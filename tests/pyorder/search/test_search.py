@@ -267,6 +267,8 @@ def test_drawn_sorts_are_distinct_and_uniform():
     few = _pools.draw_orders(wide, 3, seed=0)
     assert wide.is_sort(few).all()
     assert _pools.count_up_to(wide, 7) == 7
+    assert _pools.count_up_to(Poset(30), 2**70) == 2**70
+    assert _pools.count_up_to(Poset(4), 2**70) == 24
 
 
 def test_auto_is_exhaustive_for_short_targets_only():
