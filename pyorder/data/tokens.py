@@ -14,7 +14,7 @@ def tokens(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets as token ids on ``device``."""
     inputs, targets = data.encode(vocabulary, name=name)
-    return torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+    return torch.from_numpy(inputs).to(device).long(), torch.from_numpy(targets).to(device).long()
 
 
 def check_same_shape(train: Dataset, other: Dataset, name: str) -> None:
