@@ -2,8 +2,8 @@
 
 B  rows    L  steps    V  vocabulary size    N  targets    T  orders    M  rows of hidden    W  width
 
-Indices may be uint8, int8, int16, int32 or int64. Sums run in float32; float64 stays float64. A target of -100 has loss
-and gradient 0, as in torch's own cross-entropy.
+Indices may be uint8, int8, int16, int32 or int64. Sums run in float32; float64 stays float64. A target of -100 has
+loss and gradient 0, as in torch's own cross-entropy.
 """
 
 from __future__ import annotations

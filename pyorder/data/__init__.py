@@ -2,10 +2,14 @@
 
 from pyorder.data.dataset import Dataset, Splits
 from pyorder.data.files import read_safetensors, write_safetensors
+from pyorder.data.schema import IGNORED, Field, Schema
 from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
 
 __all__ = [
+    "IGNORED",
     "Dataset",
+    "Field",
+    "Schema",
     "Splits",
     "Task",
     "make_task",

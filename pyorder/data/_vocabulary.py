@@ -38,23 +38,19 @@ def distinct(*arrays: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return values
 
 
-def tokens(values: NDArray[np.integer[Any]], vocabulary: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    """Return the places of values, (N, M), in a vocabulary; ValueError, after name, for a missing one."""
+def places(
+    values: NDArray[np.integer[Any]], vocabulary: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], tuple[int, int] | None]:
+    """Return the places of values, (N, M), in a vocabulary, and where the first value stands that it lacks."""
     low, high = vocabulary[0], vocabulary[-1]
-    if _is_range(vocabulary) and low <= values.min() and values.max() <= high:
+    if values.size and _is_range(vocabulary) and low <= values.min() and values.max() <= high:
         # The common case, and many times as fast as a search.
-        places: NDArray[np.int64] = np.subtract(values, low, dtype=np.int64)
-        return places
+        found: NDArray[np.int64] = np.subtract(values, low, dtype=np.int64)
+        return found, None
     numbers = values.astype(np.int64, copy=False)
-    places = np.minimum(np.searchsorted(vocabulary, numbers), len(vocabulary) - 1)
-    missing = vocabulary[places] != numbers
-    if missing.any():
-        row, column = np.argwhere(missing)[0]
-        raise ValueError(
-            f"{name} hold the value {numbers[row, column]} (row {row}, column {column}), "
-            "which is not in the training vocabulary"
-        )
-    return places
+    found = np.minimum(np.searchsorted(vocabulary, numbers), len(vocabulary) - 1)
+    missing = np.argwhere(vocabulary[found] != numbers)
+    return found, (int(missing[0][0]), int(missing[0][1])) if len(missing) else None
 
 
 def to_text(vocabulary: NDArray[np.int64]) -> str:

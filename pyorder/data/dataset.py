@@ -1,42 +1,54 @@
 """Datasets: pairs of integer rows, an input X and the target Y that follows from it.
 
-=============  ==================  ===================================================================
-symbol         shape, type         meaning
-=============  ==================  ===================================================================
-N                                  number of rows, at least 1
-X                                  values of an input, at least 1
-L                                  steps of a target, at least 2
-inputs         (N, X) integers     values, as given
-targets        (N, L) integers     values, as given, in canonical order
-vocabulary     (V,) int64          the values there can be, sorted; the token of ``vocabulary[t]`` is t
-=============  ==================  ===================================================================
+===============  ==================  =================================================================
+symbol           shape, type         meaning
+===============  ==================  =================================================================
+N                                    number of rows, at least 1
+X                                    values of an input, 0 or more
+L                                    steps of a target, at least 2
+C                                    columns of a target, the sum of the steps' widths
+V                                    number of values in the vocabulary
+inputs           (N, X) integers     values, as given; any value of the vocabulary where one is missing
+targets          (N, C) integers     values, as given, in canonical order; likewise
+lengths          (N, L) unsigned     values that each step has in each row; None: none ends early
+inputs_missing   (N, X) bool         where an input has no value; None: nowhere
+vocabulary       (V,) int64          the values there can be, sorted; the token of ``vocabulary[t]`` is t
+===============  ==================  =================================================================
+
+Step s is the *span* of columns ``offsets[s]:offsets[s + 1]`` of the targets (`pyorder.data.schema.Schema`), one
+column unless told otherwise. In a row, a span may *end early*; a step without any value is *missing*.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import zipfile
+import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
-from pyorder._checks import MAX_SEED, check_integer, integer_array
+from pyorder._checks import integer_array
+from pyorder.data import _arrays, _coding, _dataset_files
 from pyorder.data import _vocabulary as vocabularies
-from pyorder.data._groups import group_rows
-from pyorder.data.files import list_safetensors, read_safetensors, write_safetensors
+from pyorder.data._dataset_files import Stored
+from pyorder.data.schema import Schema, make_schema
+from pyorder.data.splitting import assign_rows, comparable
+from pyorder.errors import InputError
 from pyorder.orders.permutations import check_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
+    from pyorder.data._arrays import Gaps
+    from pyorder.data.schema import Missing
+
 __all__ = ["Dataset", "Splits"]
 
-_INTEGERS = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
+_RESERVED = ("vocabulary", "schema")
 
 
 class Splits(NamedTuple):
@@ -48,28 +60,40 @@ class Splits(NamedTuple):
 
 
 class Dataset:
-    """Inputs (N, X) and targets (N, L) of integers, with the vocabulary they are drawn from.
+    """Inputs (N, X) and targets (N, C) of integers, with the vocabulary they are drawn from.
 
     Arrays, tensors and nested lists of any integer type are taken, and their values kept as given. A dataset
     does not change: arrays that can be written to are copied, read-only arrays (memory maps) are kept.
 
+    A masked array (`numpy.ma`) has gaps. In the inputs they are missing values; in the targets a step ends
+    early where the last columns of its span are masked, and is missing where all are.
+
     Parameters
     ----------
-    inputs : (N, X) integers
-    targets : (N, L) integers
-        One column a step, in canonical order.
+    inputs : (N, X) integers, or None
+        None, or an array of no columns, where targets are to be written from nothing.
+    targets : (N, C) integers
+        In canonical order; one column a step, or as many as ``widths`` says.
+    widths : L integers, optional
+        How many columns wide each step is.
+    names, input_names : L and X texts, optional
+        What steps and inputs are called. Without them, by their numbers.
     vocabulary : integers, optional
         The values there can be. Without it, the sorted values of inputs and targets.
+    missing : "symbol" or "mask"
+        Whether a missing step is predicted, as a step that ends at once, or left out.
+    ends : bool
+        True for data that may have gaps though these rows have none, such as training rows of your own splits.
     metadata : mapping of text to text, optional
-        Kept in files. The key ``vocabulary`` is reserved.
+        Kept in files. The keys ``vocabulary`` and ``schema`` are reserved.
 
     Raises
     ------
     TypeError
-        For values that are no integers: floats, bools, objects.
-    ValueError
-        For shapes other than (N, X) and (N, L), no rows, fewer than 2 steps, ragged lists, or values that
-        int64 cannot hold.
+        For values that are no integers: floats, bools, text, objects. The message says what to call.
+    InputError
+        For shapes other than (N, X) and (N, C), no rows, fewer than 2 steps, ragged lists, values that int64
+        cannot hold, a gap before a value of the same step, no value at all; InputError is a ValueError.
 
     Examples
     --------
@@ -78,46 +102,138 @@ class Dataset:
     Dataset(rows=2, input_length=3, target_length=3)
     >>> data.vocabulary
     array([-6, -4, -2,  0,  1,  2,  4,  7])
+    >>> gaps = np.ma.masked_equal([[1, 2, 3], [4, -1, -1]], -1)
+    >>> data = Dataset(None, gaps, widths=[2, 1], names=["sum", "sign"])
+    >>> data.names, data.lengths
+    (('sum', 'sign'), array([[2, 1],
+           [1, 0]], dtype=uint8))
     """
+
+    _inputs: NDArray[np.integer[Any]]
+    _targets: NDArray[np.integer[Any]]
+    _schema: Schema
+    _lengths: NDArray[np.unsignedinteger[Any]] | None = None
+    _inputs_missing: NDArray[np.bool_] | None = None
+    _declared: NDArray[np.int64] | None
+    _metadata: dict[str, str]
 
     def __init__(
         self,
-        inputs: ArrayLike,
+        inputs: ArrayLike | None,
         targets: ArrayLike,
         *,
+        widths: Sequence[int] | ArrayLike | None = None,
+        names: Iterable[str] | None = None,
+        input_names: Iterable[str] | None = None,
         vocabulary: ArrayLike | None = None,
+        missing: Missing = "symbol",
+        ends: bool = False,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        self._inputs = _rows(inputs, "inputs", columns=1)
-        self._targets = _rows(targets, "targets", columns=2)
-        if len(self._inputs) != len(self._targets):
-            raise ValueError(
-                f"targets: expected as many rows as inputs ({len(self._inputs)}), got {len(self._targets)}"
-            )
-        self._declared = None if vocabulary is None else vocabularies.check(vocabulary)
-        self._metadata = dict(metadata or {})
+        y, gaps = _arrays.rows_of(targets, "targets", 2)
+        x, holes = _arrays.rows_of(np.zeros((len(y), 0), np.int8) if inputs is None else inputs, "inputs", 0)
+        schema = make_schema(
+            x.shape[1],
+            y.shape[1],
+            widths=widths,
+            names=names,
+            input_names=input_names,
+            ends=ends or gaps is not None or holes is not None,
+            missing=missing,
+        )
+        declared = None if vocabulary is None else vocabularies.check(vocabulary)
+        lengths = _arrays.span_lengths(gaps, schema)
+        self._set(x, y, schema, lengths, holes, declared, metadata or {}, filled=False)
+
+    def _set(
+        self,
+        inputs: NDArray[np.integer[Any]],
+        targets: NDArray[np.integer[Any]],
+        schema: Schema,
+        lengths: NDArray[np.unsignedinteger[Any]] | None,
+        inputs_missing: NDArray[np.bool_] | None,
+        declared: NDArray[np.int64] | None,
+        metadata: Mapping[str, str],
+        *,
+        filled: bool,
+    ) -> None:
+        """Take checked arrays; where there are gaps, and they are not filled, put in values that there are."""
+        if len(inputs) != len(targets):
+            raise InputError(f"targets: expected as many rows as inputs ({len(inputs)}), got {len(targets)}")
+        if lengths is not None and (lengths == np.array(schema.widths)).all():
+            lengths = None
+        if inputs_missing is not None and not inputs_missing.any():
+            inputs_missing = None
+        self._inputs, self._targets, self._schema = inputs, targets, schema
+        self._lengths, self._inputs_missing, self._declared = lengths, inputs_missing, declared
+        if not filled:
+            self._fill_gaps()
+        for array in (inputs, targets, lengths, inputs_missing):
+            if array is not None:
+                array.flags.writeable = False
+        self._metadata = dict(metadata)
         for key, text in self._metadata.items():
             if not isinstance(key, str) or not isinstance(text, str):
                 raise TypeError(f"metadata: expected text for text, got {text!r} for {key!r}")
-        if "vocabulary" in self._metadata:
-            raise ValueError("metadata: the key 'vocabulary' is reserved; give the argument vocabulary instead")
+            if key in _RESERVED:
+                instead = "the argument vocabulary" if key == "vocabulary" else "widths and names"
+                raise InputError(f"metadata: the key {key!r} is reserved; give {instead} instead")
+
+    def _fill_gaps(self) -> None:
+        """Put a value of the vocabulary in every gap, so that what stood there is in no result."""
+        inputs, targets = self._input_gaps, self._target_gaps
+        if inputs is None and targets is None:
+            return
+        firsts = [_arrays.first_value(self._targets, targets), _arrays.first_value(self._inputs, inputs)]
+        if self._declared is not None:
+            firsts.append(int(self._declared[0]))
+        spare = next((value for value in firsts if value is not None), None)
+        if inputs is not None:
+            self._inputs = _arrays.fill(self._inputs, inputs, spare, "inputs")
+        if targets is not None:
+            self._targets = _arrays.fill(self._targets, targets, spare, "targets")
+
+    @property
+    def _target_gaps(self) -> Gaps | None:
+        return None if self._lengths is None else _arrays.target_gaps(self._lengths, self._schema)
+
+    @property
+    def _input_gaps(self) -> Gaps | None:
+        return None if self._inputs_missing is None else self._inputs_missing.__getitem__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled or copied, which is read-only again."""
         self.__dict__.update(state)
+        if "_schema" not in state:  # pickled before there were schemas
+            self._schema = make_schema(self._inputs.shape[1], self._targets.shape[1])
         for value in state.values():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
 
     @property
     def inputs(self) -> NDArray[np.integer[Any]]:
-        """The inputs (N, X), read-only."""
+        """The inputs (N, X), read-only; where `inputs_missing` says so, they tell nothing."""
         return self._inputs
 
     @property
     def targets(self) -> NDArray[np.integer[Any]]:
-        """The targets (N, L), read-only."""
+        """The targets (N, C), read-only; after the end of a span they tell nothing, see `lengths`."""
         return self._targets
+
+    @property
+    def lengths(self) -> NDArray[np.unsignedinteger[Any]] | None:
+        """How many values every step has in every row, (N, L) unsigned, read-only; None where none ends early."""
+        return self._lengths
+
+    @property
+    def inputs_missing(self) -> NDArray[np.bool_] | None:
+        """Where an input has no value, (N, X) bool, read-only; None where none is missing."""
+        return self._inputs_missing
+
+    @property
+    def schema(self) -> Schema:
+        """The names and widths of inputs and steps, and whether there may be gaps."""
+        return self._schema
 
     @property
     def rows(self) -> int:
@@ -135,7 +251,22 @@ class Dataset:
     @property
     def target_length(self) -> int:
         """The number of steps of a target, L."""
-        return int(self._targets.shape[1])
+        return self._schema.length
+
+    @property
+    def columns(self) -> int:
+        """The number of columns of a target, C."""
+        return self._schema.columns
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the steps are called; their numbers as text where they have no names."""
+        return self._schema.names
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many columns wide every step is."""
+        return self._schema.widths
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -145,43 +276,108 @@ class Dataset:
     @cached_property
     def vocabulary(self) -> NDArray[np.int64]:
         """The declared values, or the sorted distinct values of inputs and targets, (V,) int64, read-only."""
-        return self._declared if self._declared is not None else vocabularies.distinct(self._inputs, self._targets)
+        if self._declared is not None:
+            return self._declared
+        values = vocabularies.distinct(
+            _arrays.distinct(self._inputs, self._input_gaps), _arrays.distinct(self._targets, self._target_gaps)
+        )
+        if not values.size:
+            raise InputError("vocabulary: expected at least one value that is not missing")
+        return values
 
     def __repr__(self) -> str:
         lengths = f"input_length={self.input_length}, target_length={self.target_length}"
-        return f"Dataset(rows={self.rows}, {lengths})"
-
-    @property
-    def schema(self):
-        from pyorder.data.schema import Field, Schema
-        return Schema(tuple(Field(str(i)) for i in range(self.input_length)), tuple(Field(str(i)) for i in range(self.target_length)))
+        columns = "" if self.columns == self.target_length else f", columns={self.columns}"
+        return f"Dataset(rows={self.rows}, {lengths}{columns})"
 
     def encode(
-        self, vocabulary: ArrayLike | None = None, *, ends: bool = False, name: str = "dataset"
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the tokens of inputs (N, X) and targets (N, L): their places in a vocabulary.
+        self, vocabulary: ArrayLike | None = None, *, ends: bool | None = None, name: str = "dataset"
+    ) -> tuple[NDArray[np.signedinteger[Any]], NDArray[np.signedinteger[Any]]]:
+        """Return the tokens of inputs (N, X) and targets (N, C), in the smallest signed type that holds them.
 
-        The vocabulary is the dataset's own unless another is given; messages call the dataset ``name``.
+        A token is the place of a value in a vocabulary, 0 to V - 1: the dataset's own unless another is given.
+        Where there are gaps, V is one more token, the end symbol. It stands at the first column of a span that
+        has no value, and -100 (`pyorder.data.schema.IGNORED`) in those after it; with ``missing="mask"``, -100
+        stands in all columns of a step that is missing. A missing input is V.
+
+        ``ends`` says whether there is an end symbol, as in the schema of the training data; unless given, as in
+        the dataset's own. Messages call the dataset ``name``.
 
         Raises
         ------
-        ValueError
-            For a value that the vocabulary lacks.
+        InputError
+            For a value that the vocabulary lacks, or gaps where there is no end symbol.
 
         Examples
         --------
         >>> train, test = Dataset([[3], [5]], [[5, 7], [3, 3]]), Dataset([[5]], [[3, 8]])
         >>> train.encode()
         (array([[0],
-               [1]]), array([[1, 2],
-               [0, 0]]))
+               [1]], dtype=int8), array([[1, 2],
+               [0, 0]], dtype=int8))
         >>> test.encode(train.vocabulary, name="test")
         Traceback (most recent call last):
-        ValueError: test: targets hold the value 8 (row 0, column 1), which is not in the training vocabulary
+        pyorder.errors.InputError: test: targets hold the value 8 (row 0, column 1), which is not in the training \
+vocabulary
+        >>> Dataset(None, np.ma.masked_equal([[7, 8, 8], [8, 0, 0]], 0), widths=[1, 2]).encode()[1]
+        array([[   0,    1,    1],
+               [   1,    2, -100]], dtype=int8)
         """
         values = self.vocabulary if vocabulary is None else vocabularies.check(vocabulary)
-        inputs = vocabularies.tokens(self._inputs, values, f"{name}: inputs").astype(np.int16)
-        return inputs, vocabularies.tokens(self._targets, values, f"{name}: targets").astype(np.int16)
+        ends = self._schema.ends if ends is None else ends
+        if not ends and (self._lengths is not None or self._inputs_missing is not None):
+            raise InputError(
+                f"{name}: {self._first_gap()} has no value, and the training data has no gaps; "
+                "give training data that has some, or Dataset(..., ends=True) for it"
+            )
+        kind = _coding.id_type(len(values), ends)
+        inputs = _coding.encode(
+            self._inputs,
+            values,
+            kind,
+            gaps=self._input_gaps,
+            fields=self._schema.inputs,
+            what=(f"{name}: inputs", "input"),
+        )
+        targets = _coding.encode(
+            self._targets,
+            values,
+            kind,
+            gaps=self._target_gaps,
+            fields=self._schema.steps,
+            what=(f"{name}: targets", "step"),
+        )
+        if self._lengths is not None:
+            _coding.mark_ends(targets, self._lengths, self._schema)
+        return inputs, targets
+
+    def _first_gap(self) -> str:
+        if self._lengths is not None:
+            short = self._lengths < np.array(self._schema.widths)
+            row, step = divmod(int(short.argmax()), short.shape[1])
+            column = int(self._schema.offsets[step]) + int(self._lengths[row, step])
+            return f"targets: {_arrays.place(row, column, self._schema.steps, 'step')}"
+        assert self._inputs_missing is not None
+        row, column = divmod(int(self._inputs_missing.argmax()), self.input_length)
+        return f"inputs: {_arrays.place(row, column, self._schema.inputs, 'input')}"
+
+    def decode(self, tokens: ArrayLike) -> NDArray[np.int64]:
+        """Return tokens of targets (M, C) as values: a masked array where spans end early, else a plain one.
+
+        A span ends at its first end symbol or -100; what follows in it is left out, whatever it is.
+
+        Raises
+        ------
+        TypeError, InputError
+            For another shape, or tokens that the dataset does not have.
+
+        Examples
+        --------
+        >>> data = Dataset([[3], [5]], [[5, 7], [3, 3]])
+        >>> data.decode([[2, 0]])
+        array([[7, 3]])
+        """
+        return _coding.decode(tokens, self.vocabulary, self._schema)
 
     def select(self, rows: ArrayLike) -> Dataset:
         """Return the dataset of the given rows, (M,) integers from 0 to N - 1, in that sequence.
@@ -190,7 +386,7 @@ class Dataset:
         ------
         TypeError
             For rows that are no integers, such as a mask.
-        ValueError
+        InputError
             For no rows, or rows out of range.
 
         Examples
@@ -201,17 +397,18 @@ class Dataset:
         """
         chosen = integer_array(rows, "rows")
         if chosen.ndim != 1 or chosen.size == 0:
-            raise ValueError(f"rows: expected shape (M,) with M of at least 1, got {chosen.shape}")
+            raise InputError(f"rows: expected shape (M,) with M of at least 1, got {chosen.shape}")
         if chosen.min() < 0 or chosen.max() >= self.rows:
-            raise ValueError(
+            raise InputError(
                 f"rows: expected rows from 0 to {self.rows - 1}, got {chosen.min()} to {chosen.max()}"
             )
-        return self._like(self._inputs[chosen], self._targets[chosen], {})
+        return self._like(chosen, None, self._declared, self._metadata)
 
     def reorder(self, order: ArrayLike) -> Dataset:
         """Return the dataset whose targets are emitted in an order, (L,) integers: ``targets[:, order]``.
 
-        The metadata key ``order`` then tells the order.
+        Steps that are several columns wide move as a whole; names and gaps move along. The metadata key
+        ``order`` then tells the order.
 
         Raises
         ------
@@ -227,18 +424,23 @@ class Dataset:
         text = json.dumps(steps.tolist())
         if "order" in self._metadata:
             text = f"{self._metadata['order']} then {text}"
-        return self._like(self._inputs, self._targets[:, steps], {"order": text})
+        return self._like(None, steps, self._declared, self._metadata | {"order": text})
 
     def split(self, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, seed: SupportsIndex) -> Splits:
         """Return training, validation and test splits, by distinct input: equal inputs stay together.
 
         Rows keep their sequence; where they go depends on the data, the fractions and the seed (0 to
-        2**64 - 1). Each split has the vocabulary of the whole, so that a rare value may be in any of them.
+        2**64 - 1). Each split has the vocabulary and the schema of the whole, so that a rare value or a gap may
+        be in any of them. A missing input is a value of its own.
+
+        Rows without inputs are split one by one. So are others, with a UserWarning, when there are too few
+        distinct inputs: a split would be empty, or the most frequent input has more rows than the smallest split
+        should have. The metadata key ``split_by`` is then ``row``.
 
         Raises
         ------
-        ValueError
-            For fractions that are not three positive numbers with the sum 1, or when a split would be empty.
+        InputError
+            For fractions that are not three positive numbers with the sum 1, or when there are too few rows.
 
         Examples
         --------
@@ -246,44 +448,24 @@ class Dataset:
         >>> [part.rows for part in data.split(seed=0)]
         [8, 1, 1]
         """
-        shares = np.asarray(fractions, dtype=np.float64)
-        if shares.shape != (3,) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
-            raise ValueError(f"fractions: expected three positive numbers with the sum 1, got {fractions!r}")
-        seed = check_integer(seed, "seed", 0, MAX_SEED)
-
-        group = group_rows(self._inputs)
-        sizes = np.bincount(group)
-        distinct = len(sizes)
-        # Raw random bits, because NumPy promises them to stay the same; its shuffles may change.
-        shuffled = np.argsort(np.random.Philox(key=seed).random_raw(distinct), kind="stable")
-        sizes = sizes[shuffled]
-        middles = np.cumsum(sizes) - sizes / 2
-        part = np.empty(distinct, dtype=np.int8)
-        part[shuffled] = np.searchsorted(self.rows * np.cumsum(shares)[:2], middles)
-        part = part[group]
-        parts = []
-        for number, name in enumerate(Splits._fields):
-            rows = np.flatnonzero(part == number)
-            if rows.size == 0:
-                raise ValueError(
-                    f"fractions: the {name} split would be empty; the data has {self.rows} rows and "
-                    f"{distinct} distinct inputs, and {fractions!r} was asked for"
-                )
-            parts.append(
-                Dataset(
-                    self._inputs[rows],
-                    self._targets[rows],
-                    vocabulary=self.vocabulary,
-                    metadata=self._metadata | {"split": name},
-                )
+        part, by_row, reason = assign_rows(comparable(self._inputs, self._inputs_missing), fractions, seed)
+        if reason is not None:
+            warnings.warn(reason, UserWarning, stacklevel=2)
+        metadata = {key: text for key, text in self._metadata.items() if key != "split_by"}
+        if by_row:
+            metadata["split_by"] = "row"
+        return Splits(
+            *(
+                self._like(np.flatnonzero(part == number), None, self.vocabulary, metadata | {"split": name})
+                for number, name in enumerate(Splits._fields)
             )
-        return Splits(*parts)
+        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a safetensors file with the arrays ``inputs`` and ``targets``, all or nothing.
 
-        Values take the smallest integer type that holds them. The metadata, the declared vocabulary and the
-        version of pyorder go along.
+        Values take the smallest integer type that holds them. `lengths` and `inputs_missing`, the metadata, the
+        declared vocabulary, the schema and the version of pyorder go along where there are any.
 
         Raises
         ------
@@ -300,22 +482,20 @@ class Dataset:
         ...     data.inputs, data.targets.dtype, data.metadata["source"]
         (array([[300,  -2]], dtype=int16), dtype('int8'), 'me')
         """
-        metadata = self._metadata | {"pyorder_version": importlib.metadata.version("pyorder")}
-        if self._declared is not None:
-            metadata["vocabulary"] = vocabularies.to_text(self._declared)
-        write_safetensors(path, {"inputs": _smallest(self._inputs), "targets": _smallest(self._targets)}, metadata)
+        _dataset_files.save(path, Stored(*self._parts(), self._declared, self._metadata))
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Dataset:
-        """Map a safetensors file with the arrays ``inputs`` and ``targets`` into memory; nothing is copied.
+        """Map a safetensors file that `save` wrote into memory; nothing is copied.
 
-        Other arrays in the file are passed over, whatever their types.
+        The array ``targets`` alone will do; without ``inputs`` there are none. Other arrays are passed over,
+        unless their name looks like a misspelt one.
 
         Raises
         ------
         OSError
             When the file cannot be opened; FileNotFoundError when there is none.
-        ValueError
+        InputError
             When the file breaks the format, or what it holds is no dataset.
 
         Examples
@@ -324,24 +504,24 @@ class Dataset:
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.safetensors'
         """
-        found = list_safetensors(path)
-        arrays, metadata = read_safetensors(path, found.keys() & {"inputs", "targets"})
-        text = metadata.pop("vocabulary", None)
         try:
-            vocabulary = None if text is None else vocabularies.from_text(text)
-            return cls(**_both(arrays, found), vocabulary=vocabulary, metadata=metadata)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from None
+            return cls._of(*_dataset_files.open_safetensors(path))
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
 
     @classmethod
     def load_npz(cls, path: str | PathLike[str]) -> Dataset:
-        """Read the arrays ``inputs`` and ``targets`` of a NumPy ``.npz`` file; pickled objects are refused.
+        """Read a NumPy ``.npz`` file with the array ``targets``; pickled objects are refused.
+
+        The arrays ``inputs``, ``vocabulary``, ``widths``, ``names`` and ``input_names`` are the arguments of
+        those names. Others are passed over, unless their name looks like a misspelt one of these. (NumPy keeps no
+        masks in such files: `save` data with gaps.)
 
         Raises
         ------
         OSError
             When the file cannot be opened.
-        ValueError
+        InputError
             When it is no .npz file, or what it holds is no dataset.
 
         Examples
@@ -353,24 +533,40 @@ class Dataset:
         ...     Dataset.load_npz(path).targets
         array([[1, 3]])
         """
-        with open(path, "rb") as file:
-            try:
-                if not zipfile.is_zipfile(file):
-                    raise ValueError("not an .npz file")
-                file.seek(0)
-                with np.load(file, allow_pickle=False) as archive:
-                    return cls(**_both(archive, archive))
-            # Damaged archives and headers raise whatever the readers of zip files, compression and Python
-            # literals have: SyntaxError, LZMAError, BadZipFile, OverflowError, OSError, ...
-            except Exception as error:
-                raise ValueError(f"{path}: {error}") from None
+        try:
+            return cls(**_dataset_files.read_npz(path))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}: {error}") from None
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self._inputs, self._targets, self._schema, self._lengths, self._inputs_missing
 
     def _like(
-        self, inputs: NDArray[np.integer[Any]], targets: NDArray[np.integer[Any]], news: dict[str, str]
+        self,
+        rows: NDArray[np.integer[Any]] | None,
+        order: NDArray[np.int64] | None,
+        declared: NDArray[np.int64] | None,
+        metadata: Mapping[str, str],
     ) -> Dataset:
-        for array in (inputs, targets):
-            array.flags.writeable = False
-        return Dataset(inputs, targets, vocabulary=self._declared, metadata=self._metadata | news)
+        """Return some rows in some order of the steps; None for all rows, and for the order they have."""
+        inputs, targets, schema, lengths, missing = self._parts()
+        if rows is not None:
+            inputs, targets = inputs[rows], targets[rows]
+            lengths = None if lengths is None else lengths[rows]
+            missing = None if missing is None else missing[rows]
+        if order is not None:
+            targets = targets[:, schema.column_orders(order[None])[0]]
+            lengths = None if lengths is None else lengths[:, order]
+            schema = schema.reordered(order)
+        # A value that stands in the gaps may be in none of the chosen rows.
+        filled = rows is None or declared is not None
+        return Dataset._of(inputs, targets, schema, lengths, missing, declared, metadata, filled=filled)
+
+    @classmethod
+    def _of(cls, *parts: Any, filled: bool = True) -> Dataset:
+        data = cls.__new__(cls)
+        data._set(*parts, filled=filled)
+        return data
 
 
 def check_datasets(**given: object) -> None:
@@ -379,37 +575,3 @@ def check_datasets(**given: object) -> None:
         if not isinstance(data, Dataset):
             kind = type(data).__name__
             raise TypeError(f"{name}: a Dataset is needed, {kind} given; Dataset(inputs, targets) makes one")
-
-
-def _rows(values: ArrayLike, name: str, columns: int) -> NDArray[np.integer[Any]]:
-    array = integer_array(values, name)
-    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < columns:
-        raise ValueError(f"{name}: expected shape (N, M) with N >= 1 and M >= {columns}, got {array.shape}")
-    vocabularies.check_int64(array, name)
-    if _can_change(array):
-        array = array.copy()
-        array.flags.writeable = False
-    return array
-
-
-def _can_change(array: NDArray[Any]) -> bool:
-    """Whether the array, or one that it is a view of, can be written to."""
-    owner: Any = array
-    while owner is not None:
-        if isinstance(owner, np.ndarray) and owner.flags.writeable:
-            return True
-        owner = getattr(owner, "base", None)
-    return False
-
-
-def _smallest(values: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-    low, high = int(values.min()), int(values.max())
-    fitting = (dtype for dtype in _INTEGERS if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
-    return values.astype(next(fitting), copy=False)
-
-
-def _both(arrays: Mapping[str, NDArray[Any]], found: Iterable[str]) -> dict[str, Any]:
-    for name in ("inputs", "targets"):
-        if name not in arrays:
-            raise ValueError(f"expected the arrays inputs and targets, found {', '.join(found) or 'none'}")
-    return {name: arrays[name] for name in ("inputs", "targets")}

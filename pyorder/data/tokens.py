@@ -1,15 +1,15 @@
 """What models see of a dataset: token ids in the smallest integer type, on the device that works with them.
 
-=============  ==================  ==================================================================================
+=============  ==================  =======================================================================
 symbol         shape, type         meaning
-=============  ==================  ==================================================================================
+=============  ==================  =======================================================================
 N                                  rows
 X                                  inputs, 0 or more
 C, L                               columns of a target, and its steps: step s is a span of columns
 V                                  vocabulary size: values, and the end symbol where the schema has one
 inputs         (N, X) small        token ids
 targets        (N, C) small        token ids by canonical column; ``IGNORED`` where a row has nothing
-=============  ==================  ==================================================================================
+=============  ==================  =======================================================================
 
 Ids are widened batch by batch. Columns move with their steps: the secret shuffle of a search is `Tokens.reordered`,
 and nothing else relabels steps.
@@ -26,10 +26,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyorder.data._groups import group_rows
 from pyorder.data.dataset import Dataset
-from pyorder.data.schema import Schema
-
-IGNORED = -100  # the target without a loss, as in torch's own cross-entropy
+from pyorder.data.schema import IGNORED, Schema
 
 Ints = npt.NDArray[np.int64]
 
@@ -126,7 +125,7 @@ class Tokens:
         data: Dataset,
         name: str,
         device: torch.device,
-        like: tuple[npt.NDArray[np.int64], Schema] | None = None,
+        like: tuple[Ints, Schema] | None = None,
     ) -> Tokens:
         """Encode ``data`` by a vocabulary and a schema, those of the training data; by its own where none is given.
 
@@ -243,7 +242,7 @@ class Tokens:
         ([[0, 2], [1, 3]], True)
         """
         rows = rng.permutation(len(self))
-        number = number_rows(self.inputs.cpu().numpy())[rows]
+        number = group_rows(self.inputs.cpu().numpy())[rows]
         if np.bincount(number).max() > count:
             return Apart(rows[:count], rows[count:], np.arange(count), False)
         _, first, number = np.unique(number, return_index=True, return_inverse=True)
@@ -260,13 +259,6 @@ def _renumbered(ids: Tensor, number: Tensor) -> Tensor:
         old = ids[:, column].long()
         new[:, column] = torch.where(old == IGNORED, old, number[old.clamp(min=0)]).to(ids.dtype)
     return new
-
-
-def number_rows(values: npt.NDArray[np.integer]) -> Ints:
-    """Equal rows get equal numbers: temporary, replaced at the merge."""
-    if not values.shape[1]:
-        return np.zeros(len(values), np.int64)
-    return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def check_same_shape(schema: Schema, other: Dataset, name: str) -> None:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyorder.data.tokens import IGNORED, Batch, Tokens
+from pyorder.data.schema import IGNORED
+from pyorder.data.tokens import Batch, Tokens
 from pyorder.execution import RandomStream, isolated, multiply_in
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample

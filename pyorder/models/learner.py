@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pyorder.data.tokens import IGNORED, Batch, Shape
+from pyorder.data.schema import IGNORED
+from pyorder.data.tokens import Batch, Shape
 from pyorder.losses import permuted_cross_entropy
 from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.architecture import Architecture

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pyorder.data.tokens import IGNORED, Tokens
+from pyorder.data.schema import IGNORED
+from pyorder.data.tokens import Tokens
 from pyorder.execution import multiply_in, row_slices
 from pyorder.models.decoder import sees_shown
 from pyorder.models.learner import Incremental, Learner

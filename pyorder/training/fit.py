@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
-from pyorder.data.schema import Schema
-from pyorder.data.tokens import IGNORED, Shape, Tokens
+from pyorder.data.schema import IGNORED, Schema
+from pyorder.data.tokens import Shape, Tokens
 from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import Learner

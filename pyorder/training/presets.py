@@ -117,7 +117,7 @@ def resolve_model(
         learner = CustomLearner(model)
     else:
         raise TypeError(
-            "model: give a preset's name, a Preset, an Architecture, a Learner, or a function "
-            f"build(vocabulary_size, input_length, target_length) that returns a module; {type(model).__name__} given"
+            "model: give a preset's name, a Preset, an Architecture, a Learner, or a function build(vocabulary_size, "
+            f"input_length, target_length) that returns a module; {type(model).__name__} given"
         )
     return learner, (recipe or preset.recipe).but(numbers)

@@ -107,7 +107,7 @@ class Precedence(Strategy):
         return sum([self.round_cost()] * min(12, self.rounds), Cost())
 
     def round_cost(self) -> Cost:
-        """Cost of a round: training, every sample in an order and its reverse, and as many rows in sorts at most."""
+        """Cost of a round: training, every sample in an order and its reverse, as many rows in sorts at most."""
         return Cost(self.recipe.steps, 3 * self.samples)
 
     def search(self, laboratory: Laboratory) -> Orders:

@@ -26,7 +26,7 @@ def random_dataset(rows=500, distinct=60, **options):
 
 
 def test_docstring_examples():
-    result = doctest.testmod(pyorder.dataset)
+    result = doctest.testmod(pyorder.data.dataset, extraglobs={"np": np})
     assert result.attempted > 10
     assert result.failed == 0
 
@@ -116,7 +116,6 @@ def test_read_only_arrays_are_not_copied():
         ([1, 2], ValueError, r"expected shape \(N, M\) .*, got \(2,\)"),
         ([[[1, 2]]], ValueError, r"expected shape \(N, M\) .*, got \(1, 1, 2\)"),
         (np.zeros((0, 2), dtype=int), ValueError, r"expected shape .* N >= 1 .*, got \(0, 2\)"),
-        (np.zeros((1, 0), dtype=int), ValueError, r"expected shape .* M >= \d, got \(1, 0\)"),
     ],
 )  # fmt: skip
 def test_bad_arrays_are_refused(name, values, error, message):
@@ -133,6 +132,7 @@ def test_bad_arrays_are_refused(name, values, error, message):
             ValueError,
             r"targets: expected shape \(N, M\) with N >= 1 and M >= 2, got \(1, 1\)",
         ),
+        ({"targets": np.zeros((1, 0), dtype=int)}, ValueError, r"targets: .* M >= 2, got \(1, 0\)"),
         ({"targets": [[1, 2], [3, 4]]}, ValueError, r"targets: expected as many rows as inputs \(1\), got 2"),
         ({"vocabulary": []}, TypeError, "vocabulary: expected integers"),
         ({"vocabulary": [0.5]}, TypeError, "vocabulary: expected integers"),
@@ -157,7 +157,7 @@ def test_the_vocabulary_is_declared_or_observed():
 def test_tokens_are_places_in_the_vocabulary(vocabulary):
     data = Dataset([[3, -9], [-2, 9]], [[9, 3], [-9, -9]], vocabulary=vocabulary)
     inputs, targets = data.encode()
-    assert (inputs.dtype, targets.dtype) == (np.int64, np.int64)
+    assert (inputs.dtype, targets.dtype) == (np.int8, np.int8)
     assert data.vocabulary[inputs].tolist() == data.inputs.tolist()
     assert data.vocabulary[targets].tolist() == data.targets.tolist()
 
@@ -275,10 +275,8 @@ def test_every_split_has_the_vocabulary_of_the_whole():
 
 
 def test_a_split_that_would_be_empty_is_refused():
-    data = Dataset([[1]] * 50 + [[2]] * 50, np.zeros((100, 2), dtype=int))
-    with pytest.raises(
-        ValueError, match=r"the validation split would be empty; .* 100 rows and 2 distinct inputs"
-    ):
+    data = Dataset([[v] for v in range(4)], np.zeros((4, 2), dtype=int))
+    with pytest.raises(ValueError, match=r"the test split would be empty; the data has 4 rows"):
         data.split(seed=0)
 
 

@@ -120,8 +120,8 @@ def test_a_failing_save_keeps_the_old_file(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "metadata", "message"),
     [
-        ({"inputs": [[1]]}, {}, "expected the arrays inputs and targets, found inputs"),
-        ({"x": [1], "y": [2]}, {}, "expected the arrays inputs and targets, found x, y"),
+        ({"inputs": [[1]]}, {}, "expected the arrays inputs and targets, or targets alone, found inputs"),
+        ({"x": [1], "y": [2]}, {}, "expected the arrays inputs and targets, or targets alone, found x, y"),
         ({"inputs": [[1.5]], "targets": [[1, 2]]}, {}, "inputs: expected integers, got float64"),
         ({"inputs": [[1]], "targets": [1, 2]}, {}, "targets: expected shape"),
         ({}, {"vocabulary": "1..x"}, "vocabulary: expected 'low..high' or a JSON list, got '1..x'"),
@@ -188,7 +188,7 @@ GOOD = saved(np.save, np.array([[1, 2]]))
         (b"", "not an .npz file"),
         (b"text", "not an .npz file"),
         (GOOD, "not an .npz file"),
-        (saved(np.savez, inputs=[[1]]), "expected the arrays inputs and targets, found inputs"),
+        (saved(np.savez, inputs=[[1]]), "expected the arrays inputs and targets, or targets alone, found inputs"),
         (saved(np.savez, inputs=[[1.5]], targets=[[1, 2]]), "inputs: expected integers, got float64"),
         (saved(np.savez, inputs=np.array([[None]]), targets=[[1, 2]]), "Object arrays cannot be loaded"),
         (zipped(inputs=GOOD, targets=GOOD[:-3]), ""),

@@ -15,7 +15,7 @@ from pyorder.data.files import list_safetensors, read_safetensors, write_safeten
 
 def test_docstring_examples(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = doctest.testmod(pyorder.safetensors)
+    result = doctest.testmod(pyorder.data.files)
     assert result.attempted > 2
     assert result.failed == 0
 

@@ -54,7 +54,7 @@ def step_values(name):
 
 
 def test_docstring_examples():
-    result = doctest.testmod(pyorder.tasks)
+    result = doctest.testmod(pyorder.data.tasks)
     assert result.attempted > 5
     assert result.failed == 0
 
@@ -135,7 +135,7 @@ def ambiguous_share(name, rows=100_000, length=13):
 )
 def test_ambiguous_shares(name, share):
     assert ambiguous_share(name) == pytest.approx(share, abs=0.01)
-    row = next(line for line in inspect.getdoc(pyorder.tasks).splitlines() if line.startswith(name))
+    row = next(line for line in inspect.getdoc(pyorder.data.tasks).splitlines() if line.startswith(name))
     assert row.endswith(f" {share:.0%}".replace("%", " %"))
 
 

@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from pyorder import _groups
-from pyorder._groups import group_rows, rows_among
+from pyorder.data import _groups
+from pyorder.data._groups import group_rows, rows_among
 
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 

@@ -1,0 +1,143 @@
+"""Datasets in files: what is written, what is read back, and what is refused."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import zipfile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pyorder.data import _arrays
+from pyorder.data import _vocabulary as vocabularies
+from pyorder.data.files import list_safetensors, read_safetensors, write_safetensors
+from pyorder.data.schema import Schema, make_schema
+from pyorder.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+_IN_SAFETENSORS = ("inputs", "targets", "lengths", "inputs_missing")
+_IN_NPZ = ("inputs", "targets", "vocabulary", "widths", "names", "input_names")
+
+
+class Stored(NamedTuple):
+    """What a file holds, checked."""
+
+    inputs: NDArray[np.integer[Any]]
+    targets: NDArray[np.integer[Any]]
+    schema: Schema
+    lengths: NDArray[np.unsignedinteger[Any]] | None
+    inputs_missing: NDArray[np.bool_] | None
+    declared: NDArray[np.int64] | None
+    metadata: dict[str, str]
+
+
+def save(path: str | PathLike[str], data: Stored) -> None:
+    """Write a file; what is as it is by default is left out."""
+    metadata = data.metadata | {"pyorder_version": importlib.metadata.version("pyorder")}
+    if data.declared is not None:
+        metadata["vocabulary"] = vocabularies.to_text(data.declared)
+    if not data.schema.plain:
+        metadata["schema"] = data.schema.to_json()
+    arrays: dict[str, NDArray[Any]] = {"targets": _arrays.smallest(data.targets)}
+    if data.inputs.size:
+        arrays["inputs"] = _arrays.smallest(data.inputs)
+    if data.lengths is not None:
+        arrays["lengths"] = data.lengths
+    if data.inputs_missing is not None:
+        arrays["inputs_missing"] = data.inputs_missing
+    write_safetensors(path, arrays, metadata)
+
+
+def open_safetensors(path: str | PathLike[str]) -> Stored:
+    """Map a file into memory, and say what is wrong with it; InputError without the path."""
+    there = list_safetensors(path)
+    check_names(there, _IN_SAFETENSORS)
+    arrays, metadata = read_safetensors(path, [name for name in _IN_SAFETENSORS if name in there])
+    try:
+        return _stored(arrays, metadata)
+    except TypeError as error:
+        raise InputError(str(error)) from None
+
+
+def _stored(arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> Stored:
+    targets, _ = _arrays.rows_of(arrays["targets"], "targets", 2)
+    inputs, _ = _arrays.rows_of(arrays.get("inputs", np.zeros((len(targets), 0), np.int8)), "inputs", 0)
+    text = metadata.pop("vocabulary", None)
+    declared = None if text is None else vocabularies.check(vocabularies.from_text(text))
+    text = metadata.pop("schema", None)
+    if text is None:  # arrays of other names are passed over
+        schema = make_schema(inputs.shape[1], targets.shape[1])
+        return Stored(inputs, targets, schema, None, None, declared, metadata)
+    schema = Schema.from_json(text)
+    for name, found, wanted in (
+        ("inputs", inputs.shape[1], schema.input_length),
+        ("targets", targets.shape[1], schema.columns),
+    ):
+        if found != wanted:
+            raise InputError(f"{name}: expected {wanted} columns, as the schema of the file has, got {found}")
+    lengths, missing = arrays.get("lengths"), arrays.get("inputs_missing")
+    if not schema.ends and (lengths is not None or missing is not None):
+        raise InputError("schema: expected ends to be true where there are the arrays lengths or inputs_missing")
+    if lengths is not None:
+        _check_array(lengths, "lengths", "u", (len(targets), schema.length))
+        wrong = np.argwhere(lengths > np.array(schema.widths))
+        if len(wrong):
+            row, step = wrong[0].tolist()
+            where = f"row {row}, step {schema.names[step]!r}"
+            raise InputError(
+                f"lengths: expected values from 0 to {schema.widths[step]}, got {lengths[row, step]} ({where})"
+            )
+    if missing is not None:
+        _check_array(missing, "inputs_missing", "b", inputs.shape)
+    return Stored(inputs, targets, schema, lengths, missing, declared, metadata)
+
+
+def _check_array(array: NDArray[Any], name: str, kind: str, shape: tuple[int, ...]) -> None:
+    what = {"u": "unsigned integers", "b": "bools"}[kind]
+    if array.dtype.kind != kind or array.shape != shape:
+        raise InputError(f"{name}: expected {what} of shape {shape}, got {array.dtype} of shape {array.shape}")
+
+
+def read_npz(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read the arguments of a dataset from a NumPy file; InputError without the path when it holds none."""
+    with open(path, "rb") as file:
+        try:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("not an .npz file")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                check_names(archive, _IN_NPZ)
+                return {"inputs": None} | {name: archive[name] for name in _IN_NPZ if name in archive}
+        # Damaged archives and headers raise whatever the readers of zip files, compression and Python
+        # literals have: SyntaxError, LZMAError, BadZipFile, OverflowError, OSError, ...
+        except Exception as error:
+            raise InputError(str(error)) from None
+
+
+def check_names(arrays: Collection[str], known: tuple[str, ...]) -> None:
+    """Refuse arrays without targets, and those with an unknown name that looks like a known one that is not there.
+
+    Examples
+    --------
+    >>> check_names(["inptus", "targets"], ("inputs", "targets"))
+    Traceback (most recent call last):
+    pyorder.errors.InputError: unknown array 'inptus': inputs is meant?
+    """
+    absent = [name for name in known if name not in arrays]
+    for name in arrays:
+        if name in known:
+            continue
+        lower = name.lower()
+        meant = [other for other in absent if len(lower) > 3 and other.startswith(lower)]
+        meant += difflib.get_close_matches(lower, absent, n=1, cutoff=0.82)
+        if meant:
+            raise InputError(f"unknown array {name!r}: {meant[0]} is meant?")
+    if "targets" in absent:
+        found = ", ".join(arrays) or "none"
+        raise InputError(f"expected the arrays inputs and targets, or targets alone, found {found}")
