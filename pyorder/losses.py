@@ -2,9 +2,9 @@
 
 B  rows    L  steps    V  vocabulary size    N  targets    T  orders    M  rows of hidden    W  width
 
-Indices may be uint8, int8, int16, int32 or int64. No call waits for the device, so that all of them can be captured
-in CUDA graphs, and none breaks a graph of `torch.compile`. ``implementation`` is "auto" (Triton where the tensors are
-on a GPU and of a size that the kernels are made for), "triton" or "reference".
+Indices may be uint8, int8, int16, int32 or int64. No call waits for the device, so that all of them can be
+captured in CUDA graphs, and none breaks a graph of `torch.compile`. ``implementation`` is "auto" (Triton where the
+tensors are on a GPU and of a size that the kernels are made for), "triton" or "reference".
 
 A target of -100 has loss and gradient 0, as in torch's own cross-entropy; unlike there it still counts in a mean.
 """

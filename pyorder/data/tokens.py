@@ -8,11 +8,11 @@ X                                  inputs, 0 or more
 C, L                               columns of a target, and its steps: step s is a span of columns
 V                                  vocabulary size: values, and the end symbol where the schema has one
 inputs         (N, X) small        token ids
-targets        (N, C) small        token ids by canonical column; ``IGNORED`` where a row has nothing
+targets        (N, C) small        token ids by canonical column; `IGNORED` where a row has nothing
 =============  ==================  =======================================================================
 
-Ids are widened batch by batch. Columns move with their steps: the secret shuffle of a search is `Tokens.reordered`,
-and nothing else relabels steps.
+Ids are widened batch by batch. Columns move with their steps: the secret shuffle of a search is
+`Tokens.reordered`, and nothing else relabels steps.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Tokens:
         device: torch.device,
         like: tuple[Ints, Schema] | None = None,
     ) -> Tokens:
-        """Encode ``data`` by a vocabulary and a schema, those of the training data; by its own where none is given.
+        """Encode ``data`` by the training data's vocabulary and schema; by its own where none are given.
 
         Raises
         ------

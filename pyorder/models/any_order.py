@@ -33,7 +33,7 @@ class AnyOrderDecoder(nn.Module):
 
     Examples
     --------
-    >>> model = AnyOrderDecoder(EXPLORER.architecture, vocabulary_size=19, input_length=5, columns=3)
+    >>> model = AnyOrderDecoder(PRESETS["nano"].architecture, vocabulary_size=19, input_length=5, columns=3)
     >>> order = torch.tensor([[2, 0, 1]])
     >>> model(torch.zeros(1, 5, dtype=torch.long), torch.zeros(1, 3, dtype=torch.long), order).shape
     torch.Size([1, 3, 19])

@@ -139,7 +139,7 @@ class AnyOrderLearner(Learner):
 
     Examples
     --------
-    >>> learner = AnyOrderLearner(EXPLORER.architecture)
+    >>> learner = AnyOrderLearner(PRESETS["nano"].architecture)
     >>> type(learner.build(Shape(vocabulary_size=19, input_length=5, columns=4))).__name__
     'AnyOrderDecoder'
     """

@@ -104,7 +104,8 @@ def _recomputing(
 
     def logits(emitted: Tensor, place: int) -> Tensor:
         batch = tokens.batch(numbers, columns.expand(len(numbers), -1))
-        return learner.logits(module, batch, tokens.filled(emitted))[:, place]
+        so_far = emitted.masked_fill(emitted == IGNORED, tokens.vocabulary_size - 1)
+        return learner.logits(module, batch, so_far)[:, place]
 
     return logits
 

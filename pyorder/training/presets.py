@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from pyorder.models.architecture import Architecture
+from pyorder.models.decoder import Decoder
 from pyorder.models.learner import Build, CustomLearner, DecoderLearner, Learner
 from pyorder.training.recipe import Numbers, Recipe
 
@@ -25,6 +26,10 @@ class Preset:
 
     architecture: Architecture
     recipe: Recipe
+
+    def __call__(self, vocabulary_size: int, input_length: int, target_length: int) -> Decoder:
+        """Build the decoder, on the same terms as a caller's own ``build`` function."""
+        return Decoder(self.architecture, vocabulary_size, input_length, target_length)
 
     def but(self, **numbers: Any) -> Preset:
         """The same with other numbers, of either half, by name."""
@@ -117,7 +122,8 @@ def resolve_model(
         learner = CustomLearner(model)
     else:
         raise TypeError(
-            "model: give a preset's name, a Preset, an Architecture, a Learner, or a function build(vocabulary_size, "
-            f"input_length, target_length) that returns a module; {type(model).__name__} given"
+            "model: give a preset's name, a Preset, an Architecture, a Learner, or a function "
+            "build(vocabulary_size, input_length, target_length) that returns a module; "
+            f"{type(model).__name__} given"
         )
     return learner, (recipe or preset.recipe).but(numbers)

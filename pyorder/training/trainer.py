@@ -44,6 +44,8 @@ class Trainer:
 
     Examples
     --------
+    >>> from pyorder.models.learner import DecoderLearner
+    >>> from pyorder.training.orders import OneOrder
     >>> data = Dataset([[0], [1]], [[1, 0], [0, 1]])
     >>> tokens = Tokens.of(data, "train", torch.device("cpu"))
     >>> learner, recipe = DecoderLearner(PRESETS["nano"].architecture), PRESETS["nano"].recipe

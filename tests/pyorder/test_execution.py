@@ -19,11 +19,11 @@ def test_an_unknown_precision_is_named():
         execution.resolve_precision("float16", torch.device("cpu"))
 
 
-def test_seeded_leaves_the_callers_generator_alone_even_on_error():
+def test_a_lent_stream_leaves_the_callers_generator_alone_even_on_error():
     torch.manual_seed(1)
     wanted = torch.rand(3)
     torch.manual_seed(1)
-    with pytest.raises(RuntimeError, match="inside"), execution.seeded(5, torch.device("cpu")):
+    with pytest.raises(RuntimeError, match="inside"), execution.RandomStream(5, torch.device("cpu")).lent():
         torch.rand(10)
         raise RuntimeError("inside")
     assert torch.equal(torch.rand(3), wanted)

@@ -1,5 +1,7 @@
 """Any-order profiling: which rows are used for what, and whether the losses are what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,11 @@ from scipy.stats import entropy
 from torch.nn import functional as F
 
 import pyorder
+from pyorder.data.tokens import Tokens
 from pyorder.dependencies import explorer as exploration
-from pyorder.dependencies.explorer import Explorer, marginal_entropy
+from pyorder.dependencies.explorer import Explorer, entropies
+from pyorder.models.learner import AnyOrderLearner
+from pyorder.training.presets import EXPLORER
 
 
 @pytest.fixture
@@ -18,12 +23,15 @@ def explorer():
 
 def make(seed=0, rows=600, evidence_rows=64, length=4):
     data = pyorder.make_task("square", length=length).generate(rows, seed=3)
-    inputs, targets = data.encode(data.vocabulary)
+    return explore(data, evidence_rows, seed)
+
+
+def explore(data, evidence_rows, seed=0):
     return Explorer(
-        torch.from_numpy(inputs),
-        torch.from_numpy(targets),
+        Tokens.of(data, "train", torch.device("cpu")),
+        learner=AnyOrderLearner(EXPLORER.architecture),
+        recipe=replace(EXPLORER.recipe, precision="float32"),
         evidence_rows=evidence_rows,
-        precision=torch.float32,
         seed=seed,
     )
 
@@ -37,7 +45,11 @@ def test_docstring_examples(doctests):
 
 
 def test_evidence_rows_are_not_trained_on(explorer):
-    held, kept = (np.concatenate([x, y], axis=1) for x, y in (explorer._held, explorer._train))
+    tokens = explorer.tokens
+    held, kept = (
+        np.concatenate([tokens.inputs[rows], tokens.targets[rows]], axis=1)
+        for rows in (explorer._held, explorer._kept)
+    )
     assert len(held) == 64
     assert len(held) + len(kept) == 600
     both = np.concatenate([held, kept])
@@ -46,11 +58,29 @@ def test_evidence_rows_are_not_trained_on(explorer):
     assert sorted(map(tuple, both.tolist())) == sorted(map(tuple, whole.tolist()))
 
 
-def test_every_training_row_is_shown_before_any_is_shown_again(explorer):
-    rows = np.concatenate([explorer._next_rows(128) for _ in range(9)])
-    assert len(explorer._train[0]) == 536
-    for start in (0, 536):
-        assert len(set(rows[start : start + 536].tolist())) == min(536, len(rows) - start)
+@pytest.mark.parametrize("distinct", [20, 400])
+def test_rows_with_equal_inputs_are_on_one_side_and_count_as_one(distinct):
+    """Noise that is repeated would look learned, and repeated evidence surer than it is."""
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(9, size=(distinct, 6)).repeat(4000 // distinct, axis=0)
+    explorer = explore(pyorder.Dataset(inputs, rng.integers(9, size=(4000, 3))), evidence_rows=640)
+    of = [set(map(tuple, explorer.tokens.inputs[rows].tolist())) for rows in (explorer._held, explorer._kept)]
+    assert not of[0] & of[1]
+    assert explorer.by_input
+    assert 640 <= explorer.evidence_rows < 640 + 4000 // distinct
+    _, clusters, _ = explorer.antithetic(640)
+    assert len(set(clusters.tolist())) == len(of[0])
+
+
+@pytest.mark.parametrize("inputs", [np.zeros((500, 2), int), np.zeros((500, 0), int)])
+def test_inputs_that_tell_no_rows_apart_are_split_by_row(inputs):
+    targets = np.random.default_rng(0).integers(5, size=(500, 3))
+    explorer = explore(pyorder.Dataset(inputs, targets), evidence_rows=64)
+    assert explorer.evidence_rows == 64
+    assert not explorer.by_input
+    assert not set(explorer._held.tolist()) & set(explorer._kept.tolist())
+    explorer.train(orders(256, length=3))
+    assert np.isfinite(explorer.antithetic(64)[2]).all()
 
 
 def test_few_rows_give_a_fifth_of_them_as_evidence():
@@ -61,26 +91,30 @@ def test_losses_are_cross_entropies_by_canonical_step(explorer):
     explorer.train(orders(128))
     rows, drawn = np.array([5, 5, 9]), orders(3, seed=8)
     found = explorer.losses(rows, drawn)
-    inputs, targets = explorer._held
+    inputs, targets = (part[explorer._held].long() for part in (explorer.tokens.inputs, explorer.tokens.targets))
+    module = explorer.trainer.module
     for n, (row, order) in enumerate(zip(rows, drawn, strict=True)):
         with torch.no_grad():
-            logits = explorer.module(inputs[row][None], targets[row][None], torch.from_numpy(order)[None])[0]
+            logits = module(inputs[row][None], targets[row][None], torch.from_numpy(order)[None])[0]
         wanted = F.cross_entropy(logits, targets[row], reduction="none").numpy()
         assert found[n] == pytest.approx(wanted, abs=1e-5)
 
 
 def test_antithetic_pairs_are_an_order_and_its_reverse(explorer):
-    drawn, rows, losses = explorer.antithetic(130)
+    drawn, _, losses = explorer.antithetic(130)
+    rows = np.tile(np.arange(64), 2)
     assert drawn.shape == (128, 4)  # two pairs for each of the 64 rows
     assert losses.shape == (128, 2, 4)
-    assert np.bincount(rows).tolist() == [2] * 64
     assert losses[:, 0] == pytest.approx(explorer.losses(rows, drawn), abs=1e-6)
     assert losses[:, 1] == pytest.approx(explorer.losses(rows, drawn[:, ::-1].copy()), abs=1e-6)
 
 
 def test_inputs_are_hidden_in_half_of_the_rows_at_rates_up_to_a_half(explorer):
-    inputs = torch.zeros((4000, 50), dtype=torch.long)
-    share = (explorer._hide(inputs) == explorer.module.hidden).float().mean(1)
+    batch = replace(
+        explorer.tokens.batch(torch.zeros(4000, dtype=torch.long), torch.arange(4).expand(4000, -1)),
+        inputs=torch.zeros((4000, 50), dtype=torch.long),
+    )
+    share = (explorer._hide(batch).inputs == explorer.trainer.module.hidden).float().mean(1)
     assert (share == 0).float().mean() == pytest.approx(0.5, abs=0.05)
     assert share.mean() == pytest.approx(0.125, abs=0.01)
     assert share.max() < 0.85
@@ -101,18 +135,34 @@ def test_training_lowers_the_loss_and_a_seed_fixes_it():
 
 
 def test_entropy_is_that_of_scipy():
-    tokens = np.random.default_rng(0).integers(3, size=(500, 4)) * np.array([1, 2, 0, 1])
-    wanted = [entropy(np.bincount(column)) for column in tokens.T]
-    assert marginal_entropy(torch.from_numpy(tokens), 5) == pytest.approx(wanted, abs=1e-9)
+    values = np.random.default_rng(0).integers(3, size=(500, 4)) * np.array([1, 2, 0, 1])
+    wanted = [entropy(np.bincount(column)) for column in values.T]
+    tokens = Tokens.of(pyorder.Dataset(None, values), "train", torch.device("cpu"))
+    assert entropies(tokens, torch.arange(500)) == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize("most", [0, 2**20])
+def test_entropy_of_a_wide_step_is_that_of_its_columns_each_given_the_last(monkeypatch, most):
+    """Of two columns it is that of the pairs; here the third copies the second, and tells nothing more."""
+    monkeypatch.setattr(exploration, "MOST_COUNTED", most)
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(3, size=(500, 2))
+    values = np.concatenate([pairs, pairs[:, 1:], rng.integers(2, size=(500, 1))], axis=1)
+    tokens = Tokens.of(pyorder.Dataset(None, values, widths=[3, 1]), "train", torch.device("cpu"))
+    wanted = [entropy(np.bincount(3 * pairs[:, 0] + pairs[:, 1])), entropy(np.bincount(values[:, 3]))]
+    assert entropies(tokens, torch.arange(500)) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_a_vocabulary_that_is_declared_too_wide_changes_nothing():
     data = pyorder.make_task("square", length=4).generate(600, seed=3)
-    inputs, targets = map(torch.from_numpy, data.encode(data.vocabulary))
-    wide = [7 * part.long() + 3 for part in (inputs, targets)]
+    values = np.arange(-9, 10)
+    narrow, wide = (
+        pyorder.Dataset(data.inputs.astype(int), data.targets.astype(int), vocabulary=vocabulary)
+        for vocabulary in (values, np.arange(-500, 700))
+    )
     losses = []
-    for pair in ((inputs, targets), wide):
-        explorer = Explorer(*pair, evidence_rows=8, precision=torch.float32, seed=0)
+    for one in (narrow, wide):
+        explorer = explore(one, evidence_rows=8)
         explorer.train(orders(256))
         losses.append(explorer.antithetic(8)[2])
     assert np.array_equal(*losses)
@@ -120,8 +170,4 @@ def test_a_vocabulary_that_is_declared_too_wide_changes_nothing():
 
 def test_a_step_that_never_varies_counts_as_known():
     data = pyorder.Dataset(np.arange(200).reshape(100, 2), np.ones((100, 3), int))
-    inputs, targets = data.encode(data.vocabulary)
-    explorer = Explorer(
-        torch.from_numpy(inputs), torch.from_numpy(targets), evidence_rows=8, precision=torch.float32, seed=0
-    )
-    assert explorer.base.tolist() == [exploration.LEAST_ENTROPY] * 3
+    assert explore(data, evidence_rows=8).base.tolist() == [exploration.LEAST_ENTROPY] * 3

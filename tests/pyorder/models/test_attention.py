@@ -4,7 +4,6 @@ import torch
 
 from pyorder.models import attention
 from pyorder.models.attention import attention_entropy, attention_maps
-from pyorder.models.decoder import Decoder
 from pyorder.training.presets import PRESETS
 
 
@@ -16,7 +15,7 @@ def test_docstring_examples(doctests):
 def looked_at():
     torch.manual_seed(0)
     preset = PRESETS["nano"].but(layers=2, heads=2, width=16, feed_forward=16)
-    model = Decoder(preset, vocabulary_size=7, input_length=3, target_length=4).eval()
+    model = preset(vocabulary_size=7, input_length=3, target_length=4).eval()
     inputs, emitted = torch.randint(7, (5, 3)), torch.randint(7, (5, 4))
     return model, inputs, emitted
 

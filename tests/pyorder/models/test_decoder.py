@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pyorder.models import decoder as model
-from pyorder.models.decoder import Decoder, attend
+from pyorder.models.decoder import attend
 from pyorder.training.presets import PRESETS
 
 TINY = PRESETS["nano"].but(layers=2, heads=2, width=16, feed_forward=32)
@@ -21,15 +21,16 @@ def test_presets_have_the_published_sizes():
     layer = 4 * width * width + 2 * width * hidden + (4 * width + hidden + width) + 4 * width
     assert in_blocks("small") == layer
     assert in_blocks("large") == 6 * layer
-    assert PRESETS["small"].dropout == PRESETS["large"].dropout == 0.1
-    assert PRESETS["small"].heads == 1
+    assert PRESETS["small"].architecture.dropout == PRESETS["large"].architecture.dropout == 0.1
+    assert PRESETS["small"].architecture.heads == 1
 
 
 def test_agrees_with_a_stock_gpt2_of_the_same_weights():
     """The published architecture, by an independent implementation."""
     transformers = pytest.importorskip("transformers")
     values, inputs_n, steps, width = 9, 4, 5, 32
-    ours = Decoder(PRESETS["small"].but(layers=2, heads=2, width=width, feed_forward=128), values, inputs_n, steps)
+    published = PRESETS["small"].but(layers=2, heads=2, width=width, feed_forward=128)
+    ours = published(values, inputs_n, steps)
     config = transformers.GPT2Config(
         vocab_size=values + 1, n_positions=inputs_n + steps, n_embd=width, n_layer=2, n_head=2, n_inner=128
     )
@@ -51,7 +52,7 @@ def test_agrees_with_a_stock_gpt2_of_the_same_weights():
 
 def test_training_and_inference_attend_alike():
     torch.manual_seed(0)
-    decoder = Decoder(TINY, 9, 4, 5)
+    decoder = TINY(9, 4, 5)
     inputs, emitted = torch.randint(9, (3, 4)), torch.randint(9, (3, 5))
     with torch.no_grad():
         fused = decoder(inputs, emitted)
@@ -60,7 +61,7 @@ def test_training_and_inference_attend_alike():
 
 def test_writing_step_by_step_is_writing_at_once():
     torch.manual_seed(0)
-    decoder = Decoder(TINY, 9, 4, 5).eval()
+    decoder = TINY(9, 4, 5).eval()
     inputs, emitted = torch.randint(9, (3, 4)), torch.randint(9, (3, 5))
     at_once = decoder(inputs, emitted)
     memory = decoder.read(inputs)
@@ -72,15 +73,34 @@ def test_writing_step_by_step_is_writing_at_once():
 
 
 def test_every_parameter_is_used():
-    decoder = Decoder(TINY, 9, 4, 5)
+    decoder = TINY(9, 4, 5)
     decoder(torch.randint(9, (64, 4)), torch.randint(9, (64, 5))).square().sum().backward()
     unused = [name for name, p in decoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert unused == []
 
 
-def test_it_is_not_told_the_order():
-    with pytest.raises(ValueError, match="^order: "):
-        Decoder(TINY, 9, 4, 5)(torch.zeros(1, 4).long(), torch.zeros(1, 5).long(), torch.arange(5)[None])
+def test_nobody_looks_at_padding():
+    """Not at a column with nothing in it, and the columns after it are predicted all the same."""
+    torch.manual_seed(0)
+    decoder = TINY(9, 4, 5).eval()
+    inputs, emitted = torch.randint(9, (3, 4)), torch.randint(9, (3, 5))
+    padding = torch.zeros(3, 5, dtype=torch.bool)
+    padding[:, 1] = True
+    changed = emitted.clone()
+    changed[:, 1] = (changed[:, 1] + 1) % 9
+    logits, others = decoder(inputs, emitted, padding), decoder(inputs, changed, padding)
+    seen = (logits != others).any(2)
+    # What is emitted enters at the next position: there, and nowhere after, the filler is seen.
+    assert seen.tolist() == [[False, False, True, False, False]] * 3
+    torch.testing.assert_close(decoder(inputs, emitted, torch.zeros_like(padding)), decoder(inputs, emitted))
+
+
+def test_without_inputs_it_writes_from_nothing():
+    decoder = TINY(9, 0, 5).eval()
+    emitted = torch.randint(9, (3, 5))
+    logits = decoder(torch.zeros(3, 0, dtype=torch.long), emitted)
+    assert logits.shape == (3, 5, 9)
+    assert torch.isfinite(logits).all()
 
 
 @pytest.mark.parametrize(

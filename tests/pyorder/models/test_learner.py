@@ -3,9 +3,14 @@ import torch
 from torch import nn
 
 import pyorder
+from pyorder.data.tokens import Shape
 from pyorder.models import learner as contract
-from pyorder.models.learner import build_checked, resolve_model
-from pyorder.training.presets import PRESETS
+from pyorder.models.learner import CustomLearner, takes_order
+from pyorder.training.presets import PRESETS, resolve_model
+
+
+def build_checked(build, *shape):
+    return CustomLearner(build).build(Shape(*shape))
 
 
 class Recurrent(nn.Module):
@@ -74,7 +79,43 @@ def test_what_does_not_fit_the_data_is_refused(build, error, message):
 @pytest.mark.parametrize(("given", "error"), [("tiny", ValueError), (3, TypeError), (nn.Linear(1, 1), TypeError)])
 def test_what_is_no_model_is_refused(given, error):
     with pytest.raises(error, match="^model: "):
-        resolve_model(given, "nano")
+        resolve_model(given, "nano", None, {})
+
+
+class Told(Recurrent):
+    """A module that adds what it is told of the order."""
+
+    def __init__(self, values, steps):
+        super().__init__(values)
+        self.place = nn.Embedding(steps, values)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.place.weight)
+
+    def forward(self, inputs, emitted, order=None):
+        logits = super().forward(inputs, emitted)
+        return logits if order is None else logits + self.place(order)
+
+
+def test_a_module_that_takes_the_order_is_told_from_one_that_does_not():
+    """Also behind layers that start at zero; one that takes no third argument, or refuses it, is not told."""
+    shape = Shape(9, 4, 5)
+    assert takes_order(Told(9, 5), shape, 5)
+    assert not takes_order(Recurrent(9), shape, 5)
+    assert not takes_order(PRESETS["nano"](*shape), shape, 5)
+
+
+def test_checking_long_targets_takes_bounded_memory(monkeypatch):
+    monkeypatch.setattr(contract, "MOST_LOGITS", 9 * 30 * 4)
+    seen = []
+
+    def build(values, _inputs, _steps):
+        module = Recurrent(values)
+        module.register_forward_pre_hook(lambda _, given: seen.append(len(given[1])))
+        return module
+
+    build_checked(build, 9, 4, 30)
+    assert max(seen) == 5  # four changes, beside the row itself
+    assert sum(seen) == 30 + len(seen)
 
 
 def test_a_leak_that_shows_only_after_training_is_refused(square5):

@@ -5,36 +5,40 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from pyorder.data.schema import make_schema
+from pyorder.data.tokens import Tokens
+from pyorder.execution import row_slices
 from pyorder.models.decoder import Decoder
+from pyorder.models.learner import CustomLearner, DecoderLearner
 from pyorder.profiling import scoring
-from pyorder.profiling.scoring import chunks, prefix_ids, row_slices, score
+from pyorder.profiling.scoring import chunks, prefix_ids, score
 from pyorder.training.presets import PRESETS
 
 VALUES, INPUTS, STEPS = 9, 4, 6
+TINY = PRESETS["nano"].but(layers=2, heads=2, width=16, feed_forward=32)
+LEARNER = DecoderLearner(TINY.architecture)
 ORDERS = np.random.default_rng(0).permuted(np.tile(np.arange(STEPS), (50, 1)), axis=1)
 
 
 @pytest.fixture(scope="module")
 def decoder():
     torch.manual_seed(0)
-    tiny = PRESETS["nano"].but(layers=2, heads=2, width=16, feed_forward=32)
-    return Decoder(tiny, VALUES, INPUTS, STEPS).eval()
+    return TINY(VALUES, INPUTS, STEPS).eval()
 
 
 @pytest.fixture(scope="module")
 def rows():
     generator = torch.Generator().manual_seed(1)
-    return (
-        torch.randint(VALUES, (37, INPUTS), generator=generator),
-        torch.randint(VALUES, (37, STEPS), generator=generator),
-    )
+    inputs = torch.randint(VALUES, (37, INPUTS), generator=generator)
+    targets = torch.randint(VALUES, (37, STEPS), generator=generator)
+    return Tokens(inputs, targets, make_schema(INPUTS, STEPS), VALUES)
 
 
-def by_definition(module, inputs, targets, order):
+def by_definition(module, rows, order):
     """Loss (R, L) by slot, from one plain forward pass in this order."""
-    emitted = targets[:, torch.from_numpy(order)]
+    emitted = rows.targets[:, torch.from_numpy(order)]
     with torch.no_grad():
-        logits = module(inputs, emitted)
+        logits = module(rows.inputs, emitted)
     return F.cross_entropy(logits.transpose(1, 2), emitted, reduction="none").numpy()
 
 
@@ -62,10 +66,10 @@ def test_chunks_hold_every_order_once_and_share_equal_prefixes(monkeypatch, node
 
 @pytest.mark.parametrize("orders", [ORDERS, ORDERS[:1], np.repeat(ORDERS[:2], 3, axis=0)])
 def test_the_tree_gives_the_loss_of_a_plain_forward_pass(decoder, rows, orders):
-    row_loss, step_loss = score(decoder, *rows, orders, torch.float32)
+    row_loss, step_loss = score(LEARNER, decoder, rows, orders, torch.float32)
     for t, order in enumerate(orders):
-        wanted = by_definition(decoder, *rows, order)
-        np.testing.assert_allclose(row_loss[:, t], wanted.mean(1), rtol=1e-4)
+        wanted = by_definition(decoder, rows, order)
+        np.testing.assert_allclose(row_loss[:, t], wanted.sum(1), rtol=1e-4)
         np.testing.assert_allclose(step_loss[t, order], wanted.mean(0), rtol=1e-4)
 
 
@@ -74,26 +78,25 @@ def test_a_callers_module_is_scored_the_same(decoder, rows):
         def forward(self, inputs, emitted, order=None):
             return decoder(inputs, emitted)
 
-    tree = score(decoder, *rows, ORDERS, torch.float32)
-    plain = score(Wrapped(), *rows, ORDERS, torch.float32)
+    tree = score(LEARNER, decoder, rows, ORDERS, torch.float32)
+    plain = score(CustomLearner(lambda *_: Wrapped()), Wrapped(), rows, ORDERS, torch.float32)
     for one, other in zip(tree, plain, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
 def test_the_share_of_work_done_rises_to_one(decoder, rows):
     shares = []
-    score(decoder, *rows, ORDERS, torch.float32, shares.append)
+    score(LEARNER, decoder, rows, ORDERS, torch.float32, shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
 
 def test_relabelled_steps_give_identical_losses(decoder, rows):
     """Bit for bit: nothing may depend on how the steps are called."""
-    inputs, targets = rows
     shuffle = np.random.default_rng(5).permutation(STEPS)
     relabelled = np.argsort(shuffle)[ORDERS]
-    row_loss, step_loss = score(decoder, inputs, targets, ORDERS, torch.float32)
-    row_again, step_again = score(decoder, inputs, targets[:, shuffle], relabelled, torch.float32)
+    row_loss, step_loss = score(LEARNER, decoder, rows, ORDERS, torch.float32)
+    row_again, step_again = score(LEARNER, decoder, rows.reordered(shuffle), relabelled, torch.float32)
     assert np.array_equal(row_loss, row_again)
     assert np.array_equal(step_loss[:, shuffle], step_again)
 
@@ -101,7 +104,7 @@ def test_relabelled_steps_give_identical_losses(decoder, rows):
 def test_many_orders_take_bounded_memory(monkeypatch):
     """T = 5,040 orders: the model never works on more positions at once than for a few orders."""
     orders = np.array(list(itertools.permutations(range(7))))
-    module = Decoder(PRESETS["nano"].but(width=16, feed_forward=32), VALUES, INPUTS, 7).eval()
+    module = PRESETS["nano"].but(width=16, feed_forward=32)(VALUES, INPUTS, 7).eval()
     positions = []
 
     def write(memory, before, slots, visible):
@@ -109,9 +112,9 @@ def test_many_orders_take_bounded_memory(monkeypatch):
         return Decoder.write(module, memory, before, slots, visible)
 
     monkeypatch.setattr(module, "write", write)
-    row_loss, _ = score(
-        module, torch.randint(VALUES, (40, INPUTS)), torch.randint(VALUES, (40, 7)), orders, torch.float32
-    )
+    given = torch.randint(VALUES, (40, INPUTS)), torch.randint(VALUES, (40, 7))
+    tokens = Tokens(*given, make_schema(INPUTS, 7), VALUES)
+    row_loss, _ = score(LEARNER, module, tokens, orders, torch.float32)
     assert row_loss.shape == (40, 5040)
     assert np.max(positions, axis=0)[0] <= scoring.POSITIONS_A_BATCH["cpu"]
     # a chunk may have to repeat the path to its first order

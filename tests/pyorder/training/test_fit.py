@@ -5,6 +5,8 @@ from scipy.stats import binomtest
 
 import pyorder
 from pyorder.data.files import read_safetensors
+from pyorder.data.tokens import Tokens
+from pyorder.models.learner import CustomLearner
 from pyorder.training.fit import wilson_interval
 from pyorder.training.generation import generate
 from pyorder.training.presets import PRESETS
@@ -36,13 +38,14 @@ def test_success_is_what_prediction_gives(fitted, square5):
 
 def test_generation_is_greedy(fitted, square5):
     """Slot by slot from plain forward passes, without the remembered keys and values."""
-    inputs, _ = square5.test.encode(fitted.vocabulary)
-    inputs = torch.from_numpy(inputs[:50])
+    tokens = Tokens.of(
+        square5.test.select(range(50)), "test", torch.device("cpu"), (fitted.vocabulary, fitted.schema)
+    )
     emitted = torch.zeros(50, 5, dtype=torch.long)
     with torch.no_grad():
         for slot in range(5):
-            emitted[:, slot] = fitted.model(inputs, emitted)[:, slot].argmax(-1)
-    assert torch.equal(generate(fitted.model, inputs, 5, torch.float32), emitted)
+            emitted[:, slot] = fitted.model(tokens.inputs.long(), emitted)[:, slot].argmax(-1)
+    assert torch.equal(generate(fitted.learner, fitted.model, tokens, fitted.order, torch.float32), emitted)
 
 
 def test_a_callers_module_generates_the_same(fitted, square5):
@@ -50,10 +53,9 @@ def test_a_callers_module_generates_the_same(fitted, square5):
         def forward(self, inputs, emitted, order=None):
             return fitted.model(inputs, emitted)
 
-    inputs = torch.from_numpy(square5.test.encode(fitted.vocabulary)[0])
-    assert torch.equal(
-        generate(Wrapped(), inputs, 5, torch.float32), generate(fitted.model, inputs, 5, torch.float32)
-    )
+    tokens = Tokens.of(square5.test, "test", torch.device("cpu"), (fitted.vocabulary, fitted.schema))
+    ours = generate(CustomLearner(lambda *_: Wrapped()), Wrapped(), tokens, fitted.order, torch.float32)
+    assert torch.equal(ours, generate(fitted.learner, fitted.model, tokens, fitted.order, torch.float32))
 
 
 def test_step_accuracy_is_by_canonical_step(square5):
@@ -120,7 +122,7 @@ def test_validation_rows_are_looked_at_and_change_nothing(square5, tmp_path):
     assert np.array_equal(alone.loss_curve, watched.loss_curve)
     curve = watched.validation_curve
     assert curve[:, 0].tolist() == [10, 20, 25]
-    inputs, targets = map(torch.from_numpy, square5.validation.encode(watched.vocabulary))
+    inputs, targets = (torch.from_numpy(part).long() for part in square5.validation.encode(watched.vocabulary))
     with torch.no_grad():
         chances = watched.model(inputs, targets[:, order]).double().log_softmax(-1)
     wanted = targets[:, order].long()

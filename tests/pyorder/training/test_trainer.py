@@ -1,16 +1,30 @@
+"""The one training loop: what it is fed, and that it can be stopped, written, and taken up."""
+
+import copy
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from pyorder.training import trainer
-from pyorder.training.presets import PRESETS
-from pyorder.training.trainer import TrainingSettings, assign_orders, batches_of_rows
+from pyorder.data.tokens import Tokens
+from pyorder.execution import RandomStream
+from pyorder.models.learner import AnyOrderLearner, DecoderLearner
+from pyorder.training import orders, presets, recipe, trainer
+from pyorder.training.orders import Mixture, OneOrder, RowQueue, Succession, assign_orders
+from pyorder.training.presets import EXPLORER, PRESETS
+from pyorder.training.trainer import Trainer
 
-SETTINGS = TrainingSettings.of(PRESETS["nano"], torch.float32, steps=40, batch_size=8, learning_rate=0.5)
+CPU = torch.device("cpu")
+TINY = PRESETS["nano"].but(
+    width=16, feed_forward=32, steps=40, batch_size=8, learning_rate=0.01, precision="float32"
+)
+DROPPING = TINY.but(dropout=0.3)
 
 
-def test_docstring_examples(doctests):
-    doctests(trainer)
+@pytest.mark.parametrize("module", [trainer, orders, recipe, presets])
+def test_docstring_examples(doctests, module):
+    doctests(module)
 
 
 @pytest.mark.parametrize(("rows", "orders"), [(100, 7), (5, 9), (12, 4)])
@@ -27,18 +41,124 @@ def test_orders_are_assigned_independently_of_the_row():
     assert np.abs(shares - 0.25).max() < 0.02  # every row, every order: also those that get one row more
 
 
-def test_every_pass_shows_every_row_once():
-    batches = np.concatenate(list(batches_of_rows(64, SETTINGS, np.random.default_rng(0))))
-    passes = batches.reshape(5, 64)
+@pytest.mark.parametrize("sizes", [[320], [8] * 40, [1, 63, 65, 191]])
+def test_every_pass_shows_every_row_once(sizes):
+    queue = RowQueue(64, np.random.default_rng(0))
+    passes = np.concatenate([queue.take(size) for size in sizes]).reshape(5, 64)
     assert all(sorted(one) == list(range(64)) for one in passes)
     assert (passes[0] != passes[1]).any()
 
 
 def test_the_rate_rises_then_falls_to_zero():
-    rates = [SETTINGS.rate_at(step) for step in range(41)]
-    assert SETTINGS.warmup == 10  # a quarter of the steps, not the preset's 50
+    numbers = PRESETS["nano"].but(steps=40, learning_rate=0.5).recipe
+    rates = [numbers.rate_at(step) for step in range(41)]
+    assert numbers.record(CPU)["warmup"] == 10  # a quarter of the steps, not the preset's 50
     assert np.argmax(rates) == 10
     assert rates[10] == 0.5
     assert rates[40] == 0.0
     assert all(np.diff(rates[:11]) > 0)
     assert all(np.diff(rates[10:]) < 0)
+
+
+def test_a_constant_rate_rises_and_stays():
+    rates = [EXPLORER.recipe.rate_at(step) for step in range(500)]
+    assert all(np.diff(rates[:26]) > 0)
+    assert set(rates[25:]) == {EXPLORER.recipe.learning_rate}
+
+
+def make(tokens, preset=TINY, seed=0, learner=None, **options):
+    learner = learner or DecoderLearner(preset.architecture)
+    stream = RandomStream(seed, CPU)
+    with stream.lent():
+        module = learner.build(tokens.shape)
+    rows = options["subset"].shape[1] if "subset" in options else len(tokens)
+    queue = RowQueue(rows, np.random.default_rng(seed))
+    return Trainer(learner, module, tokens, preset.recipe, [queue], stream=stream, **options)
+
+
+@pytest.fixture(scope="module")
+def tokens(square5):
+    return Tokens.of(square5.train.select(range(200)), "train", CPU)
+
+
+def test_a_step_is_adamw_on_the_mean_loss_of_its_rows(tokens):
+    """Against the same written out with a plain forward pass."""
+    trainer = make(tokens)
+    module = copy.deepcopy(trainer.module)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=TINY.recipe.rate_at(0), weight_decay=0.01)
+    rows = torch.tensor([3, 1, 4, 1, 5, 9, 2, 6])
+    columns = torch.stack([torch.randperm(5, generator=torch.Generator().manual_seed(row)) for row in range(8)])
+    emitted = tokens.targets[rows].long().gather(1, columns)
+    logits = module(tokens.inputs[rows].long(), emitted)
+    loss = F.cross_entropy(logits.flatten(0, 1), emitted.flatten())
+    loss.backward()
+    optimiser.step()
+    trainer.module.train()
+    assert trainer.step(rows, columns).item() == pytest.approx(loss.item(), rel=1e-6)
+    for ours, theirs in zip(trainer.module.parameters(), module.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("preset", [TINY, DROPPING])
+@pytest.mark.parametrize("learner", [None, AnyOrderLearner(TINY.architecture)])
+def test_a_run_that_is_written_down_and_taken_up_is_the_run_that_was_not(tokens, preset, learner, tmp_path):
+    source = OneOrder(torch.tensor([2, 0, 1, 4, 3]))
+    whole = make(tokens, preset, learner=learner)
+    expected = whole.train(source, 40)
+    first = make(tokens, preset, learner=learner)
+    losses = first.train(source, 13)
+    torch.save(first.state(), tmp_path / "state")
+    second = make(tokens, preset, seed=5, learner=learner)
+    second.restore(torch.load(tmp_path / "state", weights_only=True))
+    assert torch.equal(torch.cat([losses, second.train(source, 27)], 1), expected)
+    for ours, theirs in zip(second.module.parameters(), whole.module.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_rows_and_orders_are_those_that_were_asked_for(tokens, monkeypatch):
+    seen = []
+    trainer = make(tokens, subset=torch.arange(100, 150)[None])
+    monkeypatch.setattr(trainer, "step", lambda rows, columns: seen.append((rows, columns)) or torch.zeros(1))
+    table = torch.tensor([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]])
+    assigned = torch.arange(50)[None] % 2
+    trainer.train(Mixture(table, assigned), 25)
+    rows, columns = (torch.cat(part) for part in zip(*seen, strict=True))
+    assert rows.sort().values.tolist() == sorted([*range(100, 150)] * 4)
+    assert torch.equal(columns, table[(rows - 100) % 2])
+
+
+def test_many_steps_are_handed_over_in_parts(tokens, monkeypatch):
+    expected = make(tokens).train(OneOrder(torch.arange(5)), 30)
+    monkeypatch.setattr(trainer, "STEPS_AT_ONCE", 7)
+    assert torch.equal(make(tokens).train(OneOrder(torch.arange(5)), 30), expected)
+
+
+def test_weights_by_step_scale_the_loss(tokens):
+    source = OneOrder(torch.arange(5))
+    plain = make(tokens).train(source, 1)
+    weights = torch.tensor([0.0, 0.0, 3.0, 0.0, 0.0])
+    weighted = make(tokens, weights=weights).train(source, 1)
+    alone = make(tokens).train(source, 1)
+    assert torch.equal(plain, alone)
+    rows = make(tokens).queues[0].take(8)
+    trainer = make(tokens)
+    with torch.no_grad():
+        batch = tokens.batch(torch.from_numpy(rows), torch.arange(5).expand(8, -1))
+        by_step = trainer.learner.step_loss(trainer.module, batch)
+    assert weighted.item() == pytest.approx(3 * by_step[:, 2].mean().item() / 5, rel=1e-5)
+
+
+def test_a_succession_goes_on_where_it_was(tokens):
+    shown = torch.stack([torch.randperm(5) for _ in range(8 * 6)])
+    whole = make(tokens).train(Succession(shown), 6)
+    parts = make(tokens)
+    source = Succession(shown)
+    assert torch.equal(torch.cat([parts.train(source, 2), parts.train(source, 4)], 1), whole)
+
+
+def test_the_callers_generators_are_left_alone(tokens):
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    make(tokens, DROPPING).train(OneOrder(torch.arange(5)), 3)
+    assert torch.equal(torch.rand(3), expected)
