@@ -121,8 +121,9 @@ class Dataset:
         ends: bool = False,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
+        given = None if inputs is None else _arrays.rows_of(inputs, "inputs", 0)
         y, gaps = _arrays.rows_of(targets, "targets", 2)
-        x, holes = _arrays.rows_of(np.zeros((len(y), 0), np.int8) if inputs is None else inputs, "inputs", 0)
+        x, holes = given or (np.zeros((len(y), 0), np.int8), None)
         schema = make_schema(
             x.shape[1],
             y.shape[1],
