@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from pyorder.cli._terminal import warn
 from pyorder.data._groups import rows_among
 from pyorder.data.dataset import Dataset
 from pyorder.data.files import list_safetensors, read_safetensors
+from pyorder.data.splitting import comparable
 from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
 from pyorder.orders.permutations import check_order, check_orders
 from pyorder.orders.posets import Poset
@@ -78,8 +80,11 @@ def load_data(
     whole = read_dataset(data, "--data")
     missing = [f"--{name}-data" for name, file in files.items() if file is None]
     if len(missing) == len(files):
-        with naming("--data"):
+        with naming("--data"), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             splits = whole.split(seed=seed)
+        for warning in said:
+            warn(f"--data: {warning.message}")
         # Scoring takes its time: of large data no more than a task has. The split itself is always the same, so
         # that no command tests on rows that another one trained on or ranked with.
         most = {"train": None, "validation": ROWS["validation"], "test": ROWS["test"], **_given(rows)}
@@ -140,7 +145,20 @@ def describe_data(task: Task | None, **splits: Dataset) -> dict[str, Any]:
         "input_length": splits["train"].input_length,
         "target_length": splits["train"].target_length,
         "rows": {name: split.rows for name, split in splits.items()},
+        **_more_about(splits["train"]),
     }
+
+
+def _more_about(data: Dataset) -> dict[str, Any]:
+    """Tell names, widths and a split by row, where there are any."""
+    more: dict[str, Any] = {}
+    if data.schema.named:
+        more["names"] = data.names
+    if data.columns != data.target_length:
+        more["widths"] = data.widths
+    if "split_by" in data.metadata:
+        more["split_by"] = data.metadata["split_by"]
+    return more
 
 
 def satisfied(order: Orders, task: Task | None) -> float | None:
@@ -212,21 +230,30 @@ def parse_order(text: str, length: int, seed: int) -> Orders:
 def warn_of_shared_inputs(train: Dataset, **others: Dataset) -> None:
     """Say on standard error which other splits have inputs of the training rows, as only own files can have."""
     for name, part in others.items():
+        if part.metadata.get("split_by") == "row":  # known, and said when it was split
+            continue
         if shared := shared_inputs(train, part):
             warn(f"{name}: {shared:,} of {part.rows:,} rows have an input that is trained on")
 
 
 def shared_inputs(train: Dataset, other: Dataset) -> int:
-    """Count the rows of a dataset whose input is also one of the training rows'.
+    """Count the rows of a dataset whose input is also one of the training rows'; none where there are no inputs.
 
     Examples
     --------
     >>> shared_inputs(Dataset([[1, 2], [3, 4]], [[0, 0]] * 2), Dataset([[3, 4], [4, 3]], [[0, 0]] * 2))
     1
     """
-    if train.input_length != other.input_length:
+    if train.input_length != other.input_length or train.input_length == 0:
         return 0
-    return int(rows_among(other.inputs, train.inputs).sum())
+    missing = [data.inputs_missing for data in (train, other)]
+    if any(gaps is not None for gaps in missing):
+        missing = [
+            np.zeros(data.inputs.shape, np.bool_) if gaps is None else gaps
+            for data, gaps in zip((train, other), missing, strict=True)
+        ]
+    known, rows = (comparable(data.inputs, gaps) for data, gaps in zip((train, other), missing, strict=True))
+    return int(rows_among(rows, known).sum())
 
 
 def read_constraints(text: str, length: int, task: Task | None) -> Poset:

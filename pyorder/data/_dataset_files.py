@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import zipfile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyorder.data import _arrays
 from pyorder.data import _vocabulary as vocabularies
+from pyorder.data._rows import Rows
 from pyorder.data.files import list_safetensors, read_safetensors, write_safetensors
 from pyorder.data.schema import Schema, make_schema
 from pyorder.errors import InputError
@@ -25,55 +26,47 @@ _IN_SAFETENSORS = ("inputs", "targets", "lengths", "inputs_missing")
 _IN_NPZ = ("inputs", "targets", "vocabulary", "widths", "names", "input_names")
 
 
-class Stored(NamedTuple):
-    """What a file holds, checked."""
-
-    inputs: NDArray[np.integer[Any]]
-    targets: NDArray[np.integer[Any]]
-    schema: Schema
-    lengths: NDArray[np.unsignedinteger[Any]] | None
-    inputs_missing: NDArray[np.bool_] | None
-    declared: NDArray[np.int64] | None
-    metadata: dict[str, str]
-
-
-def save(path: str | PathLike[str], data: Stored) -> None:
+def save(
+    path: str | PathLike[str], rows: Rows, declared: NDArray[np.int64] | None, metadata: Mapping[str, str]
+) -> None:
     """Write a file; what is as it is by default is left out."""
-    metadata = data.metadata | {"pyorder_version": importlib.metadata.version("pyorder")}
-    if data.declared is not None:
-        metadata["vocabulary"] = vocabularies.to_text(data.declared)
-    if not data.schema.plain:
-        metadata["schema"] = data.schema.to_json()
-    arrays: dict[str, NDArray[Any]] = {"targets": _arrays.smallest(data.targets)}
-    if data.inputs.size:
-        arrays["inputs"] = _arrays.smallest(data.inputs)
-    if data.lengths is not None:
-        arrays["lengths"] = data.lengths
-    if data.inputs_missing is not None:
-        arrays["inputs_missing"] = data.inputs_missing
-    write_safetensors(path, arrays, metadata)
+    texts = {**metadata, "pyorder_version": importlib.metadata.version("pyorder")}
+    if declared is not None:
+        texts["vocabulary"] = vocabularies.to_text(declared)
+    if not rows.schema.plain:
+        texts["schema"] = rows.schema.to_json()
+    arrays: dict[str, NDArray[Any]] = {}
+    if rows.inputs.size:
+        arrays["inputs"] = _arrays.smallest(rows.inputs)
+    arrays["targets"] = _arrays.smallest(rows.targets)
+    if rows.lengths is not None:
+        arrays["lengths"] = rows.lengths
+    if rows.inputs_missing is not None:
+        arrays["inputs_missing"] = rows.inputs_missing
+    write_safetensors(path, arrays, texts)
 
 
-def open_safetensors(path: str | PathLike[str]) -> Stored:
-    """Map a file into memory, and say what is wrong with it; InputError without the path."""
-    there = list_safetensors(path)
-    check_names(there, _IN_SAFETENSORS)
+def open_safetensors(path: str | PathLike[str]) -> tuple[Rows, NDArray[np.int64] | None, dict[str, str]]:
+    """Map a file into memory: the rows, the declared vocabulary and the metadata, all checked."""
+    try:
+        there = list_safetensors(path)
+        check_names(there, _IN_SAFETENSORS)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     arrays, metadata = read_safetensors(path, [name for name in _IN_SAFETENSORS if name in there])
     try:
-        return _stored(arrays, metadata)
-    except TypeError as error:
-        raise InputError(str(error)) from None
+        text = metadata.pop("vocabulary", None)
+        declared = None if text is None else vocabularies.check(vocabularies.from_text(text))
+        return _rows(arrays, metadata.pop("schema", None)), declared, metadata
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
 
 
-def _stored(arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> Stored:
+def _rows(arrays: Mapping[str, NDArray[Any]], text: str | None) -> Rows:
     targets, _ = _arrays.rows_of(arrays["targets"], "targets", 2)
     inputs, _ = _arrays.rows_of(arrays.get("inputs", np.zeros((len(targets), 0), np.int8)), "inputs", 0)
-    text = metadata.pop("vocabulary", None)
-    declared = None if text is None else vocabularies.check(vocabularies.from_text(text))
-    text = metadata.pop("schema", None)
     if text is None:  # arrays of other names are passed over
-        schema = make_schema(inputs.shape[1], targets.shape[1])
-        return Stored(inputs, targets, schema, None, None, declared, metadata)
+        return Rows(inputs, targets, make_schema(inputs.shape[1], targets.shape[1]))
     schema = Schema.from_json(text)
     for name, found, wanted in (
         ("inputs", inputs.shape[1], schema.input_length),
@@ -95,7 +88,7 @@ def _stored(arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> Sto
             )
     if missing is not None:
         _check_array(missing, "inputs_missing", "b", inputs.shape)
-    return Stored(inputs, targets, schema, lengths, missing, declared, metadata)
+    return Rows(inputs, targets, schema, lengths, missing)
 
 
 def _check_array(array: NDArray[Any], name: str, kind: str, shape: tuple[int, ...]) -> None:

@@ -31,8 +31,8 @@ import numpy as np
 from pyorder._checks import integer_array
 from pyorder.data import _arrays, _coding, _dataset_files
 from pyorder.data import _vocabulary as vocabularies
-from pyorder.data._dataset_files import Stored
-from pyorder.data.schema import Schema, make_schema
+from pyorder.data._rows import Rows
+from pyorder.data.schema import make_schema
 from pyorder.data.splitting import assign_rows, comparable
 from pyorder.errors import InputError
 from pyorder.orders.permutations import check_order
@@ -43,16 +43,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from pyorder.data._arrays import Gaps
-    from pyorder.data.schema import Missing
+    from pyorder.data.schema import Missing, Schema
 
 __all__ = ["Dataset", "Splits"]
 
-_RESERVED = ("vocabulary", "schema")
+_RESERVED = {"vocabulary": "the argument vocabulary", "schema": "widths and names"}  # metadata, and what sets it
 
 
 class Splits(NamedTuple):
-    """Three datasets; no input of one occurs in another."""
+    """Three datasets; no input of one occurs in another, unless the metadata say ``split_by`` ``row``."""
 
     train: Dataset
     validation: Dataset
@@ -109,14 +108,6 @@ class Dataset:
            [1, 0]], dtype=uint8))
     """
 
-    _inputs: NDArray[np.integer[Any]]
-    _targets: NDArray[np.integer[Any]]
-    _schema: Schema
-    _lengths: NDArray[np.unsignedinteger[Any]] | None = None
-    _inputs_missing: NDArray[np.bool_] | None = None
-    _declared: NDArray[np.int64] | None
-    _metadata: dict[str, str]
-
     def __init__(
         self,
         inputs: ArrayLike | None,
@@ -130,8 +121,9 @@ class Dataset:
         ends: bool = False,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
+        given = None if inputs is None else _arrays.rows_of(inputs, "inputs", 0)
         y, gaps = _arrays.rows_of(targets, "targets", 2)
-        x, holes = _arrays.rows_of(np.zeros((len(y), 0), np.int8) if inputs is None else inputs, "inputs", 0)
+        x, holes = given or (np.zeros((len(y), 0), np.int8), None)
         schema = make_schema(
             x.shape[1],
             y.shape[1],
@@ -141,71 +133,24 @@ class Dataset:
             ends=ends or gaps is not None or holes is not None,
             missing=missing,
         )
+        rows = Rows(x, y, schema, _arrays.span_lengths(gaps, schema), holes)
         declared = None if vocabulary is None else vocabularies.check(vocabulary)
-        lengths = _arrays.span_lengths(gaps, schema)
-        self._set(x, y, schema, lengths, holes, declared, metadata or {}, filled=False)
+        self._set(rows.filled(declared), declared, metadata or {})
 
-    def _set(
-        self,
-        inputs: NDArray[np.integer[Any]],
-        targets: NDArray[np.integer[Any]],
-        schema: Schema,
-        lengths: NDArray[np.unsignedinteger[Any]] | None,
-        inputs_missing: NDArray[np.bool_] | None,
-        declared: NDArray[np.int64] | None,
-        metadata: Mapping[str, str],
-        *,
-        filled: bool,
-    ) -> None:
-        """Take checked arrays; where there are gaps, and they are not filled, put in values that there are."""
-        if len(inputs) != len(targets):
-            raise InputError(f"targets: expected as many rows as inputs ({len(inputs)}), got {len(targets)}")
-        if lengths is not None and (lengths == np.array(schema.widths)).all():
-            lengths = None
-        if inputs_missing is not None and not inputs_missing.any():
-            inputs_missing = None
-        self._inputs, self._targets, self._schema = inputs, targets, schema
-        self._lengths, self._inputs_missing, self._declared = lengths, inputs_missing, declared
-        if not filled:
-            self._fill_gaps()
-        for array in (inputs, targets, lengths, inputs_missing):
-            if array is not None:
-                array.flags.writeable = False
-        self._metadata = dict(metadata)
+    def _set(self, rows: Rows, declared: NDArray[np.int64] | None, metadata: Mapping[str, str]) -> None:
+        self._rows, self._declared, self._metadata = rows, declared, dict(metadata)
         for key, text in self._metadata.items():
             if not isinstance(key, str) or not isinstance(text, str):
                 raise TypeError(f"metadata: expected text for text, got {text!r} for {key!r}")
             if key in _RESERVED:
-                instead = "the argument vocabulary" if key == "vocabulary" else "widths and names"
-                raise InputError(f"metadata: the key {key!r} is reserved; give {instead} instead")
-
-    def _fill_gaps(self) -> None:
-        """Put a value of the vocabulary in every gap, so that what stood there is in no result."""
-        inputs, targets = self._input_gaps, self._target_gaps
-        if inputs is None and targets is None:
-            return
-        firsts = [_arrays.first_value(self._targets, targets), _arrays.first_value(self._inputs, inputs)]
-        if self._declared is not None:
-            firsts.append(int(self._declared[0]))
-        spare = next((value for value in firsts if value is not None), None)
-        if inputs is not None:
-            self._inputs = _arrays.fill(self._inputs, inputs, spare, "inputs")
-        if targets is not None:
-            self._targets = _arrays.fill(self._targets, targets, spare, "targets")
-
-    @property
-    def _target_gaps(self) -> Gaps | None:
-        return None if self._lengths is None else _arrays.target_gaps(self._lengths, self._schema)
-
-    @property
-    def _input_gaps(self) -> Gaps | None:
-        return None if self._inputs_missing is None else self._inputs_missing.__getitem__
+                raise InputError(f"metadata: the key {key!r} is reserved; give {_RESERVED[key]} instead")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled or copied, which is read-only again."""
+        if "_inputs" in state:  # as pickled before there were schemas
+            arrays = state.pop("_inputs"), state.pop("_targets")
+            state["_rows"] = Rows(*arrays, make_schema(*(array.shape[1] for array in arrays)))
         self.__dict__.update(state)
-        if "_schema" not in state:  # pickled before there were schemas
-            self._schema = make_schema(self._inputs.shape[1], self._targets.shape[1])
         for value in state.values():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
@@ -213,32 +158,32 @@ class Dataset:
     @property
     def inputs(self) -> NDArray[np.integer[Any]]:
         """The inputs (N, X), read-only; where `inputs_missing` says so, they tell nothing."""
-        return self._inputs
+        return self._rows.inputs
 
     @property
     def targets(self) -> NDArray[np.integer[Any]]:
         """The targets (N, C), read-only; after the end of a span they tell nothing, see `lengths`."""
-        return self._targets
+        return self._rows.targets
 
     @property
     def lengths(self) -> NDArray[np.unsignedinteger[Any]] | None:
         """How many values every step has in every row, (N, L) unsigned, read-only; None where none ends early."""
-        return self._lengths
+        return self._rows.lengths
 
     @property
     def inputs_missing(self) -> NDArray[np.bool_] | None:
         """Where an input has no value, (N, X) bool, read-only; None where none is missing."""
-        return self._inputs_missing
+        return self._rows.inputs_missing
 
     @property
     def schema(self) -> Schema:
         """The names and widths of inputs and steps, and whether there may be gaps."""
-        return self._schema
+        return self._rows.schema
 
     @property
     def rows(self) -> int:
         """The number of rows, N."""
-        return len(self._inputs)
+        return len(self._rows.inputs)
 
     def __len__(self) -> int:
         return self.rows
@@ -246,27 +191,27 @@ class Dataset:
     @property
     def input_length(self) -> int:
         """The number of values of an input, X."""
-        return int(self._inputs.shape[1])
+        return self.schema.input_length
 
     @property
     def target_length(self) -> int:
         """The number of steps of a target, L."""
-        return self._schema.length
+        return self.schema.length
 
     @property
     def columns(self) -> int:
         """The number of columns of a target, C."""
-        return self._schema.columns
+        return self.schema.columns
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the steps are called; their numbers as text where they have no names."""
-        return self._schema.names
+        return self.schema.names
 
     @property
     def widths(self) -> tuple[int, ...]:
         """How many columns wide every step is."""
-        return self._schema.widths
+        return self.schema.widths
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -276,14 +221,7 @@ class Dataset:
     @cached_property
     def vocabulary(self) -> NDArray[np.int64]:
         """The declared values, or the sorted distinct values of inputs and targets, (V,) int64, read-only."""
-        if self._declared is not None:
-            return self._declared
-        values = vocabularies.distinct(
-            _arrays.distinct(self._inputs, self._input_gaps), _arrays.distinct(self._targets, self._target_gaps)
-        )
-        if not values.size:
-            raise InputError("vocabulary: expected at least one value that is not missing")
-        return values
+        return self._declared if self._declared is not None else self._rows.vocabulary()
 
     def __repr__(self) -> str:
         lengths = f"input_length={self.input_length}, target_length={self.target_length}"
@@ -324,42 +262,7 @@ vocabulary
                [   1,    2, -100]], dtype=int8)
         """
         values = self.vocabulary if vocabulary is None else vocabularies.check(vocabulary)
-        ends = self._schema.ends if ends is None else ends
-        if not ends and (self._lengths is not None or self._inputs_missing is not None):
-            raise InputError(
-                f"{name}: {self._first_gap()} has no value, and the training data has no gaps; "
-                "give training data that has some, or Dataset(..., ends=True) for it"
-            )
-        kind = _coding.id_type(len(values), ends)
-        inputs = _coding.encode(
-            self._inputs,
-            values,
-            kind,
-            gaps=self._input_gaps,
-            fields=self._schema.inputs,
-            what=(f"{name}: inputs", "input"),
-        )
-        targets = _coding.encode(
-            self._targets,
-            values,
-            kind,
-            gaps=self._target_gaps,
-            fields=self._schema.steps,
-            what=(f"{name}: targets", "step"),
-        )
-        if self._lengths is not None:
-            _coding.mark_ends(targets, self._lengths, self._schema)
-        return inputs, targets
-
-    def _first_gap(self) -> str:
-        if self._lengths is not None:
-            short = self._lengths < np.array(self._schema.widths)
-            row, step = divmod(int(short.argmax()), short.shape[1])
-            column = int(self._schema.offsets[step]) + int(self._lengths[row, step])
-            return f"targets: {_arrays.place(row, column, self._schema.steps, 'step')}"
-        assert self._inputs_missing is not None
-        row, column = divmod(int(self._inputs_missing.argmax()), self.input_length)
-        return f"inputs: {_arrays.place(row, column, self._schema.inputs, 'input')}"
+        return self._rows.encode(values, self.schema.ends if ends is None else ends, name)
 
     def decode(self, tokens: ArrayLike) -> NDArray[np.int64]:
         """Return tokens of targets (M, C) as values: a masked array where spans end early, else a plain one.
@@ -377,7 +280,7 @@ vocabulary
         >>> data.decode([[2, 0]])
         array([[7, 3]])
         """
-        return _coding.decode(tokens, self.vocabulary, self._schema)
+        return _coding.decode(tokens, self.vocabulary, self.schema)
 
     def select(self, rows: ArrayLike) -> Dataset:
         """Return the dataset of the given rows, (M,) integers from 0 to N - 1, in that sequence.
@@ -402,7 +305,8 @@ vocabulary
             raise InputError(
                 f"rows: expected rows from 0 to {self.rows - 1}, got {chosen.min()} to {chosen.max()}"
             )
-        return self._like(chosen, None, self._declared, self._metadata)
+        part = self._rows.take(chosen).filled(self._declared)  # what stands in a gap may be in no chosen row
+        return self._of(part, self._declared, self._metadata)
 
     def reorder(self, order: ArrayLike) -> Dataset:
         """Return the dataset whose targets are emitted in an order, (L,) integers: ``targets[:, order]``.
@@ -424,7 +328,7 @@ vocabulary
         text = json.dumps(steps.tolist())
         if "order" in self._metadata:
             text = f"{self._metadata['order']} then {text}"
-        return self._like(None, steps, self._declared, self._metadata | {"order": text})
+        return self._of(self._rows.reordered(steps), self._declared, self._metadata | {"order": text})
 
     def split(self, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, seed: SupportsIndex) -> Splits:
         """Return training, validation and test splits, by distinct input: equal inputs stay together.
@@ -448,7 +352,7 @@ vocabulary
         >>> [part.rows for part in data.split(seed=0)]
         [8, 1, 1]
         """
-        part, by_row, reason = assign_rows(comparable(self._inputs, self._inputs_missing), fractions, seed)
+        part, by_row, reason = assign_rows(comparable(self.inputs, self.inputs_missing), fractions, seed)
         if reason is not None:
             warnings.warn(reason, UserWarning, stacklevel=2)
         metadata = {key: text for key, text in self._metadata.items() if key != "split_by"}
@@ -456,7 +360,9 @@ vocabulary
             metadata["split_by"] = "row"
         return Splits(
             *(
-                self._like(np.flatnonzero(part == number), None, self.vocabulary, metadata | {"split": name})
+                self._of(
+                    self._rows.take(np.flatnonzero(part == number)), self.vocabulary, metadata | {"split": name}
+                )
                 for number, name in enumerate(Splits._fields)
             )
         )
@@ -482,7 +388,7 @@ vocabulary
         ...     data.inputs, data.targets.dtype, data.metadata["source"]
         (array([[300,  -2]], dtype=int16), dtype('int8'), 'me')
         """
-        _dataset_files.save(path, Stored(*self._parts(), self._declared, self._metadata))
+        _dataset_files.save(path, self._rows, self._declared, self._metadata)
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Dataset:
@@ -504,10 +410,7 @@ vocabulary
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.safetensors'
         """
-        try:
-            return cls._of(*_dataset_files.open_safetensors(path))
-        except ValueError as error:
-            raise InputError(f"{path}: {error}") from None
+        return cls._of(*_dataset_files.open_safetensors(path))
 
     @classmethod
     def load_npz(cls, path: str | PathLike[str]) -> Dataset:
@@ -538,34 +441,10 @@ vocabulary
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: {error}") from None
 
-    def _parts(self) -> tuple[Any, ...]:
-        return self._inputs, self._targets, self._schema, self._lengths, self._inputs_missing
-
-    def _like(
-        self,
-        rows: NDArray[np.integer[Any]] | None,
-        order: NDArray[np.int64] | None,
-        declared: NDArray[np.int64] | None,
-        metadata: Mapping[str, str],
-    ) -> Dataset:
-        """Return some rows in some order of the steps; None for all rows, and for the order they have."""
-        inputs, targets, schema, lengths, missing = self._parts()
-        if rows is not None:
-            inputs, targets = inputs[rows], targets[rows]
-            lengths = None if lengths is None else lengths[rows]
-            missing = None if missing is None else missing[rows]
-        if order is not None:
-            targets = targets[:, schema.column_orders(order[None])[0]]
-            lengths = None if lengths is None else lengths[:, order]
-            schema = schema.reordered(order)
-        # A value that stands in the gaps may be in none of the chosen rows.
-        filled = rows is None or declared is not None
-        return Dataset._of(inputs, targets, schema, lengths, missing, declared, metadata, filled=filled)
-
     @classmethod
-    def _of(cls, *parts: Any, filled: bool = True) -> Dataset:
+    def _of(cls, rows: Rows, declared: NDArray[np.int64] | None, metadata: Mapping[str, str]) -> Dataset:
         data = cls.__new__(cls)
-        data._set(*parts, filled=filled)
+        data._set(rows, declared, metadata)
         return data
 
 

@@ -56,7 +56,7 @@ def assign_rows(
     Examples
     --------
     >>> assign_rows(np.arange(10)[:, None], (0.8, 0.1, 0.1), 0)
-    (array([0, 0, 0, 1, 0, 0, 2, 0, 0, 0]), False, None)
+    (array([0, 0, 0, 0, 0, 0, 1, 2, 0, 0]), False, None)
     """
     shares = check_fractions(fractions)
     number = check_integer(seed, "seed", 0, MAX_SEED)
