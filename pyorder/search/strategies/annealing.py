@@ -78,6 +78,7 @@ class Annealing(Strategy):
             pool = distinct(np.concatenate([chains, tried]))
             # The last run is kept in reserve: without it the chains' orders could not be compared.
             if number and not laboratory.affords(len(pool), last):
+                laboratory.curtail()
                 break
             profile = laboratory.profile(pool, f"round {number + 1} of {self.rounds}")
             chains = self.step(chains, tried, profile, self.temperature(number), laboratory.rng)

@@ -77,6 +77,7 @@ class Evolutionary(Strategy):
             pool = self.generation(self.survivors(profile), size, neighbours)
             # The last run is kept in reserve: one of few orders tells them apart best.
             if not laboratory.affords(len(pool), last):
+                laboratory.curtail()
                 break
             profile = laboratory.profile(pool, f"generation {number} of {self.generations}")
         return laboratory.profile(self.survivors(profile), "last parents").best

@@ -145,6 +145,7 @@ class _Loop:
         cost = round_cost(self.strategy.samples)
         for number in range(1, self.strategy.rounds + 1):
             if not self.laboratory.affords(self.last, beside=cost):
+                self.laboratory.curtail()
                 return
             tell = self.laboratory.teller(self.describe(number), cost, to_come=self.laboratory.run_cost(self.last))
             self.explorer.train(self.training_orders(training), partial(tell, "training"))

@@ -131,6 +131,7 @@ class Soft(Strategy):
         found: list[Floats] = []
         for number in range(1, self.restarts + 1):
             if not laboratory.affords(last, beside=cost):
+                laboratory.curtail()
                 break
             tell = laboratory.teller(f"relaxation {number}", cost, to_come=laboratory.run_cost(last))
             scores, looks = relax(laboratory.profiler, self, seed_from(rng), partial(tell, "training"))
