@@ -84,6 +84,11 @@ class Profile:
         return best
 
     @property
+    def best_loss(self) -> float:
+        """The lowest loss, nats a step: that of `best`."""
+        return float(self.loss[self.ranking[0]])
+
+    @property
     def seed_spread(self) -> Floats | None:
         """(T,) standard deviation over seeds of a candidate's distance to its run's mean; None for one seed."""
         if len(self.seed_loss) == 1:
@@ -94,22 +99,31 @@ class Profile:
 
     @property
     def rank_correlation(self) -> float | None:
-        """Mean Spearman correlation of the ranking between pairs of seeds; None for one seed or one order."""
-        if len(self.seed_loss) == 1 or len(self.orders) == 1:
+        """Mean Spearman correlation of the ranking between pairs of seeds.
+
+        None where there is no such thing: for one seed, for one order, or if a seed's losses are all equal.
+        """
+        if len(self.seed_loss) == 1:
             return None
-        ranks = [  # equal losses share their mean rank
-            np.searchsorted(np.sort(loss), loss, "left") + np.searchsorted(np.sort(loss), loss, "right")
-            for loss in self.seed_loss
-        ]
+        ranks = np.array(
+            [  # equal losses share their mean rank
+                np.searchsorted(np.sort(loss), loss, "left") + np.searchsorted(np.sort(loss), loss, "right")
+                for loss in self.seed_loss
+            ]
+        )
+        if (ranks == ranks[:, :1]).all(1).any():
+            return None
         pairs = np.corrcoef(ranks)[np.triu_indices(len(ranks), 1)]
         return float(pairs.mean())
 
     @property
     def best_agreement(self) -> float | None:
-        """Share of seeds in which the overall best order is also the best; None for one seed."""
+        """Share of seeds in which no order is better than the overall best; None for one seed."""
         if len(self.seed_loss) == 1:
             return None
-        return float((self.seed_loss.argmin(1) == self.ranking[0]).mean())
+        best = self.seed_loss[:, self.ranking[0]]
+        # A loss that is not a number is no better than any, and its order no seed's best.
+        return float((np.isfinite(best) & ~(self.seed_loss < best[:, None]).any(1)).mean())
 
     def summary(self) -> dict[str, Any]:
         """What the profile says, in values of JSON; candidates best first."""

@@ -149,7 +149,7 @@ class Discovery:
                     "name": stage.name,
                     "candidates": len(stage.profile.orders),
                     "best_order": stage.profile.best.tolist(),
-                    "best_loss": float(stage.profile.loss.min()),
+                    "best_loss": stage.profile.best_loss,
                     "rank_correlation": stage.profile.rank_correlation,
                     "best_agreement": stage.profile.best_agreement,
                     "seconds": stage.seconds,

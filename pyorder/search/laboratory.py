@@ -134,7 +134,7 @@ class Laboratory:
         ``to_come`` is known to follow. A search may take longer than was planned; what is told never falls.
         """
         spent, scored = self._effort(self.cost), sum(len(done.profile.orders) for done in self.history)
-        best = float(self.history[-1].profile.loss.min()) if self.history else None
+        best = self.history[-1].profile.best_loss if self.history else None
         foreseen = spent + self._effort(cost + (to_come or Cost()))
         whole = max(self._effort(self._planned), foreseen)
 
