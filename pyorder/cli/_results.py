@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyorder.cli._terminal import duration, order_text, percent, print_facts, print_table
+from pyorder.cli._terminal import order_text, percent, print_facts, print_table
+from pyorder.progress import duration
 
 
 def data_text(data: Mapping[str, Any]) -> str:

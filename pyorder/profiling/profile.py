@@ -27,7 +27,7 @@ from pyorder.models.decoder import Build, Decoder, Preset
 from pyorder.models.learner import build_checked, check_causality, resolve_model
 from pyorder.orders.permutations import check_orders
 from pyorder.profiling.scoring import score
-from pyorder.progress import Progress, Report
+from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.folder import RunDir, StageRecord, make_run_dir, write_history, write_run
 from pyorder.training.ensemble import Ensemble, most_members
 from pyorder.training.trainer import TrainingSettings, batches_of_rows, draw, train
@@ -333,7 +333,7 @@ def profile(
     seed: int = 0,
     seeds: int = 1,
     device: str | torch.device = "auto",
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
 ) -> Profile:
     """Rank candidate orders by the early loss of one model that is trained on their mixture.
 
@@ -346,7 +346,7 @@ def profile(
     precision : "auto", "float32" or "bfloat16" matrix products
     seed, seeds : the run is repeated with seeds ``seed``, ``seed + 1``, ... and the losses averaged
     device : "auto", "cpu", "cuda", "cuda:1", ...
-    progress : called with a `Progress` from time to time
+    progress : a function that is called with a `Progress` from time to time, or True for a bar on standard error
 
     Returns
     -------
@@ -372,6 +372,7 @@ def profile(
         raise ValueError("orders: at least one order is needed, none given")
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
+    shown = resolve_progress(progress, "profile")
     profiler = Profiler(
         train,
         validation,
@@ -385,10 +386,11 @@ def profile(
     started = time.perf_counter()
 
     def on_share(stage: str, share: float) -> None:
-        if progress is not None:
-            progress(Progress(stage, share, time.perf_counter() - started))
+        if shown.report is not None:
+            shown.report(Progress(stage, share, time.perf_counter() - started))
 
-    return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share)
+    with shown:
+        return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share)
 
 
 def standard_error(values: npt.NDArray[np.floating[Any]]) -> Floats:

@@ -17,7 +17,7 @@ from pyorder.models.any_order import EXPLORER
 from pyorder.models.decoder import Build, Preset
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Orders, Profiler
-from pyorder.progress import Report
+from pyorder.progress import Report, resolve_progress
 from pyorder.runs.folder import RunDir, check_run_dir
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Discovery
@@ -46,7 +46,7 @@ def discover(
     seed: int = 0,
     seeds: int = 1,
     device: str | torch.device = "auto",
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
 ) -> Discovery:
     """Find a learning-friendly order of the target's steps from the data alone.
@@ -63,7 +63,7 @@ def discover(
     budget : the most to spend; the search then ends with the best order so far, ``converged`` False
     seed : of the search and of every run in it
     seeds : how often each profiling run is repeated
-    progress : called with a `Progress` from time to time
+    progress : a function that is called with a `Progress` from time to time, or True for a bar on standard error
     run_dir : a new or empty folder for the result, as `Discovery.save` writes it; of a search that fails or is
         interrupted, for the best order so far
 
@@ -151,7 +151,7 @@ def _search(
     seed: int,
     seeds: int = 1,
     device: str | torch.device = "auto",
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
 ) -> Discovery:
     """Search with the target's columns moved to the places that ``shuffle`` says; the result is of their own."""
@@ -160,6 +160,7 @@ def _search(
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
     check_same_shape(train, validation, "validation")
+    shown = resolve_progress(progress, "search")
     profiler = Profiler(
         train.reorder(shuffle),
         validation.reorder(shuffle),
@@ -177,7 +178,7 @@ def _search(
         seeds=seeds,
         budget=budget or Budget(),
         planned=sum((profiler.cost(pool, seeds) for pool in pools), strategy.exploration_cost()),
-        progress=progress,
+        progress=shown.report,
     )
     check_run_dir(run_dir)
 
@@ -206,7 +207,9 @@ def _search(
         ).renamed(shuffle)
 
     try:
-        found = result(strategy.search(laboratory))
+        with shown:
+            order = strategy.search(laboratory)
+        found = result(order)
     except BudgetSpentError:
         if laboratory.best is None:
             limits = asdict(budget or Budget()).items()
@@ -228,6 +231,7 @@ def _search(
         raise
     if run_dir is not None:
         found.save(run_dir)
+    laboratory.finish()
     return found
 
 

@@ -133,17 +133,25 @@ class Laboratory:
 
         ``to_come`` is known to follow. A search may take longer than was planned; what is told never falls.
         """
-        spent, scored = self._effort(self.cost), sum(len(done.profile.orders) for done in self.history)
-        best = self.history[-1].profile.best_loss if self.history else None
+        spent = self._effort(self.cost)
         foreseen = spent + self._effort(cost + (to_come or Cost()))
         whole = max(self._effort(self._planned), foreseen)
 
         def tell(activity: str, share: float) -> None:
-            if self._progress is not None:
-                self._told = max(self._told, (spent + share * self._effort(cost)) / whole)
-                self._progress(Progress(f"{stage}: {activity}", self._told, self.seconds, scored, best))
+            self._tell(f"{stage}: {activity}", (spent + share * self._effort(cost)) / whole)
 
         return tell
+
+    def finish(self) -> None:
+        """Tell that all is done, however much of what was planned it took."""
+        self._tell("done", 1.0)
+
+    def _tell(self, stage: str, share: float) -> None:
+        if self._progress is not None:
+            self._told = max(self._told, share)
+            scored = sum(len(done.profile.orders) for done in self.history)
+            best = self.history[-1].profile.best_loss if self.history else None
+            self._progress(Progress(stage, self._told, self.seconds, scored, best))
 
     def _effort(self, cost: Cost) -> float:
         """Cost in scorings of one row; training a row costs about three."""

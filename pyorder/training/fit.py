@@ -24,7 +24,7 @@ from pyorder.execution import Precision, resolve_device, resolve_precision, seed
 from pyorder.models.decoder import Build, Decoder, Preset
 from pyorder.models.learner import build_checked, check_causality, resolve_model
 from pyorder.orders.permutations import check_order
-from pyorder.progress import Progress, Report
+from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.folder import RunDir, check_run_dir, load_run, load_weights, make_run_dir, write_fit, write_run
 from pyorder.training.generation import generate, look
 from pyorder.training.trainer import TrainingSettings
@@ -194,7 +194,7 @@ def fit(
     precision: Precision = "auto",
     seed: int = 0,
     device: str | torch.device = "auto",
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
 ) -> Fitted:
     """Train a model to write the target in one order, and test it.
@@ -230,6 +230,7 @@ def fit(
     check_datasets(train=train, test=test, **({} if validation is None else {"validation": validation}))
     chosen = check_order(order, train.target_length)
     check_integer(seed, "seed", 0, MAX_SEED)
+    shown = resolve_progress(progress, "training")
     on = resolve_device(device)
     name, build, preset = resolve_model(model, "large" if on.type == "cuda" else "base")
     settings = TrainingSettings.of(
@@ -257,11 +258,11 @@ def fit(
             module.eval()
             looks.append((step + 1, *look(module, watched[0], watched[1][:, slots], settings.precision)))
             module.train()
-        if progress is not None:
+        if shown.report is not None:
             share = 0.95 * (step + 1) / settings.steps
-            progress(Progress("final training", share, time.perf_counter() - started))
+            shown.report(Progress("final training", share, time.perf_counter() - started))
 
-    with seeded(seed, on):
+    with shown, seeded(seed, on):
         module = build_checked(build, len(vocabulary), train.input_length, train.target_length).to(on)
         curve = train_module(
             module,
