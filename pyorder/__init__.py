@@ -23,7 +23,8 @@ from pyorder.orders import linear_ordering, moves, permutations, posets
 if TYPE_CHECKING:
     from pyorder import embeddings, losses, report, runs, search
     from pyorder.models import PRESETS, Preset
-    from pyorder.profiling.profile import Profile, profile
+    from pyorder.profiling.profile import profile
+    from pyorder.profiling.result import Profile
     from pyorder.progress import Progress
     from pyorder.search import Budget, Discovery, strategy_names
     from pyorder.search.discover import discover

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,131 +26,13 @@ from pyorder.execution import Precision, resolve_device, resolve_precision, seed
 from pyorder.models.decoder import Build, Decoder, Preset
 from pyorder.models.learner import build_checked, check_causality, resolve_model
 from pyorder.orders.permutations import check_orders
+from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import score
 from pyorder.progress import Progress, Report, resolve_progress
-from pyorder.runs.folder import RunDir, StageRecord, make_run_dir, write_history, write_run
 from pyorder.training.ensemble import Ensemble, most_members
 from pyorder.training.trainer import TrainingSettings, batches_of_rows, draw, train
 
-Orders = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Tell = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What profiling has cost: optimiser steps, and rows x orders that were scored."""
-
-    training_steps: int = 0
-    rows_scored: int = 0
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.training_steps + other.training_steps, self.rows_scored + other.rows_scored)
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The result of one profiling run; its losses compare with each other and with nothing else.
-
-    Attributes
-    ----------
-    orders : (T, L) int64, the candidates as given
-    loss : (T,) float64, mean validation loss in nats a step, mean over seeds
-    step_loss : (T, L) float64, the same by canonical step
-    standard_error : (T,) float64, over validation rows, of the paired difference to the best order
-    ranking : (T,) int64, candidates by loss, best first; ties are broken at random, by the seed
-    seed_loss : (k, T) float64, the loss of each seed's run
-    training_loss : (k, steps) float32, nats a step
-    cost : training steps and rows scored
-    seconds : wall time
-    settings : how it was run: model, steps, batch size, learning rate, precision, device, seeds
-    """
-
-    orders: Orders
-    loss: Floats
-    step_loss: Floats
-    standard_error: Floats
-    ranking: npt.NDArray[np.int64]
-    seed_loss: Floats
-    training_loss: npt.NDArray[np.float32]
-    cost: Cost
-    seconds: float
-    settings: dict[str, Any]
-
-    @property
-    def best(self) -> Orders:
-        """The order of lowest loss, (L,)."""
-        best: Orders = self.orders[self.ranking[0]]
-        return best
-
-    @property
-    def best_loss(self) -> float:
-        """The lowest loss, nats a step: that of `best`."""
-        return float(self.loss[self.ranking[0]])
-
-    @property
-    def seed_spread(self) -> Floats | None:
-        """(T,) standard deviation over seeds of a candidate's distance to its run's mean; None for one seed."""
-        if len(self.seed_loss) == 1:
-            return None
-        centred = self.seed_loss - self.seed_loss.mean(1, keepdims=True)
-        spread: Floats = centred.std(0, ddof=1)
-        return spread
-
-    @property
-    def rank_correlation(self) -> float | None:
-        """Mean Spearman correlation of the ranking between pairs of seeds.
-
-        None where there is no such thing: for one seed, for one order, or if a seed's losses are all equal.
-        """
-        if len(self.seed_loss) == 1:
-            return None
-        ranks = np.array(
-            [  # equal losses share their mean rank
-                np.searchsorted(np.sort(loss), loss, "left") + np.searchsorted(np.sort(loss), loss, "right")
-                for loss in self.seed_loss
-            ]
-        )
-        if (ranks == ranks[:, :1]).all(1).any():
-            return None
-        pairs = np.corrcoef(ranks)[np.triu_indices(len(ranks), 1)]
-        return float(pairs.mean())
-
-    @property
-    def best_agreement(self) -> float | None:
-        """Share of seeds in which no order is better than the overall best; None for one seed."""
-        if len(self.seed_loss) == 1:
-            return None
-        best = self.seed_loss[:, self.ranking[0]]
-        # A loss that is not a number is no better than any, and its order no seed's best.
-        return float((np.isfinite(best) & ~(self.seed_loss < best[:, None]).any(1)).mean())
-
-    def summary(self) -> dict[str, Any]:
-        """What the profile says, in values of JSON; candidates best first."""
-        spread = self.seed_spread
-        return {
-            "candidates": [
-                {
-                    "order": self.orders[i].tolist(),
-                    "loss": float(self.loss[i]),
-                    "standard_error": float(self.standard_error[i]),
-                    "seed_spread": None if spread is None else float(spread[i]),
-                }
-                for i in self.ranking
-            ],
-            "rank_correlation": self.rank_correlation,
-            "best_agreement": self.best_agreement,
-            "training_steps": self.cost.training_steps,
-            "rows_scored": self.cost.rows_scored,
-            "seconds": self.seconds,
-        }
-
-    def save(self, run_dir: RunDir) -> None:
-        """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
-        folder = make_run_dir(run_dir)
-        stage = StageRecord("profile", self.orders, self.loss, self.standard_error, self.seconds)
-        write_history(folder, [stage])
-        write_run(folder, "profile", self.settings, self.summary())
 
 
 class Profiler:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pyorder._values import ByContents
 from pyorder.execution import multiply_in, row_slices
 from pyorder.models.decoder import Decoder
 
@@ -26,8 +27,8 @@ NODES_A_CHUNK = 64
 POSITIONS_A_BATCH = {"cpu": 1024, "cuda": 65_536}
 
 
-@dataclass(frozen=True)
-class Chunk:
+@dataclass(frozen=True, eq=False)
+class Chunk(ByContents):
     """Orders that are scored together, and the nodes of their tree."""
 
     candidates: np.ndarray  # (C,) indices into the pool

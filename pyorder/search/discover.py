@@ -16,9 +16,10 @@ from pyorder.execution import Precision
 from pyorder.models.any_order import EXPLORER
 from pyorder.models.decoder import Build, Preset
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Orders, Profiler
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.result import Orders
 from pyorder.progress import Report, resolve_progress
-from pyorder.runs.folder import RunDir, check_run_dir
+from pyorder.runs.folder import RunDir, check_run_dir, plain
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Discovery
 from pyorder.search.laboratory import Laboratory
@@ -189,7 +190,7 @@ def _search(
             order=order,
             converged=ended and not interrupted,
             strategy=strategy.name,
-            options={field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
+            options=plain({field.name: getattr(strategy, field.name) for field in fields(strategy)}),  # type: ignore[arg-type]
             uses_data_order=strategy.uses_data_order,
             history=tuple(laboratory.history),
             cost=laboratory.cost,

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._values import ByContents
 from pyorder.dependencies.graph import Dependency, Exploration
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Orders, Profile
+from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.runs.folder import (
     RunDir,
-    StageRecord,
+    load_kind,
     make_run_dir,
     plain,
     write_history,
@@ -23,8 +24,8 @@ from pyorder.runs.folder import (
 )
 
 
-@dataclass(frozen=True)
-class Stage:
+@dataclass(frozen=True, eq=False)
+class Stage(ByContents):
     """One profiling run of a search: its name, the profile, and its place on the clock.
 
     Attributes
@@ -39,8 +40,8 @@ class Stage:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Discovery:
+@dataclass(frozen=True, eq=False)
+class Discovery(ByContents):
     """The result of a search.
 
     Attributes
@@ -48,7 +49,7 @@ class Discovery:
     order : (L,) int64, the order found
     converged : whether the strategy came to its own end, within the budget; one that explores, whether graph and
         loss had settled
-    strategy, options : what searched, and how
+    strategy, options : what searched, and how, in values of JSON
     uses_data_order : whether the search was told the order that the data came in
     history : the profiling runs, in sequence
     cost : training steps and rows scored, of all runs
@@ -160,20 +161,48 @@ class Discovery:
 
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
-        stages = [
-            StageRecord(stage.name, profile.orders, profile.loss, profile.standard_error, stage.seconds)
-            for stage in self.history
-            for profile in [stage.profile]
-        ]
         try:
             folder = make_run_dir(run_dir)
-            write_history(folder, stages)
+            write_history(folder, [stage.profile.record(stage.name, stage.seconds) for stage in self.history])
             if self.exploration is not None:
                 write_precedence(folder, self.exploration.arrays())
-            write_run(folder, "search", self.settings, self.summary())
+            write_run(folder, "search", self.settings, self.summary(), device=self.settings.get("device"))
         except Exception as error:  # hours of work should not be lost to a full disk
             error.add_note(f"the order that was found: {','.join(map(str, self.order))}")
             raise
+
+    @classmethod
+    def load(cls, run_dir: RunDir) -> Discovery:
+        """Read a run folder of a search back: a result equal to the one that was saved.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds no search, or one of a version before 0.2, which `pyorder.runs.load_run` reads.
+
+        Examples
+        --------
+        >>> Discovery.load("/nowhere")
+        Traceback (most recent call last):
+        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        """
+        run = load_kind(run_dir, "search", "search")
+        told, evidence = run.result, run.precedence()
+        history = tuple(Stage(record.name, Profile.of_record(record), record.seconds) for record in run.history())
+        edges = told["constraints"]
+        return cls(
+            order=np.array(told["order"], np.int64),
+            history=history,
+            cost=Cost(told["training_steps"], told["rows_scored"]),
+            settings=run.config["settings"],
+            exploration=None if evidence is None else Exploration.of(told["exploration"], evidence),
+            constraints=None if edges is None else Poset(len(told["order"]), edges),
+            remarks=tuple(told["remarks"]),
+            **{
+                name: told[name]
+                for name in ("converged", "strategy", "options", "uses_data_order", "seconds", "seed")
+            },
+        )
 
 
 def _before_reordering(settings: dict[str, Any], steps: npt.NDArray[np.int64]) -> dict[str, Any]:

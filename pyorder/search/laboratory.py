@@ -10,7 +10,8 @@ import numpy as np
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import Exploration
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Orders, Profile, Profiler
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.progress import Progress, Report
 from pyorder.search._pools import draw_orders, seed_from
 from pyorder.search.budget import Budget, BudgetSpentError

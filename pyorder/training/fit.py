@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pyorder._checks import MAX_SEED, check_integer
+from pyorder._values import ByContents
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.tokens import check_same_shape, tokens
 from pyorder.execution import Precision, resolve_device, resolve_precision, seeded
@@ -25,7 +26,7 @@ from pyorder.models.decoder import Build, Decoder, Preset
 from pyorder.models.learner import build_checked, check_causality, resolve_model
 from pyorder.orders.permutations import check_order
 from pyorder.progress import Progress, Report, resolve_progress
-from pyorder.runs.folder import RunDir, check_run_dir, load_run, load_weights, make_run_dir, write_fit, write_run
+from pyorder.runs.folder import RunDir, check_run_dir, load_kind, load_weights, make_run_dir, write_fit, write_run
 from pyorder.training.generation import generate, look
 from pyorder.training.trainer import TrainingSettings
 from pyorder.training.trainer import train as train_module
@@ -34,9 +35,11 @@ Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Fitted:
+@dataclass(frozen=True, eq=False)
+class Fitted(ByContents):
     """A model trained on one order, and what it reaches on the test rows.
+
+    Two are equal if their contents are; models are compared by their weights, wherever they lie.
 
     Attributes
     ----------
@@ -98,6 +101,11 @@ class Fitted:
         targets[:, self.order] = self.vocabulary[emitted.cpu().numpy()]
         return targets
 
+    def contents(self) -> dict[str, Any]:
+        """What is compared: the fields, with the bytes of its weights for the module."""
+        weights = {name: _bits(value) for name, value in self.model.state_dict().items()}
+        return {**super().contents(), "model": weights}
+
     def summary(self) -> dict[str, Any]:
         """What the model reaches, in values of JSON."""
         return {
@@ -116,7 +124,8 @@ class Fitted:
         try:
             folder = make_run_dir(run_dir)
             write_fit(folder, self.loss_curve, self.step_accuracy, self.success, self.model, self.validation_curve)
-            write_run(folder, "fit", {**self.settings, "vocabulary": self.vocabulary}, self.summary())
+            settings = {**self.settings, "vocabulary": self.vocabulary}
+            write_run(folder, "fit", settings, self.summary(), device=self.settings.get("device"))
         except Exception as error:  # a full disk, or a caller's module that cannot be stored
             error.add_note(f"the success rate was {self.success_rate}")
             raise
@@ -144,13 +153,7 @@ class Fitted:
         Traceback (most recent call last):
         ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
         """
-        run = load_run(run_dir)
-        if run.kind != "fit":
-            inner = ", ".join(repr(str(part.folder)) for part in run.parts.values() if part.kind == "fit")
-            raise ValueError(
-                f"run_dir: {str(run.folder)!r} is a {run.kind}, no final training"
-                + (f"; those in it are {inner}" if inner else "")
-            )
+        run = load_kind(run_dir, "fit", "final training")
         settings = dict(run.config["settings"])
         vocabulary = np.array(settings.pop("vocabulary"), np.int64)
         order = np.array(run.result["order"], np.int64)
@@ -307,6 +310,14 @@ def fit(
     if run_dir is not None:
         fitted.save(run_dir)
     return fitted
+
+
+def _bits(value: Any) -> Any:
+    """A tensor as its type and its bytes by element; what else a module's state holds stays as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    kept = value.detach().cpu().contiguous()
+    return str(kept.dtype), tuple(kept.shape), kept.flatten().view(torch.uint8).numpy()
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

@@ -25,7 +25,7 @@ import numpy as np
 
 from pyorder._checks import check_integer
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Profile
+from pyorder.profiling.result import Profile
 from pyorder.search._pools import Neighbours, Orders, count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategy import Strategy, check_temperatures

@@ -33,7 +33,7 @@ from pyorder.models.any_order import EXPLORER
 from pyorder.orders import linear_ordering
 from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Profile
+from pyorder.profiling.result import Cost, Profile
 from pyorder.search._pools import count_up_to, distinct, seed_from, sort_along
 from pyorder.search.budget import BudgetSpentError
 from pyorder.search.laboratory import Laboratory

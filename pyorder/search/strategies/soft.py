@@ -34,10 +34,12 @@ import torch
 from torch import Tensor, nn
 
 from pyorder._checks import check_integer
+from pyorder._values import ByContents
 from pyorder.execution import multiply_in, row_slices, seeded
 from pyorder.models.decoder import PRESETS, Decoder, Preset
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Profiler
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.result import Cost
 from pyorder.search._pools import Orders, bend, count_up_to, distinct, seed_from
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.soft_permutations import Floats, harden, leaked_mass, sinkhorn
@@ -51,8 +53,8 @@ SCORE_RATE = (
 DRAWS = 20  # hardenings that are tried for each candidate
 
 
-@dataclass(frozen=True)
-class Leakage:
+@dataclass(frozen=True, eq=False)
+class Leakage(ByContents):
     """What leaks through a soft permutation at one moment of training.
 
     Attributes

@@ -6,14 +6,15 @@ import torch
 
 import pyorder
 from pyorder.models.decoder import PRESETS
-from pyorder.profiling.profile import Cost
+from pyorder.profiling.result import Cost
 
 ORDERS = pyorder.permutations.sample(5, 12, seed=0, distinct=True)
 TINY = replace(PRESETS["nano"], width=32, feed_forward=64, steps=30, warmup=5)
 
 
-def test_docstring_examples(doctests):
-    doctests("pyorder.profiling.profile")
+@pytest.mark.parametrize("module", ["pyorder.profiling.profile", "pyorder.profiling.result"])
+def test_docstring_examples(module, doctests):
+    doctests(module)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 import pyorder
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost
+from pyorder.profiling.result import Cost
 from pyorder.search import Budget, BudgetSpentError, Random
 from pyorder.search.laboratory import Laboratory
 
