@@ -23,12 +23,14 @@ from pyorder.orders import linear_ordering, moves, permutations, posets
 if TYPE_CHECKING:
     from pyorder import embeddings, losses, report, runs, search
     from pyorder.models import Architecture, Learner
-    from pyorder.profiling.profile import Profile, profile
+    from pyorder.profiling.profile import profile
+    from pyorder.profiling.result import Profile
     from pyorder.progress import Progress
     from pyorder.search import Budget, Discovery, strategy_names
     from pyorder.search.discover import discover
     from pyorder.training import PRESETS, Preset, Recipe
-    from pyorder.training.fit import Fitted, fit
+    from pyorder.training.fit import fit
+    from pyorder.training.fitted import Fitted
 
 __version__ = "0.1.0"
 

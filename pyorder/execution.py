@@ -137,7 +137,7 @@ class RandomStream:
     def _shared(device: torch.device) -> torch.Generator:
         if device.type == "cpu":
             return torch.default_generator
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         generator: torch.Generator = torch.cuda.default_generators[device.index or 0]
         return generator
 

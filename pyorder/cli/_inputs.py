@@ -26,7 +26,7 @@ from pyorder.orders.posets import Poset
 from pyorder.runs.folder import load_run
 
 if TYPE_CHECKING:
-    from pyorder.models.decoder import Build
+    from pyorder.models.learner import Build
 
 Orders = npt.NDArray[np.int64]
 ROWS = {"train": 100_000, "validation": 1_000, "test": 10_000}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyorder.cli._terminal import duration, order_text, percent, print_facts, print_table
+from pyorder.cli._terminal import order_text, percent, print_facts, print_table
+from pyorder.progress import duration
 
 
 def data_text(data: Mapping[str, Any]) -> str:
@@ -101,15 +102,15 @@ def print_candidates(candidates: Sequence[Mapping[str, Any]], top: int) -> None:
     print_table(columns, rows)
 
 
-def print_fits(fits: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print what final trainings reached."""
+def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = ()) -> None:
+    """Print what final trainings reached; ``left_out`` names orders of which there was no other left."""
     rows = []
     for name, fitted in fits.items():
         low, high = fitted["success_interval"]
         reached = [percent(fitted["success_rate"]), f"{100 * low:.2f} to {100 * high:.2f} %"]
         rows.append(
             [
-                name,
+                ", ".join(fitted.get("names", [name])),  # older run folders have none
                 *(["diverged", "-"] if fitted.get("diverged") else reached),
                 percent(fitted.get("dependencies_satisfied")),
                 duration(fitted["seconds"]),
@@ -119,5 +120,7 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]]) -> None:
     print_table(["trained on", ">success", ">95 % interval", ">dependencies", ">time", "order"], rows)
     tested = next(iter(fits.values()))["test_rows"]
     print(f"success: share of {tested:,} test rows whose whole target was generated exactly")
+    for name in left_out:
+        print(f"{name}: left out, every order there is was trained on")
     if any(fitted.get("diverged") for fitted in fits.values()):
         print("diverged: the training loss left the finite numbers; a lower learning rate may help")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pyorder.data.dataset import Dataset
-    from pyorder.models.decoder import Build
+    from pyorder.models.learner import Build
     from pyorder.orders.posets import Poset
     from pyorder.search import Strategy
 
@@ -141,10 +143,11 @@ def command(
         "order": found.order,
         "search": found.summary(),
         "fits": {},
+        "left_out": [],
         "complete": not fitting,
     }
     if out is not None:
-        write_run(out, "comparison", {"arguments": context.params}, result)
+        write_run(out, "comparison", {"arguments": context.params}, result, device=found.settings["device"])
     if not as_json:
         print(data_text(result["data"]), end="\n\n")
         print_search(result["search"])
@@ -152,8 +155,11 @@ def command(
 
     try:
         orders = _orders_to_train(found.order, seed) if fitting else {}
-        for name, order in orders.items():
-            with show_progress(f"{name} order") as progress:
+        if fitting and not any("random" in names for names in orders):
+            result["left_out"] = ["random"]
+        for names, order in orders.items():
+            name = names[0]
+            with show_progress(f"{', '.join(names)} order") as progress:
                 fitted = fit(
                     train,
                     order,
@@ -166,7 +172,11 @@ def command(
                     progress=progress,
                     run_dir=None if out is None else out / name,
                 )
-            result["fits"][name] = {**fitted.summary(), "dependencies_satisfied": satisfied(order, made_by)}
+            result["fits"][name] = {
+                "names": names,
+                **fitted.summary(),
+                "dependencies_satisfied": satisfied(order, made_by),
+            }
             result["complete"] = len(result["fits"]) == len(orders)
             if out is not None:
                 write_json(out / "result.json", result)
@@ -174,24 +184,28 @@ def command(
         if as_json:
             print_json(result)
         elif result["fits"]:
-            print_fits(result["fits"])
+            print_fits(result["fits"], result["left_out"])
     if out is not None:  # last, so that nothing is lost should a picture fail
         draw_pictures(load_run(out))
         if not as_json:
             print(f"saved in {out}")
 
 
-def _orders_to_train(found: npt.NDArray[np.int64], seed: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Name the orders that are compared; the data's own is left out where it is found or its reverse."""
+def _orders_to_train(found: npt.NDArray[np.int64], seed: int) -> dict[tuple[str, ...], npt.NDArray[np.int64]]:
+    """Name the orders that are compared, each once with all its names; no random one where none is left."""
     import numpy as np
 
     from pyorder.cli._inputs import random_order
 
-    orders = {"discovered": found, "reverse": found[::-1].copy()}
-    own = np.arange(len(found))
-    if not any(np.array_equal(own, order) for order in orders.values()):
-        orders["as given"] = own
-    return {**orders, "random": random_order(len(found), seed)}
+    length = len(found)
+    named: dict[tuple[int, ...], tuple[str, ...]] = {}
+    for name, steps in (("discovered", found), ("reverse", found[::-1]), ("as given", np.arange(length))):
+        order = tuple(steps.tolist())
+        named[order] = (*named.get(order, ()), name)
+    if math.factorial(length) > len(named):
+        draws = (tuple(random_order(length, seed + again).tolist()) for again in count())
+        named[next(order for order in draws if order not in named)] = ("random",)
+    return {names: np.array(order) for order, names in named.items()}
 
 
 def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Strategy:

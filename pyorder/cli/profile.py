@@ -40,9 +40,10 @@ def command(
 
     from pyorder.cli._inputs import load_data, naming, parse_model, read_orders, warn_of_shared_inputs
     from pyorder.cli._results import print_candidates
-    from pyorder.cli._terminal import duration, print_json, show_progress
+    from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.permutations import sample
     from pyorder.profiling import profile
+    from pyorder.progress import duration
     from pyorder.runs.folder import check_run_dir, write_json
 
     train, validation = load_data(

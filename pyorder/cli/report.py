@@ -39,7 +39,8 @@ def command(
     if fits:
         if searches:
             print()
-        print_fits(run.result.get("fits") or {name: part.result for name, part in fits.items()})
+        told = run.result.get("fits") or {name: part.result for name, part in fits.items()}
+        print_fits(told, run.result.get("left_out", ()))
     if not run.result.get("complete", True):
         print("the run ended before all orders were trained on")
     if pictures:

@@ -163,6 +163,6 @@ def entropies(tokens: Tokens, rows: Tensor) -> Floats:
 
 
 def _entropy(ids: Tensor, size: int) -> float:
-    counts = ids.bincount(minlength=size) if size <= MOST_COUNTED else ids.unique(return_counts=True)[1]
+    counts = ids.bincount(minlength=size) if size <= MOST_COUNTED else torch.unique(ids, return_counts=True)[1]
     share = counts.double() / len(ids)
     return -float(torch.special.xlogy(share, share).sum())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._values import ByContents
+
+EVIDENCE = ("benefit", "standard_error", "uniform_loss", "graph_loss", "entropy")  # arrays kept beside a run
 LOST = 0.5  # a step was hardly learned if it still loses this share of its entropy
 
 
@@ -55,8 +59,8 @@ class Round:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Exploration:
+@dataclass(frozen=True, eq=False)
+class Exploration(ByContents):
     """The dependency graph that was found, the evidence behind it, and how it came about.
 
     Attributes
@@ -110,8 +114,20 @@ class Exploration:
 
     def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
         """The evidence by name, as it is kept beside a run."""
-        names = ("benefit", "standard_error", "uniform_loss", "graph_loss", "entropy")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in EVIDENCE}
+
+    @classmethod
+    def of(cls, summary: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[np.float64]]) -> Exploration:
+        """The exploration whose `summary` and `arrays` these are."""
+        return cls(
+            dependencies=tuple(Dependency(**edge) for edge in summary["dependencies"]),
+            rounds=tuple(Round(**told) for told in summary["rounds"]),
+            remarks=tuple(summary["remarks"]),
+            settled=summary["settled"],
+            samples=summary["samples"],
+            seconds=summary["seconds"],
+            **{name: arrays[name] for name in EVIDENCE},
+        )
 
     def summary(self) -> dict[str, Any]:
         """What was found, in values of JSON; the matrices are left out."""

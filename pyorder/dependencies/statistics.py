@@ -36,6 +36,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pyorder._values import ByContents
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -45,8 +47,8 @@ CHANCE_PAIRS = 400
 EXPLAINED = 0.05
 
 
-@dataclass(frozen=True)
-class FirstLook:
+@dataclass(frozen=True, eq=False)
+class FirstLook(ByContents):
     """The first look: what each step is worth to each other, one pair at a time.
 
     Attributes

@@ -78,7 +78,7 @@ class Block(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(B, U, W) -> (B, H, U, W / H)."""
-        return x.unflatten(2, (self.heads, x.shape[2] // self.heads)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, x.shape[2] // self.heads).transpose(1, 2)
 
     def keys_and_values(self, normed: Tensor) -> tuple[Tensor, Tensor]:
         """(B, U, W) -> keys and values, each (B, H, U, W / H)."""

@@ -247,7 +247,7 @@ def takes_order(module: nn.Module, shape: Shape, length: int) -> bool:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in probe.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=generator).to(parameter)
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator).to(parameter))
         inputs, emitted = _example(shape, probe)
         order = torch.arange(length, device=emitted.device)[None]
         try:
@@ -280,7 +280,7 @@ def check_causality(module: nn.Module, vocabulary_size: int, input_length: int, 
     other = (emitted + 1) % vocabulary_size
     places = torch.arange(columns, device=emitted.device)
     # A few at a time: all C changes of C places and V logits at once may take gigabytes.
-    for changes in places.split(max(1, MOST_LOGITS // (columns * vocabulary_size))):
+    for changes in torch.split(places, max(1, MOST_LOGITS // (columns * vocabulary_size))):
         changed = torch.where(places >= changes[:, None], other, emitted)  # (k, j)
         batch = torch.cat([emitted, changed])
         try:

@@ -23,6 +23,7 @@ import numpy as np
 
 from pyorder import _core
 from pyorder._checks import MAX_SEED, check_integer, integer_array
+from pyorder._values import ByContents
 from pyorder.orders.permutations import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ MAX_EXACT_LENGTH: int = _core.linear_ordering.max_exact_length
 
 
 @dataclass(frozen=True, eq=False)
-class LinearOrdering:
+class LinearOrdering(ByContents):
     """An order and its value.
 
     Attributes

@@ -1,5 +1,6 @@
 """Loss profiling: the early loss of many orders in one run."""
 
-from pyorder.profiling.profile import Cost, Profile, Profiler, profile
+from pyorder.profiling.profile import Profiler, profile
+from pyorder.profiling.result import Cost, Profile
 
 __all__ = ["Cost", "Profile", "Profiler", "profile"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
@@ -26,120 +25,16 @@ from pyorder.execution import RandomStream, isolated, resolve_device, resolve_pr
 from pyorder.models.decoder import Decoder
 from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
+from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import score
-from pyorder.progress import Progress, Report
-from pyorder.runs.folder import RunDir, StageRecord, make_run_dir, write_history, write_run
+from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.training.ensemble import Ensemble, Stack, most_members
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
 from pyorder.training.trainer import StepHook, Trainer
 
-Orders = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Tell = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What profiling has cost: optimiser steps, and rows x orders that were scored."""
-
-    training_steps: int = 0
-    rows_scored: int = 0
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.training_steps + other.training_steps, self.rows_scored + other.rows_scored)
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The result of one profiling run; its losses compare with each other and with nothing else.
-
-    Attributes
-    ----------
-    orders : (T, L) int64, the candidates as given
-    loss : (T,) float64, mean validation loss in nats a step, mean over seeds
-    step_loss : (T, L) float64, the same by canonical step
-    standard_error : (T,) float64, over validation rows, of the paired difference to the best order
-    ranking : (T,) int64, candidates by loss, best first; ties are broken at random, by the seed
-    seed_loss : (k, T) float64, the loss of each seed's run
-    training_loss : (k, steps) float32, nats a step
-    cost : training steps and rows scored
-    seconds : wall time
-    settings : how it was run: model, steps, batch size, learning rate, precision, device, seeds
-    """
-
-    orders: Orders
-    loss: Floats
-    step_loss: Floats
-    standard_error: Floats
-    ranking: npt.NDArray[np.int64]
-    seed_loss: Floats
-    training_loss: npt.NDArray[np.float32]
-    cost: Cost
-    seconds: float
-    settings: dict[str, Any]
-
-    @property
-    def best(self) -> Orders:
-        """The order of lowest loss, (L,)."""
-        best: Orders = self.orders[self.ranking[0]]
-        return best
-
-    @property
-    def seed_spread(self) -> Floats | None:
-        """(T,) standard deviation over seeds of a candidate's distance to its run's mean; None for one seed."""
-        if len(self.seed_loss) == 1:
-            return None
-        centred = self.seed_loss - self.seed_loss.mean(1, keepdims=True)
-        spread: Floats = centred.std(0, ddof=1)
-        return spread
-
-    @property
-    def rank_correlation(self) -> float | None:
-        """Mean Spearman correlation of the ranking between pairs of seeds; None for one seed or one order."""
-        if len(self.seed_loss) == 1 or len(self.orders) == 1:
-            return None
-        ranks = [  # equal losses share their mean rank
-            np.searchsorted(np.sort(loss), loss, "left") + np.searchsorted(np.sort(loss), loss, "right")
-            for loss in self.seed_loss
-        ]
-        pairs = np.corrcoef(ranks)[np.triu_indices(len(ranks), 1)]
-        return float(pairs.mean())
-
-    @property
-    def best_agreement(self) -> float | None:
-        """Share of seeds in which the overall best order is also the best; None for one seed."""
-        if len(self.seed_loss) == 1:
-            return None
-        return float((self.seed_loss.argmin(1) == self.ranking[0]).mean())
-
-    def summary(self) -> dict[str, Any]:
-        """What the profile says, in values of JSON; candidates best first."""
-        spread = self.seed_spread
-        return {
-            "candidates": [
-                {
-                    "order": self.orders[i].tolist(),
-                    "loss": float(self.loss[i]),
-                    "standard_error": float(self.standard_error[i]),
-                    "seed_spread": None if spread is None else float(spread[i]),
-                }
-                for i in self.ranking
-            ],
-            "rank_correlation": self.rank_correlation,
-            "best_agreement": self.best_agreement,
-            "training_steps": self.cost.training_steps,
-            "rows_scored": self.cost.rows_scored,
-            "seconds": self.seconds,
-        }
-
-    def save(self, run_dir: RunDir) -> None:
-        """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
-        folder = make_run_dir(run_dir)
-        stage = StageRecord("profile", self.orders, self.loss, self.standard_error, self.seconds)
-        write_history(folder, [stage])
-        write_run(folder, "profile", self.settings, self.summary())
 
 
 class Profiler:
@@ -219,7 +114,6 @@ class Profiler:
                     on_share(stage, (first + size * share) / len(seeds))
 
             for rows, steps, curve in self._run(orders, group, tell):
-                rows = rows / self.length  # nats a step
                 row_loss += rows / len(seeds)
                 step_loss += steps / len(seeds)
                 seed_loss.append(rows.mean(0, dtype=np.float64))
@@ -262,7 +156,7 @@ class Profiler:
                 tell("scoring", weight + (1 - weight) * (number + share) / len(seeds))
 
             row_loss, step_loss = score(self.learner, module, self.held, orders, self.precision, tell_scored)
-            yield row_loss, step_loss, curve.numpy()
+            yield row_loss / np.float32(self.length), step_loss, curve.numpy()  # nats a step
 
     def _train(
         self, orders: Orders, seeds: Sequence[int], after_step: StepHook
@@ -270,22 +164,23 @@ class Profiler:
         """Train a module for each seed, side by side; the modules, and (k, steps) losses."""
         used = self.recipe.steps * self.recipe.batch_size
         drawn = [rows_and_orders(seed, len(self.tokens), used, len(orders)) for seed in seeds]
-        subset, assigned = (
-            torch.from_numpy(np.stack([part[which] for part in drawn])).to(self.device) for which in (0, 1)
-        )
-        queues = [queue for _, _, queue in drawn]
+        subset, assigned, queues = zip(*drawn, strict=True)
         streams = [RandomStream(seed, self.device) for seed in seeds]
         modules = []
         for stream in streams:
             with stream.lent():
                 modules.append(self.learner.build(self.tokens.shape).to(self.device))
-        trainer = self._trainer(modules, queues, streams[0], subset)
-        curves = trainer.train(Mixture(self.tokens.column_orders(orders), assigned), self.recipe.steps, after_step)
+        trainer = self._trainer(modules, list(queues), streams[0], self._stacked(subset))
+        source = Mixture(self.tokens.column_orders(orders), self._stacked(assigned))
+        curves = trainer.train(source, self.recipe.steps, after_step)
         if isinstance(trainer.module, Stack):
-            trainer.module.give(modules)
+            trainer.module.give([module for module in modules if isinstance(module, Decoder)])
         for module in modules:
             self.learner.check(module, self.tokens.shape)
         return modules, curves
+
+    def _stacked(self, rows: Sequence[npt.NDArray[np.int64]]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def _trainer(
         self, modules: list[torch.nn.Module], queues: list[RowQueue], stream: RandomStream, subset: torch.Tensor
@@ -317,7 +212,7 @@ def profile(
     seed: int = 0,
     seeds: int = 1,
     device: str | torch.device = "auto",
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
     **numbers: Unpack[Numbers],
 ) -> Profile:
     """Rank candidate orders by the early loss of one model that is trained on their mixture.
@@ -332,7 +227,7 @@ def profile(
     numbers : ``steps``, ``batch_size``, ``learning_rate`` and ``precision`` override the recipe's
     seed, seeds : the run is repeated with seeds ``seed``, ``seed + 1``, ... and the losses averaged
     device : "auto", "cpu", "cuda", "cuda:1", ...
-    progress : called with a `Progress` from time to time
+    progress : a function that is called with a `Progress` from time to time, or True for a bar on standard error
 
     Returns
     -------
@@ -358,14 +253,16 @@ def profile(
         raise ValueError("orders: at least one order is needed, none given")
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
+    shown = resolve_progress(progress, "profile")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, **numbers)
     started = time.perf_counter()
 
     def on_share(stage: str, share: float) -> None:
-        if progress is not None:
-            progress(Progress(stage, share, time.perf_counter() - started))
+        if shown.report is not None:
+            shown.report(Progress(stage, share, time.perf_counter() - started))
 
-    return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share)
+    with shown:
+        return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share)
 
 
 def standard_error(values: npt.NDArray[np.floating[Any]]) -> Floats:

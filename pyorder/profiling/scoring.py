@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyorder._values import ByContents
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
 from pyorder.execution import multiply_in, row_slices
@@ -28,8 +29,8 @@ NODES_A_CHUNK = 64
 POSITIONS_A_BATCH = {"cpu": 1024, "cuda": 65_536}
 
 
-@dataclass(frozen=True)
-class Chunk:
+@dataclass(frozen=True, eq=False)
+class Chunk(ByContents):
     """Orders that are scored together, and the nodes of their tree."""
 
     candidates: np.ndarray  # (orders,) indices into the pool

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._values import ByContents
 from pyorder.orders.permutations import check_order
 from pyorder.orders.posets import Poset
 
@@ -32,8 +33,8 @@ MOST_IN_LEGEND = 18
 LOWEST_LOSS = 1e-6  # a logarithmic axis has no zero
 
 
-@dataclass(frozen=True)
-class RankedLosses:
+@dataclass(frozen=True, eq=False)
+class RankedLosses(ByContents):
     """Losses of profiling runs, sorted; entry k belongs to run k.
 
     Attributes
@@ -46,15 +47,15 @@ class RankedLosses:
     losses: tuple[Floats, ...]
 
 
-@dataclass(frozen=True)
-class OrderGrid:
+@dataclass(frozen=True, eq=False)
+class OrderGrid(ByContents):
     """An order as a picture: ``cells[step, slot]`` (L, L) bool, whether that step is emitted at that slot."""
 
     cells: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class LearningCurves:
+@dataclass(frozen=True, eq=False)
+class LearningCurves(ByContents):
     """Smoothed training losses; entry k belongs to the curve ``names[k]``.
 
     Attributes
@@ -71,8 +72,8 @@ class LearningCurves:
     window: int
 
 
-@dataclass(frozen=True)
-class PrecedenceMatrix:
+@dataclass(frozen=True, eq=False)
+class PrecedenceMatrix(ByContents):
     """What every step gains from every other, laid out along an order.
 
     Attributes
@@ -88,8 +89,8 @@ class PrecedenceMatrix:
     edges: npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class DependencyGraph:
+@dataclass(frozen=True, eq=False)
+class DependencyGraph(ByContents):
     """A dependency graph laid out in the plane.
 
     Attributes

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pyorder._checks import check_integer
-from pyorder.progress import Progress, Report
+from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.reproduce._base import Cell, Row, Study, Table, task_name
 from pyorder.reproduce._rows import RowFile
 from pyorder.runs.folder import RunDir, environment, replacing, write_json
@@ -76,7 +76,7 @@ def reproduce(
     out: RunDir = "reproduce",
     only: Mapping[str, Any] | None = None,
     jobs: int = 1,
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
 ) -> list[Row]:
     """Run the cells of a study that have no row yet, and write its report.
 
@@ -88,7 +88,7 @@ def reproduce(
     name : of `study_names`; scale : of `SCALES`
     only : run only the cells that have these values; a task's parameters count as factors
     jobs : processes that cells are run in, each with one thread; 1 is this process, with its threads
-    progress : called after every cell
+    progress : as in `profile`; a function is called after every cell
 
     Returns
     -------
@@ -102,6 +102,7 @@ def reproduce(
         If the study needs a package that is not installed. In either case nothing has been run.
     """
     study = make_study(name, scale)
+    shown = resolve_progress(progress, name)
     check_integer(jobs, "jobs", 1)
     cells = _chosen(study, scale, only or {})
     for package in study.needs:
@@ -118,11 +119,12 @@ def reproduce(
     file = RowFile(Path(out) / f"{name}-{scale}.jsonl", study)
     missing = file.missing(cells)
     started = time.perf_counter()
-    for done, row in enumerate(_measured(study, scale, missing, jobs), 1):
-        file.append(row)
-        if progress is not None:
-            told = f"{done} of {len(missing)} cells, the last {task_name(row['cell'])}"
-            progress(Progress(told, done / len(missing), time.perf_counter() - started))
+    with shown as report:
+        for done, row in enumerate(_measured(study, scale, missing, jobs), 1):
+            file.append(row)
+            if report is not None:
+                told = f"{done} of {len(missing)} cells, the last {task_name(row['cell'])}"
+                report(Progress(told, done / len(missing), time.perf_counter() - started))
     rows = file.read()
     write_report(study, scale, rows, Path(out))
     return rows
@@ -232,6 +234,8 @@ def _use_one_thread() -> None:
 
 
 def _row(name: str, scale: str, cell: Cell) -> Row:
+    from pyorder.execution import resolve_device
+
     study = make_study(name, scale)
     started = time.perf_counter()
     result = study.measure(cell)
@@ -242,5 +246,5 @@ def _row(name: str, scale: str, cell: Cell) -> Row:
         "settings": study.settings(),
         "result": result,
         "seconds": time.perf_counter() - started,
-        "environment": environment(),
+        "environment": environment(resolve_device("auto")),  # no study asks for another
     }

@@ -23,7 +23,7 @@ from pyorder.data.tasks import Task, make_task
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pyorder.training.fit import Fitted
+    from pyorder.training.fitted import Fitted
 
 Cell = dict[str, Any]
 Row = dict[str, Any]

@@ -202,7 +202,7 @@ def agreement(runs: Sequence[Sequence[float]], outcome: npt.NDArray[np.float64],
     last = np.where(np.isinf(outcome), np.finfo(float).max, outcome)
 
     def mean_over_runs(chosen: npt.NDArray[np.int64]) -> float:
-        if np.ptp(last[chosen]) == 0:  # nothing to rank
+        if np.ptp(last[chosen]) == 0 or (np.ptp(losses[:, chosen], axis=1) == 0).any():  # nothing to rank
             return math.nan
         return float(np.mean([measure(loss[chosen], last[chosen]).statistic for loss in losses]))
 

@@ -3,7 +3,7 @@
 ======================  ========================================================================================
 config.json             what was asked for: the kind of run, its settings, versions, machine, date
 result.json             what came out; written last
-history.safetensors     of a profile or a search: orders, losses, standard errors of every profiling run
+history.safetensors     of a profile or a search: everything of every profiling run, orders and losses first
 precedence.safetensors  of a search that explores: benefits of all pairs, their errors, losses by step
 fit.safetensors         of a final training: loss and validation curves, accuracy by step, success by test row
 model.safetensors       of a final training: the weights, which `Fitted.load` reads
@@ -32,17 +32,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._values import ByContents, same
 from pyorder.data.files import read_safetensors, write_safetensors
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 RunDir = str | os.PathLike[str]
+# Of a profiling run; folders that were written before version 0.2 have the first three.
+STAGE_ARRAYS = ("orders", "loss", "standard_error", "step_loss", "ranking", "seed_loss", "training_loss")
 
 
-@dataclass(frozen=True)
-class StageRecord:
-    """One profiling run as it is kept on disk.
+@dataclass(frozen=True, eq=False)
+class StageRecord(ByContents):
+    """One profiling run as it is kept on disk; `Profile.load` and `Discovery.load` read it as what it was.
 
     Attributes
     ----------
@@ -51,6 +55,8 @@ class StageRecord:
     loss : (T,) float64, nats a step; compares inside this run only
     standard_error : (T,) float64, of the paired difference to the best order
     seconds : wall time since the search began, at the end of the run
+    step_loss, ranking, seed_loss, training_loss : as in `Profile`; None in folders from before version 0.2
+    about : the profile's cost, time and settings, in values of JSON; None likewise
     """
 
     name: str
@@ -58,10 +64,15 @@ class StageRecord:
     loss: npt.NDArray[np.float64]
     standard_error: npt.NDArray[np.float64]
     seconds: float
+    step_loss: npt.NDArray[np.float64] | None = None
+    ranking: npt.NDArray[np.int64] | None = None
+    seed_loss: npt.NDArray[np.float64] | None = None
+    training_loss: npt.NDArray[np.float32] | None = None
+    about: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, eq=False)
+class Run(ByContents):
     """A run folder that was read back; see `load_run`.
 
     Attributes
@@ -81,16 +92,17 @@ class Run:
     def history(self) -> tuple[StageRecord, ...]:
         """Read the profiling runs of a profile or a search."""
         arrays, metadata = read_safetensors(self.folder / "history.safetensors")
-        return tuple(
-            StageRecord(
-                name=stage["name"],
-                orders=arrays[f"{number}.orders"].astype(np.int64),
-                loss=arrays[f"{number}.loss"],
-                standard_error=arrays[f"{number}.standard_error"],
-                seconds=stage["seconds"],
-            )
-            for number, stage in enumerate(json.loads(metadata["stages"]))
-        )
+        shared = json.loads(metadata.get("settings", "{}"))
+        records = []
+        for number, stage in enumerate(json.loads(metadata["stages"])):
+            read: dict[str, Any] = {name: arrays.get(f"{number}.{name}") for name in STAGE_ARRAYS}
+            for name in ("orders", "ranking"):
+                if read[name] is not None:
+                    read[name] = read[name].astype(np.int64)
+            if (about := stage.get("about")) is not None:
+                about = {**about, "settings": {**shared, **about["settings"]}}
+            records.append(StageRecord(stage["name"], seconds=stage["seconds"], about=about, **read))
+        return tuple(records)
 
     def precedence(self) -> dict[str, npt.NDArray[Any]] | None:
         """Read ``benefit`` and ``standard_error`` (L, L) and losses by step; None where nothing was explored."""
@@ -155,22 +167,45 @@ def check_run_dir(run_dir: RunDir | None, name: str = "run_dir") -> None:
                 path.rmdir()
 
 
-def write_run(folder: Path, kind: str, settings: dict[str, Any], result: dict[str, Any]) -> None:
-    """Write config.json and result.json; a result that is there already is replaced."""
-    write_json(folder / "config.json", {"kind": kind, "settings": settings, **environment()})
+def write_run(
+    folder: Path, kind: str, settings: dict[str, Any], result: dict[str, Any], *, device: str | None = None
+) -> None:
+    """Write config.json and result.json; a result that is there already is replaced.
+
+    ``device`` is where it was run, as torch calls it; None where that is not known.
+    """
+    write_json(folder / "config.json", {"kind": kind, "settings": settings, **environment(device)})
     write_json(folder / "result.json", result)
 
 
 def write_history(folder: Path, stages: Sequence[StageRecord]) -> None:
-    """Write history.safetensors; orders take the smallest unsigned type."""
+    """Write history.safetensors; orders and rankings take the smallest unsigned type.
+
+    Settings that all runs have in common are written once.
+    """
     arrays: dict[str, npt.NDArray[Any]] = {}
     for number, stage in enumerate(stages):
-        smallest = np.min_scalar_type(stage.orders.shape[1] - 1)
-        arrays[f"{number}.orders"] = stage.orders.astype(smallest)
-        arrays[f"{number}.loss"] = stage.loss
-        arrays[f"{number}.standard_error"] = stage.standard_error
-    described = [{"name": stage.name, "seconds": stage.seconds} for stage in stages]
-    write_safetensors(folder / "history.safetensors", arrays, {"stages": json.dumps(described)})
+        for name in STAGE_ARRAYS:
+            if (array := getattr(stage, name)) is not None:
+                integers = name in ("orders", "ranking")
+                kind = np.min_scalar_type(array.shape[-1] - 1) if integers else array.dtype
+                arrays[f"{number}.{name}"] = array.astype(kind)
+    abouts = [stage.about for stage in stages if stage.about is not None]
+    first = abouts[0]["settings"] if abouts else {}
+    shared = {
+        key: value
+        for key, value in first.items()
+        if all(key in about["settings"] and same(about["settings"][key], value) for about in abouts)
+    }
+    described = []
+    for stage in stages:
+        told = {"name": stage.name, "seconds": stage.seconds}
+        if stage.about is not None:
+            own = {key: value for key, value in stage.about["settings"].items() if key not in shared}
+            told["about"] = {**stage.about, "settings": own}
+        described.append(told)
+    texts = {name: json.dumps(plain(value)) for name, value in (("stages", described), ("settings", shared))}
+    write_safetensors(folder / "history.safetensors", arrays, texts)
 
 
 def write_precedence(folder: Path, arrays: dict[str, npt.NDArray[np.float64]]) -> None:
@@ -236,6 +271,22 @@ def load_run(run_dir: RunDir, name: str = "run_dir") -> Run:
     raise ValueError(f"{name}: {str(folder)!r} is no run folder: {reason}")
 
 
+def load_kind(run_dir: RunDir, kind: str, what: str) -> Run:
+    """Read a run folder of one kind back; ``what`` says in words what the folder should hold.
+
+    Raises
+    ------
+    ValueError
+        If it is no run folder or one of another kind; those of the kind that lie in it are named.
+    """
+    run = load_run(run_dir)
+    if run.kind != kind:
+        inner = ", ".join(repr(str(part.folder)) for part in run.parts.values() if part.kind == kind)
+        told = f"; those in it are {inner}" if inner else ""
+        raise ValueError(f"run_dir: {str(run.folder)!r} is a {run.kind}, no {what}{told}")
+    return run
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; what it holds at the block's end becomes ``path``, all or nothing.
@@ -287,15 +338,21 @@ def plain(value: Any) -> Any:
     return value
 
 
-def environment() -> dict[str, Any]:
-    """Versions, machine and date, as they are kept beside a run.
+def environment(device: str | torch.device | None) -> dict[str, Any]:
+    """Versions, machine, date, and the device of a run with its name, as they are kept beside it.
+
+    Where the device is not known, nothing is said of one, and ``gpu`` is None for what did not run on one.
 
     Examples
     --------
-    >>> sorted(environment())
-    ['cores', 'cpu', 'date', 'gpu', 'threads', 'versions']
+    >>> environment("cpu")["gpu"], sorted(environment(None))
+    (None, ['cores', 'cpu', 'date', 'device', 'gpu', 'threads', 'versions'])
     """
     import torch
+
+    on = None if device is None else torch.device(device)
+    # A result may be saved again on a machine that has no such device.
+    there = on is not None and on.type == "cuda" and (on.index or 0) < torch.cuda.device_count()
 
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -306,7 +363,8 @@ def environment() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "device": None if on is None else str(on),
+        "gpu": torch.cuda.get_device_name(on) if there else None,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyorder.profiling.profile import Cost
+from pyorder.profiling.result import Cost
 
 
 class BudgetSpentError(Exception):

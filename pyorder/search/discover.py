@@ -12,9 +12,10 @@ import numpy as np
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Orders, Profiler
-from pyorder.progress import Report
-from pyorder.runs.folder import RunDir, check_run_dir
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.result import Orders
+from pyorder.progress import Report, resolve_progress
+from pyorder.runs.folder import RunDir, check_run_dir, plain
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Discovery
 from pyorder.search.laboratory import Laboratory
@@ -41,7 +42,7 @@ def discover(
     seed: int = 0,
     seeds: int = 1,
     device: str | torch.device = "auto",
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
     **numbers: Unpack[Numbers],
 ) -> Discovery:
@@ -60,7 +61,7 @@ def discover(
     budget : the most to spend; the search then ends with the best order so far, ``converged`` False
     seed : of the search and of every run in it
     seeds : how often each profiling run is repeated
-    progress : called with a `Progress` from time to time
+    progress : a function that is called with a `Progress` from time to time, or True for a bar on standard error
     run_dir : a new or empty folder for the result, as `Discovery.save` writes it; of a search that fails or is
         interrupted, for the best order so far
 
@@ -143,7 +144,7 @@ def _search(
     seed: int,
     seeds: int = 1,
     device: str | torch.device = "auto",
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
     **numbers: Unpack[Numbers],
 ) -> Discovery:
@@ -152,6 +153,7 @@ def _search(
     pools = strategy.pools(graph)
     check_integer(seeds, "seeds", 1)
     check_integer(seed, "seed", 0, MAX_SEED)
+    shown = resolve_progress(progress, "search")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, shuffle=shuffle, **numbers)
     laboratory = Laboratory(
         profiler,
@@ -160,7 +162,7 @@ def _search(
         seeds=seeds,
         budget=budget or Budget(),
         planned=sum((profiler.cost(pool, seeds) for pool in pools), strategy.exploration_cost()),
-        progress=progress,
+        progress=shown.report,
     )
     check_run_dir(run_dir)
 
@@ -171,7 +173,7 @@ def _search(
             order=order,
             converged=ended and not interrupted,
             strategy=strategy.name,
-            options={field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
+            options=plain({field.name: getattr(strategy, field.name) for field in fields(strategy)}),  # type: ignore[arg-type]
             uses_data_order=strategy.uses_data_order,
             history=tuple(laboratory.history),
             cost=laboratory.cost,
@@ -188,7 +190,9 @@ def _search(
         ).renamed(shuffle)
 
     try:
-        found = result(strategy.search(laboratory))
+        with shown:
+            order = strategy.search(laboratory)
+        found = result(order)
     except BudgetSpentError:
         if laboratory.best is None:
             limits = asdict(budget or Budget()).items()
@@ -210,6 +214,7 @@ def _search(
         raise
     if run_dir is not None:
         found.save(run_dir)
+    laboratory.finish()
     return found
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._values import ByContents
 from pyorder.dependencies.graph import Dependency, Exploration
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Orders, Profile
+from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.runs.folder import (
     RunDir,
-    StageRecord,
+    load_kind,
     make_run_dir,
     plain,
     write_history,
@@ -22,8 +24,8 @@ from pyorder.runs.folder import (
 )
 
 
-@dataclass(frozen=True)
-class Stage:
+@dataclass(frozen=True, eq=False)
+class Stage(ByContents):
     """One profiling run of a search: its name, the profile, and its place on the clock.
 
     Attributes
@@ -38,8 +40,8 @@ class Stage:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Discovery:
+@dataclass(frozen=True, eq=False)
+class Discovery(ByContents):
     """The result of a search.
 
     Attributes
@@ -47,7 +49,7 @@ class Discovery:
     order : (L,) int64, the order found
     converged : whether the strategy came to its own end, within the budget; one that explores, whether graph and
         loss had settled
-    strategy, options : what searched, and how
+    strategy, options : what searched, and how, in values of JSON
     uses_data_order : whether the search was told the order that the data came in
     history : the profiling runs, in sequence
     cost : training steps and rows scored, of all runs
@@ -101,8 +103,8 @@ class Discovery:
     def renamed(self, steps: npt.NDArray[np.int64]) -> Discovery:
         """The same result with step s called ``steps[s]``, for a search whose target columns were shuffled.
 
-        A search on ``data.reorder(steps)`` finds an order of the reordered steps; renamed by ``steps`` it is the
-        order of the data's own.
+        A search on ``data.reorder(steps)`` finds an order of the reordered columns; renamed by ``steps`` it is
+        the order of the data's own.
         """
         history = tuple(
             replace(
@@ -111,6 +113,7 @@ class Discovery:
                     stage.profile,
                     orders=steps[stage.profile.orders],
                     step_loss=stage.profile.step_loss[:, np.argsort(steps)],
+                    settings=_before_reordering(stage.profile.settings, steps),
                 ),
             )
             for stage in self.history
@@ -122,6 +125,7 @@ class Discovery:
             history=history,
             exploration=exploration,
             constraints=None if self.constraints is None else self.constraints.renamed(steps),
+            settings=_before_reordering(self.settings, steps),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -146,7 +150,7 @@ class Discovery:
                     "name": stage.name,
                     "candidates": len(stage.profile.orders),
                     "best_order": stage.profile.best.tolist(),
-                    "best_loss": float(stage.profile.loss.min()),
+                    "best_loss": stage.profile.best_loss,
                     "rank_correlation": stage.profile.rank_correlation,
                     "best_agreement": stage.profile.best_agreement,
                     "seconds": stage.seconds,
@@ -157,17 +161,55 @@ class Discovery:
 
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
-        stages = [
-            StageRecord(stage.name, profile.orders, profile.loss, profile.standard_error, stage.seconds)
-            for stage in self.history
-            for profile in [stage.profile]
-        ]
         try:
             folder = make_run_dir(run_dir)
-            write_history(folder, stages)
+            write_history(folder, [stage.profile.record(stage.name, stage.seconds) for stage in self.history])
             if self.exploration is not None:
                 write_precedence(folder, self.exploration.arrays())
-            write_run(folder, "search", self.settings, self.summary())
+            write_run(folder, "search", self.settings, self.summary(), device=self.settings.get("device"))
         except Exception as error:  # hours of work should not be lost to a full disk
             error.add_note(f"the order that was found: {','.join(map(str, self.order))}")
             raise
+
+    @classmethod
+    def load(cls, run_dir: RunDir) -> Discovery:
+        """Read a run folder of a search back: a result equal to the one that was saved.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds no search, or one of a version before 0.2, which `pyorder.runs.load_run` reads.
+
+        Examples
+        --------
+        >>> Discovery.load("/nowhere")
+        Traceback (most recent call last):
+        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        """
+        run = load_kind(run_dir, "search", "search")
+        told, evidence = run.result, run.precedence()
+        history = tuple(Stage(record.name, Profile.of_record(record), record.seconds) for record in run.history())
+        edges = told["constraints"]
+        return cls(
+            order=np.array(told["order"], np.int64),
+            history=history,
+            cost=Cost(told["training_steps"], told["rows_scored"]),
+            settings=run.config["settings"],
+            exploration=None if evidence is None else Exploration.of(told["exploration"], evidence),
+            constraints=None if edges is None else Poset(len(told["order"]), edges),
+            remarks=tuple(told["remarks"]),
+            **{
+                name: told[name]
+                for name in ("converged", "strategy", "options", "uses_data_order", "seconds", "seed")
+            },
+        )
+
+
+def _before_reordering(settings: dict[str, Any], steps: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Settings whose ``data`` is a dataset's metadata, as it was before `Dataset.reorder` by ``steps``."""
+    told, last = settings["data"].get("order", ""), json.dumps(steps.tolist())
+    if not told.endswith(last):
+        return settings
+    others = {key: value for key, value in settings["data"].items() if key != "order"}
+    earlier = told.removesuffix(last).removesuffix(" then ")
+    return {**settings, "data": {**others, "order": earlier} if earlier else others}

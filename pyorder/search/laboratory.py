@@ -14,9 +14,10 @@ from pyorder.execution import RandomStream, isolated
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner, CustomLearner, Learner, takes_order
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Orders, Profile, Profiler
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.progress import Progress, Report
-from pyorder.search._pools import draw_orders
+from pyorder.search._pools import draw_orders, seed_from
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Stage
 from pyorder.training.recipe import Recipe
@@ -35,7 +36,7 @@ class Laboratory:
     exploration : what a strategy that explores has found
     remarks : what the strategy has to say about its result; see `Discovery`
     profiler : data, model and settings of every run, for a strategy that trains a model of its own
-    curtailed : whether the budget has kept the strategy from a run
+    curtailed : whether the budget has ended the strategy early; see `curtail`
     """
 
     def __init__(
@@ -75,18 +76,24 @@ class Laboratory:
     def affords(self, *pools: int, beside: Cost | None = None) -> bool:
         """Whether runs of these many candidates, after a cost ``beside`` them, are within the budget.
 
-        The last of them has to start in time, at the pace so far.
+        The last of them has to start in time, at the pace so far. Asking changes nothing: a strategy that stops
+        because of the answer says so with `curtail`.
         """
         spent = self._effort(self.cost)
         before_last = sum(map(self.run_cost, pools[:-1]), self.cost + (beside or Cost()))
         start = self.seconds * self._effort(before_last) / spent if spent else self.seconds
-        allowed = self._budget.allows(before_last + self.run_cost(pools[-1]), start)
-        self.curtailed |= not allowed
-        return allowed
+        return self._budget.allows(before_last + self.run_cost(pools[-1]), start)
+
+    def curtail(self) -> None:
+        """Record that the budget ended the strategy before its own end; the result is then not ``converged``."""
+        self.curtailed = True
 
     def draw(self, count: int) -> Orders:
-        """Draw distinct orders that the constraints allow, uniformly at random; fewer where there are fewer."""
-        return draw_orders(self.constraints, count, self.seed)
+        """Draw distinct orders that the constraints allow, uniformly at random; fewer where there are fewer.
+
+        Every call draws others, from ``rng``.
+        """
+        return draw_orders(self.constraints, count, seed_from(self.rng))
 
     def allowed(self, orders: Orders) -> Orders:
         """Those of the orders (T, L) that the constraints allow."""
@@ -118,10 +125,11 @@ class Laboratory:
         Raises
         ------
         BudgetSpentError
-            If the run would go past the budget; nothing has been spent then.
+            If the run would go past the budget, which is recorded as `curtail` does; nothing has been spent then.
         """
         cost = self.run_cost(len(orders))
         if not self.affords(len(orders)):
+            self.curtail()
             raise BudgetSpentError(stage)
         tell = self.teller(stage, cost)
         first = int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
@@ -136,17 +144,25 @@ class Laboratory:
 
         ``to_come`` is known to follow. A search may take longer than was planned; what is told never falls.
         """
-        spent, scored = self._effort(self.cost), sum(len(done.profile.orders) for done in self.history)
-        best = float(self.history[-1].profile.loss.min()) if self.history else None
+        spent = self._effort(self.cost)
         foreseen = spent + self._effort(cost + (to_come or Cost()))
         whole = max(self._effort(self._planned), foreseen)
 
         def tell(activity: str, share: float) -> None:
-            if self._progress is not None:
-                self._told = max(self._told, (spent + share * self._effort(cost)) / whole)
-                self._progress(Progress(f"{stage}: {activity}", self._told, self.seconds, scored, best))
+            self._tell(f"{stage}: {activity}", (spent + share * self._effort(cost)) / whole)
 
         return tell
+
+    def finish(self) -> None:
+        """Tell that all is done, however much of what was planned it took."""
+        self._tell("done", 1.0)
+
+    def _tell(self, stage: str, share: float) -> None:
+        if self._progress is not None:
+            self._told = max(self._told, share)
+            scored = sum(len(done.profile.orders) for done in self.history)
+            best = self.history[-1].profile.best_loss if self.history else None
+            self._progress(Progress(stage, self._told, self.seconds, scored, best))
 
     def _effort(self, cost: Cost) -> float:
         """Cost in scorings of one row; training a row costs about three."""

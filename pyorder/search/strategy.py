@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost
+from pyorder.profiling.result import Cost
 from pyorder.search.laboratory import Laboratory
 
 

@@ -1,6 +1,7 @@
 """Training: the one loop, its numbers, and final training on one order."""
 
-from pyorder.training.fit import Fitted, fit
+from pyorder.training.fit import fit
+from pyorder.training.fitted import Fitted
 from pyorder.training.orders import OrderSource
 from pyorder.training.presets import PRESETS, Preset
 from pyorder.training.recipe import Recipe

@@ -7,249 +7,28 @@ Source: Sato, Kawamoto, Kera, arXiv 2506.23875, section on final training; succe
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass, fields
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
-from pyorder.data.schema import IGNORED, Schema
-from pyorder.data.tokens import Shape, Tokens
+from pyorder.data.schema import IGNORED
+from pyorder.data.tokens import Tokens
 from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
-from pyorder.models.architecture import Architecture
-from pyorder.models.learner import Learner
 from pyorder.orders.permutations import check_order
-from pyorder.progress import Progress, Report
-from pyorder.runs.folder import RunDir, check_run_dir, load_run, load_weights, make_run_dir, write_fit, write_run
-from pyorder.training.generation import Choose, at_random, generate, greedily, look, row_losses
+from pyorder.progress import Progress, Report, resolve_progress
+from pyorder.runs.folder import RunDir, check_run_dir
+from pyorder.training.fitted import Fitted
+from pyorder.training.generation import generate, look, row_losses
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
 from pyorder.training.trainer import Trainer
-
-Orders = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A model trained on one order, and what it reaches on the test rows.
-
-    Attributes
-    ----------
-    order : (L,) int64, the order it was trained on
-    success : (R,) bool, test rows whose whole target was generated exactly, greedily
-    step_accuracy : (L,) float64, share of test rows with the right value, by canonical step; greedy generation
-    step_loss : (L,) float64, mean loss of each canonical step on the test rows, in nats
-    row_losses : (R,) float32, what each test row loses, in nats: the negative logarithm of its likelihood
-    loss_curve : (steps,) float32, training loss in nats a step
-    validation_curve : (K, 3) float64, a row a look at the validation rows: training steps so far, loss in nats a
-        step, and the share of steps predicted right, given those before them; None without validation rows
-    model : the trained module, in evaluation mode, on the device it was trained on
-    learner, schema : what the module is one of, and the data's steps and inputs
-    vocabulary : (V,) int64, the value of every token id
-    seconds : wall time of training and testing
-    settings : how it was run
-    """
-
-    order: Orders
-    success: npt.NDArray[np.bool_]
-    step_accuracy: Floats
-    step_loss: Floats
-    row_losses: npt.NDArray[np.float32]
-    loss_curve: npt.NDArray[np.float32]
-    model: nn.Module
-    learner: Learner
-    schema: Schema
-    vocabulary: npt.NDArray[np.int64]
-    seconds: float
-    settings: dict[str, Any]
-    validation_curve: Floats | None = None
-
-    @property
-    def success_rate(self) -> float:
-        """Share of test rows whose whole target is right."""
-        return float(self.success.mean())
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the training loss left the finite numbers; the success rate then tells nothing of the order."""
-        return not bool(np.isfinite(self.loss_curve).all())
-
-    @property
-    def success_interval(self) -> tuple[float, float]:
-        """95 % interval of the success rate over test rows (Wilson's score interval)."""
-        return wilson_interval(int(self.success.sum()), len(self.success))
-
-    @property
-    def row_loss(self) -> float:
-        """Mean loss on the test rows, in nats a row; where targets are random, what orders compare by."""
-        return float(self.row_losses.mean(dtype=np.float64))
-
-    @property
-    def row_loss_interval(self) -> tuple[float, float]:
-        """95 % interval of the row loss over test rows; by the normal approximation."""
-        half = 1.959963984540054 * float(self.row_losses.std(dtype=np.float64)) / math.sqrt(len(self.row_losses))
-        return self.row_loss - half, self.row_loss + half
-
-    def predict(self, inputs: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Generate the likeliest targets (R, C) of inputs (R, X), column by column, as values by canonical step.
-
-        A masked array where steps may end early.
-
-        Raises
-        ------
-        ValueError
-            If an input holds a value that training has not, or is not as long as the training inputs.
-        """
-        return self._write(inputs, greedily)
-
-    def sample(self, inputs: npt.ArrayLike, *, seed: int = 0) -> npt.NDArray[np.int64]:
-        """Draw targets (R, C) of inputs (R, X) from the model, as values by canonical step.
-
-        Without inputs, X = 0: ``numpy.zeros((R, 0), int)``. Errors are those of `predict`.
-        """
-        check_integer(seed, "seed", 0, MAX_SEED)
-        return self._write(inputs, at_random(seed, self.device))
-
-    @isolated()
-    def log_likelihood(self, data: Dataset) -> npt.NDArray[np.float32]:
-        """Logarithm of the probability, (R,) nats, that the model gives the target of each row.
-
-        Raises
-        ------
-        ValueError
-            If the data hold a value that training has not, or rows of another shape.
-        """
-        check_datasets(data=data)
-        losses = row_losses(self.learner, self.model, self._tokens(data, "data"), self.order, self.precision)
-        return -losses.sum(1).cpu().numpy()
-
-    @property
-    def device(self) -> torch.device:
-        """Where the module is."""
-        return next(self.model.parameters()).device
-
-    @property
-    def precision(self) -> torch.dtype:
-        """What the module's products run in."""
-        return resolve_precision(self.settings["precision"], self.device)
-
-    def _tokens(self, data: Dataset, name: str) -> Tokens:
-        return Tokens.of(data, name, self.device, (self.vocabulary, self.schema))
-
-    @isolated()
-    def _write(self, inputs: npt.ArrayLike, choose: Choose) -> npt.NDArray[np.int64]:
-        rows, wanted = np.asanyarray(inputs), self.schema.input_length
-        if rows.ndim != 2 or rows.shape[1] != wanted:
-            raise ValueError(f"inputs: expected shape (R, {wanted}), as in training, got {rows.shape}")
-        blank = np.full((len(rows), self.schema.columns), self.vocabulary[0])
-        tokens = self._tokens(Dataset(rows, blank, widths=self.schema.widths), "inputs")
-        ids = generate(self.learner, self.model, tokens, self.order, self.precision, choose).cpu().numpy()
-        if not self.schema.ends:
-            return self.vocabulary[ids]
-        there = (ids != IGNORED) & (ids < len(self.vocabulary))
-        return np.ma.masked_array(self.vocabulary[np.where(there, ids, 0)], ~there)
-
-    def summary(self) -> dict[str, Any]:
-        """What the model reaches, in values of JSON."""
-        return {
-            "order": self.order.tolist(),
-            "success_rate": self.success_rate,
-            "success_interval": list(self.success_interval),
-            "row_loss": self.row_loss,
-            "row_loss_interval": list(self.row_loss_interval),
-            "test_rows": len(self.success),
-            "diverged": self.diverged,
-            "step_accuracy": self.step_accuracy.tolist(),
-            "step_loss": self.step_loss.tolist(),
-            "training_steps": len(self.loss_curve),
-            "seconds": self.seconds,
-        }
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays by name, as they are kept beside a run."""
-        names = ("loss_curve", "step_accuracy", "step_loss", "row_losses", "success", "validation_curve")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
-
-    def save(self, run_dir: RunDir) -> None:
-        """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
-        try:
-            folder = make_run_dir(run_dir)
-            write_fit(folder, self.arrays(), self.model)
-            write_run(
-                folder,
-                "fit",
-                {**self.settings, "vocabulary": self.vocabulary, "schema": self.schema.to_json()},
-                self.summary(),
-            )
-        except Exception as error:  # a full disk, or a caller's module that cannot be stored
-            error.add_note(f"the success rate was {self.success_rate}")
-            raise
-
-    @classmethod
-    def load(cls, run_dir: RunDir, *, model: Model | None = None, device: str | torch.device = "auto") -> Fitted:
-        """Read a run folder of a final training back, to generate with its model.
-
-        Parameters
-        ----------
-        run_dir : as `save`, `fit` and the commands ``train`` and ``discover`` write it
-        model : as given to `fit`; only a function of the caller's own must be given again
-        device : as in `fit`
-
-        Raises
-        ------
-        ValueError
-            If the folder holds no final training, or ``model`` builds no module for its weights.
-
-        Examples
-        --------
-        >>> Fitted.load("/nowhere")
-        Traceback (most recent call last):
-        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
-        """
-        run = load_run(run_dir)
-        if run.kind != "fit":
-            inner = ", ".join(repr(str(part.folder)) for part in run.parts.values() if part.kind == "fit")
-            raise ValueError(
-                f"run_dir: {str(run.folder)!r} is a {run.kind}, no final training"
-                + (f"; those in it are {inner}" if inner else "")
-            )
-        settings = dict(run.config["settings"])
-        vocabulary = np.array(settings.pop("vocabulary"), np.int64)
-        schema = Schema.from_json(settings.pop("schema"))
-        order = np.array(run.result["order"], np.int64)
-        kept = settings["architecture"]
-        if model is None and kept is None:
-            raise ValueError(f"model: give the function that built it; its name was {settings['model']!r}")
-        learner, _ = resolve_model(model or Architecture(**kept), "base", None, {})
-        if learner.record() != kept and kept is not None:
-            raise ValueError(f"model: {learner.record()} given, it was trained with {kept}")
-        on = resolve_device(device)
-        shape = Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
-        with isolated(), RandomStream(0, on).lent():
-            module = learner.build(shape).to(on)
-        load_weights(run.folder, module)
-        try:
-            arrays = run.arrays()
-        except OSError as error:
-            raise ValueError(f"run_dir: {error}") from error
-        return cls(
-            order=order,
-            **{field.name: arrays[field.name] for field in fields(cls) if field.name in arrays},
-            model=module.eval(),
-            learner=learner,
-            schema=schema,
-            vocabulary=vocabulary,
-            seconds=run.result["seconds"],
-            settings=settings,
-        )
 
 
 @isolated()
@@ -264,7 +43,7 @@ def fit(
     recipe: Recipe | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
     **numbers: Unpack[Numbers],
 ) -> Fitted:
@@ -301,6 +80,7 @@ def fit(
     check_datasets(train=train, test=test, **({} if validation is None else {"validation": validation}))
     chosen = check_order(order, train.target_length)
     check_integer(seed, "seed", 0, MAX_SEED)
+    shown = resolve_progress(progress, "training")
     on = resolve_device(device)
     learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", recipe, numbers)
     precision = resolve_precision(recipe.precision, on)
@@ -319,13 +99,14 @@ def fit(
             module.eval()
             looks.append((step + 1, *look(learner, module, watched, chosen, precision)))
             module.train()
-        if progress is not None:
+        if shown.report is not None:
             share = 0.95 * (step + 1) / recipe.steps
-            progress(Progress("final training", share, time.perf_counter() - started))
+            shown.report(Progress("final training", share, time.perf_counter() - started))
 
     queue = RowQueue(len(rows), np.random.default_rng([seed, 3]))
     trainer = Trainer(learner, module, rows, recipe, [queue], stream=stream)
-    (curve,) = trainer.train(OneOrder(rows.column_orders(chosen[None])[0]), recipe.steps, after_step)
+    with shown:
+        (curve,) = trainer.train(OneOrder(rows.column_orders(chosen[None])[0]), recipe.steps, after_step)
     learner.check(module, rows.shape)
     written = generate(learner, module, tested, chosen, precision)
     wanted = tested.targets.long()
@@ -333,7 +114,7 @@ def fit(
     losses = row_losses(learner, module, tested, chosen, precision).cpu().numpy()
     fitted = Fitted(
         order=chosen,
-        success=~wrong.any(1),
+        success=np.logical_not(wrong.any(1)),
         step_accuracy=(~wrong).mean(0),
         step_loss=losses.mean(0, dtype=np.float64),
         row_losses=losses.sum(1),
@@ -361,18 +142,3 @@ def fit(
     if run_dir is not None:
         fitted.save(run_dir)
     return fitted
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % score interval of a share (Wilson 1927).
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(95, 100)
-    >>> round(low, 3), round(high, 3)
-    (0.888, 0.978)
-    """
-    z = 1.959963984540054
-    centre = (successes + z * z / 2) / (trials + z * z)
-    half = z * math.sqrt(successes * (trials - successes) / trials + z * z / 4) / (trials + z * z)
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -73,8 +73,9 @@ def test_the_run_is_reported_with_pictures(discovered, folder):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     fits = json.loads(discovered.stdout)["fits"]
-    for name, fitted in fits.items():
-        (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{name} ")]
+    for fitted in fits.values():
+        told = ", ".join(fitted["names"])
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{told} ")]
         assert f"{100 * fitted['success_rate']:.2f} %" in line
     for picture in ("candidates.png", "order.png", "learning_curves.png"):
         pixels = imread(folder / "runs" / "square5" / picture)

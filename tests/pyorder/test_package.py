@@ -1,3 +1,5 @@
+import ast
+import inspect
 import subprocess
 import sys
 import textwrap
@@ -18,10 +20,33 @@ def test_the_installed_package_is_tested_not_the_checkout():
     assert not Path(pyorder.__file__).resolve().is_relative_to(checkout / "pyorder")
 
 
-def test_every_public_name_is_there_and_documented():
-    for name in pyorder.__all__:
-        value = getattr(pyorder, name)
-        assert getattr(value, "__doc__", None), name
+def own_docstrings(tree):
+    """Docstrings that stand in a module's source, by the name of the class or function; the module's under ""."""
+    found = {"": ast.get_docstring(tree)}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found[node.name] = ast.get_docstring(node)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in pyorder.__all__ if name not in ("PRESETS",)])
+def test_every_public_name_is_documented_in_the_package(name):
+    """In its own source: not by a dataclass's signature, nor by what it inherits."""
+    value = getattr(pyorder, name)
+    module = value if inspect.ismodule(value) else sys.modules[value.__module__]
+    text = own_docstrings(ast.parse(Path(module.__file__).read_text()))["" if module is value else name]
+    assert text
+    assert value.__doc__.split() == text.split()
+    first, _, rest = text.partition("\n")
+    assert first.endswith((".", ":"))
+    if module is not value and not hasattr(value, "_fields"):  # the fields of a named tuple say all
+        sections = ("Examples\n---", "Attributes\n---", "Parameters\n---")
+        assert any(section in rest for section in sections), text
+
+
+def test_the_presets_are_what_their_names_say():
+    assert sorted(pyorder.PRESETS) == ["base", "large", "nano", "small"]
+    assert all(isinstance(preset, pyorder.Preset) for preset in pyorder.PRESETS.values())
 
 
 def test_it_imports_without_triton(tmp_path):

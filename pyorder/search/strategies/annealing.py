@@ -25,7 +25,7 @@ import numpy as np
 
 from pyorder._checks import check_integer
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Profile
+from pyorder.profiling.result import Profile
 from pyorder.search._pools import Neighbours, Orders, count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategy import Strategy, check_temperatures
@@ -78,6 +78,7 @@ class Annealing(Strategy):
             pool = distinct(np.concatenate([chains, tried]))
             # The last run is kept in reserve: without it the chains' orders could not be compared.
             if number and not laboratory.affords(len(pool), last):
+                laboratory.curtail()
                 break
             profile = laboratory.profile(pool, f"round {number + 1} of {self.rounds}")
             chains = self.step(chains, tried, profile, self.temperature(number), laboratory.rng)

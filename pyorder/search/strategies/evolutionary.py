@@ -25,7 +25,7 @@ import numpy as np
 
 from pyorder._checks import check_integer
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Profile
+from pyorder.profiling.result import Profile
 from pyorder.search._pools import Neighbours, Orders, bend, count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategy import Strategy
@@ -77,6 +77,7 @@ class Evolutionary(Strategy):
             pool = self.generation(self.survivors(profile), size, neighbours)
             # The last run is kept in reserve: one of few orders tells them apart best.
             if not laboratory.affords(len(pool), last):
+                laboratory.curtail()
                 break
             profile = laboratory.profile(pool, f"generation {number} of {self.generations}")
         return laboratory.profile(self.survivors(profile), "last parents").best

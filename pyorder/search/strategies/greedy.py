@@ -68,6 +68,7 @@ class Greedy(Strategy):
         for number in range(self.constructions):
             # One whole construction and the last run have to fit, or what is there is compared.
             if number and not laboratory.affords(*once, count_up_to(laboratory.constraints, number + 1)):
+                laboratory.curtail()
                 break
             built.append(self.construct(laboratory, f"construction {number + 1}, " if number else ""))
         if len(built) == 1 and laboratory.history:

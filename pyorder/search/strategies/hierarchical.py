@@ -68,8 +68,11 @@ class Hierarchical(Strategy):
     def __post_init__(self) -> None:
         """Refuse options out of range."""
         if not isinstance(self.initialisation, str):
-            if not len(check_orders(self.initialisation, name="initialisation")):
+            orders = check_orders(self.initialisation, name="initialisation")
+            if not len(orders):
                 raise ValueError("initialisation: expected at least one order, got none")
+            # Tuples: strategies are compared and hashed, and the caller's array may change.
+            object.__setattr__(self, "initialisation", tuple(map(tuple, orders.tolist())))
         elif self.initialisation not in INITIALISATIONS:
             known = ", ".join(map(repr, INITIALISATIONS))
             raise ValueError(f"initialisation: {self.initialisation!r} is none of {known}")

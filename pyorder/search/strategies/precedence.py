@@ -33,7 +33,7 @@ from pyorder.models.architecture import Architecture
 from pyorder.orders import linear_ordering
 from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Profile
+from pyorder.profiling.result import Cost, Profile
 from pyorder.search._pools import count_up_to, distinct, seed_from, sort_along
 from pyorder.search.budget import BudgetSpentError
 from pyorder.search.laboratory import Laboratory
@@ -157,6 +157,7 @@ class _Loop:
         cost = self.strategy.round_cost()
         for number in range(1, self.strategy.rounds + 1):
             if not self.laboratory.affords(self.last, beside=cost):
+                self.laboratory.curtail()
                 return
             tell = self.laboratory.teller(self.describe(number), cost, to_come=self.laboratory.run_cost(self.last))
             self.explorer.train(self.training_orders(training), partial(tell, "training"))

@@ -58,6 +58,7 @@ class Random(Strategy):
             # The last run is kept in reserve: without it the winners of two pools could not be compared.
             reserve = [min(last, self.finalists * (number + 1))] if number else []
             if number and not laboratory.affords(len(pool), *reserve):
+                laboratory.curtail()
                 break
             result = laboratory.profile(pool, f"pool {number + 1} of {len(sizes)}")
             best.append(result.orders[result.ranking[: self.finalists]])

@@ -34,13 +34,15 @@ import torch
 from torch import Tensor, nn
 
 from pyorder._checks import check_integer
+from pyorder._values import ByContents
 from pyorder.data.tokens import Batch, Shape, Tokens
 from pyorder.execution import RandomStream, isolated, multiply_in, row_slices
 from pyorder.models.architecture import Architecture
 from pyorder.models.decoder import Decoder
 from pyorder.models.learner import DecoderLearner, Learner
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Profiler
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.result import Cost
 from pyorder.search._pools import Orders, bend, count_up_to, distinct, seed_from
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.soft_permutations import Floats, harden, leaked_mass, sinkhorn
@@ -56,8 +58,8 @@ SCORE_RATE = (
 DRAWS = 20  # hardenings that are tried for each candidate
 
 
-@dataclass(frozen=True)
-class Leakage:
+@dataclass(frozen=True, eq=False)
+class Leakage(ByContents):
     """What leaks through a soft permutation at one moment of training.
 
     Attributes
@@ -139,6 +141,7 @@ class Soft(Strategy):
         found: list[Floats] = []
         for number in range(1, self.restarts + 1):
             if not laboratory.affords(last, beside=cost):
+                laboratory.curtail()
                 break
             tell = laboratory.teller(f"relaxation {number}", cost, to_come=laboratory.run_cost(last))
             scores, looks = relax(laboratory.profiler, self, seed_from(rng), partial(tell, "training"))

@@ -1,4 +1,6 @@
+import importlib
 import json
+import math
 import sys
 import textwrap
 
@@ -158,6 +160,10 @@ def test_discovery_compares_orders_and_leaves_a_run(run, told, tmp_path):
     assert result["data"]["rows"] == {"train": 600, "validation": 40, "test": 60}
     assert result["complete"] is True
     own = [] if order in ([0, 1, 2, 3], [3, 2, 1, 0]) else ["as given"]
+    assert sorted(name for fitted in result["fits"].values() for name in fitted["names"]) == [
+        "as given", "discovered", "random", "reverse",
+    ]  # fmt: skip
+    assert result["left_out"] == []
     assert list(result["fits"]) == ["discovered", "reverse", *own, "random"]
     assert result["fits"]["discovered"]["order"] == order
     assert result["fits"]["reverse"]["order"] == order[::-1]
@@ -188,17 +194,51 @@ def test_discovery_compares_orders_and_leaves_a_run(run, told, tmp_path):
 @pytest.mark.parametrize(
     ("found", "compared"),
     [
-        ([0, 1, 2, 3], ["discovered", "reverse", "random"]),
-        ([3, 2, 1, 0], ["discovered", "reverse", "random"]),
-        ([1, 0, 2, 3], ["discovered", "reverse", "as given", "random"]),
+        ([0, 1, 2, 3], [("discovered", "as given"), ("reverse",), ("random",)]),
+        ([3, 2, 1, 0], [("discovered",), ("reverse", "as given"), ("random",)]),
+        ([1, 0, 2, 3], [("discovered",), ("reverse",), ("as given",), ("random",)]),
+        ([2, 0, 1], [("discovered",), ("reverse",), ("as given",), ("random",)]),
+        ([1, 0], [("discovered",), ("reverse", "as given")]),
+        ([0], [("discovered", "reverse", "as given")]),
     ],
 )
-def test_the_datas_own_order_is_compared_once(found, compared):
-    orders = discover_command._orders_to_train(np.array(found), seed=0)
-    assert list(orders) == compared
-    assert orders["discovered"].tolist() == found
-    assert orders["reverse"].tolist() == found[::-1]
-    assert orders.get("as given", np.arange(4)).tolist() == [0, 1, 2, 3]
+def test_every_order_is_compared_once_with_all_its_names(found, compared):
+    randoms = set()
+    for seed in range(40):
+        orders = discover_command._orders_to_train(np.array(found), seed)
+        assert list(orders) == compared
+        by_name = {name: order.tolist() for names, order in orders.items() for name in names}
+        assert by_name["discovered"] == found
+        assert by_name["reverse"] == found[::-1]
+        assert by_name["as given"] == sorted(found)
+        assert len({tuple(order) for order in orders.values()}) == len(orders)
+        assert all(sorted(order) == sorted(found) for order in by_name.values())
+        randoms.add(tuple(by_name.get("random", ())))
+    assert len(randoms) >= min(3, math.factorial(len(found)) - len(compared) + 1)
+
+
+def test_where_no_random_order_is_left_the_table_and_the_json_say_so(run, told, own_data, tmp_path):
+    inputs = np.random.default_rng(0).integers(0, 5, (80, 3))
+    data = ["--data", own_data(inputs=inputs, targets=inputs[:, :2])]
+    words = ["discover", *data, *SEARCH, *FIT]
+    result = told(*words)
+    assert result["left_out"] == ["random"]
+    assert {name: fitted["names"] for name, fitted in result["fits"].items()} in (
+        {"discovered": ["discovered", "as given"], "reverse": ["reverse"]},
+        {"discovered": ["discovered"], "reverse": ["reverse", "as given"]},
+    )
+    code, out, _ = run(*words, "--out", "run")
+    assert code == 0
+    reported = run("report", "run")[1]
+    for text in (out, reported):
+        assert "random: left out, every order there is was trained on" in text
+        names = [
+            line.split("  ")[0] for line in text.splitlines() if line.endswith((" 0,1", " 1,0")) and "%" in line
+        ]
+        assert sorted(names) in (["discovered", "reverse, as given"], ["discovered, as given", "reverse"])
+    assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.is_dir()) == [
+        "discovered", "reverse", "search",
+    ]  # fmt: skip
 
 
 def test_a_search_can_do_without_final_training(run, told, tmp_path):
@@ -221,7 +261,9 @@ def searched(monkeypatch):
     """What searches were given and what they found, in the steps of the data they were given."""
     seen = []
 
-    class Spy(pyorder.search.Profiler):
+    module = importlib.import_module("pyorder.search.discover")  # a function, to those who ask the room
+
+    class Spy(module.Profiler):
         def __init__(self, train, validation, **arguments):
             super().__init__(train, validation, **arguments)
             seen.append([train.targets, validation.targets])
@@ -232,7 +274,7 @@ def searched(monkeypatch):
 
     mapped_back = pyorder.Discovery.renamed
     monkeypatch.setattr(pyorder.Discovery, "renamed", renamed)
-    monkeypatch.setattr(pyorder.search, "Profiler", Spy)
+    monkeypatch.setattr(module, "Profiler", Spy)
     return seen
 
 

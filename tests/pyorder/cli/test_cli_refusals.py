@@ -229,7 +229,9 @@ def test_a_run_that_ends_early_keeps_what_it_has(run, tmp_path, monkeypatch):
     assert code == 130
     assert err.endswith("pyorder: interrupted\n")
     assert "profiling runs" in out
-    assert [line.split()[0] for line in out.splitlines() if "%" in line and "," in line] == ["discovered"]
+    assert [line.split()[0].strip(",") for line in out.splitlines() if "%" in line and "," in line] == [
+        "discovered"
+    ]
     kept = pyorder.runs.load_run("run").result
     assert (kept["complete"], list(kept["fits"])) == (False, ["discovered"])
     code, out, _ = run("report", "run")

@@ -52,7 +52,6 @@ def test_additive_benefits_are_found_within_their_errors():
 
 
 def test_coefficients_and_clustered_errors_equal_those_of_numpy():
-    rng = np.random.default_rng(3)
     drawn = draw(lambda before, step, rng: before[:, 0] * rng.random(len(before)), 4, 60, rows=np.arange(60) // 3)
     losses, orders, rows = drawn
     look = measure(*drawn, seed=0)
@@ -67,7 +66,6 @@ def test_coefficients_and_clustered_errors_equal_those_of_numpy():
     meat = sum(np.outer(s, s) for s in (design[rows == row].T @ residual[rows == row] for row in np.unique(rows)))
     errors = np.sqrt(np.diag(bread @ meat @ bread) * 20 / (20 - 3)) * max(1.0, look.inflation)
     assert look.standard_error[others, step] == pytest.approx(errors, rel=1e-6)
-    assert rng is not None
 
 
 def test_repeating_the_same_samples_adds_no_certainty():

@@ -5,15 +5,16 @@ import pytest
 import torch
 
 import pyorder
-from pyorder.profiling.profile import Cost
+from pyorder.profiling.result import Cost
 from pyorder.training.presets import PRESETS
 
 ORDERS = pyorder.permutations.sample(5, 12, seed=0, distinct=True)
 TINY = PRESETS["nano"].but(width=32, feed_forward=64, steps=30, warmup=5)
 
 
-def test_docstring_examples(doctests):
-    doctests("pyorder.profiling.profile")
+@pytest.mark.parametrize("module", ["pyorder.profiling.profile", "pyorder.profiling.result"])
+def test_docstring_examples(module, doctests):
+    doctests(module)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +49,41 @@ def test_seeds_say_how_stable_the_ranking_is(result):
 
     pairs = [spearmanr(result.seed_loss[a], result.seed_loss[b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
     assert result.rank_correlation == pytest.approx(np.mean(pairs))
-    assert result.best_agreement in (0.0, 1 / 3, 2 / 3, 1.0)
+    leaders = [result.orders[losses.argmin()] for losses in result.seed_loss]
+    assert result.best_agreement == np.mean([np.array_equal(leader, result.best) for leader in leaders])
     shifted = replace(result, seed_loss=result.seed_loss + np.array([[0.0], [5.0], [-2.0]]))
     np.testing.assert_allclose(shifted.seed_spread, result.seed_spread)  # a run's own level means nothing
+
+
+def made(result, seed_loss):
+    """The result with other losses, ranked."""
+    seed_loss = np.array(seed_loss)
+    loss = seed_loss.mean(0)
+    ranking = np.argsort(loss, kind="stable")
+    return replace(result, orders=result.orders[: len(loss)], loss=loss, seed_loss=seed_loss, ranking=ranking)
+
+
+def test_the_best_of_all_agrees_with_the_seeds_in_which_none_is_better(result):
+    assert made(result, [[1.0, 2.0, 3.0], [1.0, 2.0, 0.5], [2.0, 2.0, 5.0]]).best_agreement == 2 / 3
+    assert made(result, [[1.0, 2.0, 3.0], [2.0, 1.0, 3.0], [2.0, 1.5, 5.0]]).best_agreement == 2 / 3
+    assert made(result, [[4.0, 1.0], [1.0, 5.0]]).best_agreement == 1 / 2
+    assert made(result, [[1.0, 1.0], [1.0, 1.0]]).best_agreement == 1.0
+
+
+@pytest.mark.parametrize("tied", [[2.0, 2.0, 2.0], [np.nan, np.nan, np.nan]])
+def test_where_all_losses_of_a_seed_tie_there_is_no_rank_correlation(result, tied):
+    """No warning either: the test run makes errors of warnings."""
+    told = made(result, [[1.0, 2.0, 3.0], tied, [1.0, 3.0, 2.0]])
+    assert told.rank_correlation is None
+    assert told.summary()["rank_correlation"] is None
+    assert made(result, [[1.0, 2.0, 2.0], [5.0, 7.0, 6.0]]).rank_correlation == pytest.approx(3**0.5 / 2)
+    assert made(result, [[1.0], [2.0]]).rank_correlation is None
+
+
+def test_the_best_loss_is_told_beside_one_that_diverged(result):
+    told = made(result, [[np.nan, 2.0, 1.5]])
+    assert told.best_loss == 1.5
+    assert told.best.tolist() == result.orders[2].tolist()
 
 
 def test_one_seed_has_no_spread(square5):

@@ -185,6 +185,13 @@ def test_the_permutation_test_is_that_of_all_permutations():
     assert delay.sorts_differ(losses) == pytest.approx(exact, abs=0.02)
 
 
+def test_where_all_losses_of_a_run_tie_there_is_no_agreement():
+    """No warning either: the test run makes errors of warnings."""
+    outcome = np.arange(6.0)
+    assert predictive.agreement([np.arange(6.0), np.ones(6)], outcome, "spearman") == "all equal"
+    assert predictive.agreement([np.arange(6.0)], np.ones(6), "kendall") == "all equal"
+
+
 def test_agreement_is_scipys_with_a_bootstrap_around_it():
     rng = np.random.default_rng(1)
     outcome = rng.normal(size=60)

@@ -7,11 +7,13 @@ import textwrap
 
 import numpy as np
 import pytest
+import safetensors
 import safetensors.numpy
 import safetensors.torch
 import torch
 
 import pyorder
+from pyorder.cli import main
 from pyorder.runs import folder as runs
 from pyorder.runs.folder import (
     Run,
@@ -70,6 +72,92 @@ def test_a_search_is_read_back_as_it_was(search):
         assert read.seconds == made.seconds
 
 
+def test_a_profile_is_read_back_as_it_was(square5, tmp_path):
+    orders = pyorder.permutations.sample(5, 300, seed=0)  # more than a byte numbers
+    profile = pyorder.profile(
+        square5.train, orders, validation=square5.validation.select([0]), seeds=2, seed=9, **CHEAP
+    )
+    profile.save(tmp_path / "run")
+    read = pyorder.Profile.load(tmp_path / "run")
+    assert np.isnan(read.standard_error).all()
+    assert read == profile
+    assert read.summary().keys() == profile.summary().keys()
+    assert read.ranking.dtype == np.int64
+    assert read.training_loss.dtype == np.float32
+    assert read.seed_spread is not None
+    read.save(tmp_path / "again")
+    for name in ("history.safetensors", "result.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_settings_in_common_are_written_once(search):
+    text = (search[0] / "history.safetensors").read_bytes()
+    assert text.count(b"architecture") == 1
+    assert len(search[1].history) == 3
+    seeds = [stage.profile.settings["seeds"] for stage in pyorder.Discovery.load(search[0]).history]
+    assert seeds == [stage.profile.settings["seeds"] for stage in search[1].history]
+    assert len({tuple(drawn) for drawn in seeds}) == 3
+
+
+def test_a_folder_of_another_kind_is_no_search_and_no_profile(search, fit_folder, tmp_path):
+    with pytest.raises(ValueError, match=r"^run_dir: .* is a search, no profile$"):
+        pyorder.Profile.load(search[0])
+    with pytest.raises(ValueError, match=r"^run_dir: .* is a fit, no search$"):
+        pyorder.Discovery.load(fit_folder[0])
+    shutil.copytree(search[0], tmp_path / "both" / "search")
+    write_run(tmp_path / "both", "comparison", {}, {})
+    with pytest.raises(ValueError, match="is a comparison, no search; those in it are '.*search'$"):
+        pyorder.Discovery.load(tmp_path / "both")
+    assert pyorder.Discovery.load(tmp_path / "both" / "search") == search[1]
+
+
+def as_before(folder):
+    """Take out of a search's folder what version 0.1 did not write."""
+    path = folder / "history.safetensors"
+    with safetensors.safe_open(path, "np") as file:
+        stages = json.loads(file.metadata()["stages"])
+    arrays = safetensors.numpy.load_file(path)
+    kept = {
+        name: array for name, array in arrays.items() if name.split(".")[1] in ("orders", "loss", "standard_error")
+    }
+    assert len(kept) < len(arrays)
+    stages = [{"name": stage["name"], "seconds": stage["seconds"]} for stage in stages]
+    safetensors.numpy.save_file(kept, path, {"stages": json.dumps(stages)})
+
+
+def test_a_folder_of_the_first_version_is_still_read(search, tmp_path, capsys):
+    folder, found = tmp_path / "run", search[1]
+    shutil.copytree(search[0], folder)
+    as_before(folder)
+    stages = load_run(folder).history()
+    assert [stage.name for stage in stages] == [stage.name for stage in found.history]
+    np.testing.assert_array_equal(stages[0].loss, found.history[0].profile.loss)
+    assert stages[0].step_loss is None
+    with pytest.raises(ValueError, match="^run_dir: .*saved by a version of pyorder before 0.2.*load_run"):
+        pyorder.Discovery.load(folder)
+    assert main(["report", str(folder)]) == 0
+    assert ",".join(map(str, found.order)) in capsys.readouterr().out
+
+
+def test_the_device_of_the_run_is_told_and_no_other(square5, tmp_path, monkeypatch):
+    """On a machine with two GPUs, as far as torch tells."""
+    names = {None: "the current one", 0: "first", 1: "second"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: names[device and device.index])
+    profile = pyorder.profile(square5.train, [range(5)], validation=square5.validation, **CHEAP)
+    profile.save(tmp_path / "cpu")
+    config = strict_json(tmp_path / "cpu" / "config.json")
+    assert (config["device"], config["gpu"]) == ("cpu", None)
+    replace(profile, settings={**profile.settings, "device": "cuda:1"}).save(tmp_path / "second")
+    config = strict_json(tmp_path / "second" / "config.json")
+    assert (config["device"], config["gpu"]) == ("cuda:1", "second")
+    assert runs.environment("cuda")["gpu"] == "the current one"
+    assert runs.environment("cuda:2")["gpu"] is None  # saved again where there is no such device
+    unknown = runs.environment(None)
+    assert (unknown["device"], unknown["gpu"]) == (None, None)
+
+
 def test_settings_tell_how_and_where_it_was_run(search, square5):
     config = strict_json(search[0] / "config.json")
     assert config["settings"]["steps"] == 4
@@ -125,6 +213,7 @@ def test_a_fit_is_read_back_and_predicts_the_same(fit_folder, square5, tmp_path)
     folder, fitted = fit_folder
     read = pyorder.Fitted.load(folder)
     np.testing.assert_array_equal(read.predict(square5.test.inputs), fitted.predict(square5.test.inputs))
+    assert read == fitted
     assert read.summary() == fitted.summary()
     assert read.settings == runs.plain(fitted.settings)
     assert not read.model.training
@@ -151,6 +240,7 @@ def test_a_fit_of_a_callers_module_is_read_back_with_its_build(square5, tmp_path
     with pytest.raises(ValueError, match="^model: give the function that built it; its name was 'build'"):
         pyorder.Fitted.load(tmp_path / "fit")
     read = pyorder.Fitted.load(tmp_path / "fit", model=build)
+    assert read == fitted
     np.testing.assert_array_equal(read.predict(square5.test.inputs), fitted.predict(square5.test.inputs))
 
 
@@ -260,7 +350,8 @@ def test_a_process_that_dies_while_writing_leaves_the_old_file(tmp_path):
     (tmp_path / "result.json").write_text("old")
     code = f"""
         import os
-        from pathlib import Path
+        from dataclasses import replace
+from pathlib import Path
         from pyorder.runs.folder import replacing
         with replacing(Path({str(tmp_path)!r}, "result.json")) as temporary:
             temporary.write_text("half")

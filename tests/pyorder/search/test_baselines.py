@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 import pyorder
 from pyorder.orders import moves, permutations
 from pyorder.orders.posets import Poset
-from pyorder.profiling.profile import Cost, Profile
+from pyorder.profiling.result import Cost, Profile
 from pyorder.search import Annealing, Budget, Evolutionary, Greedy, Random, _pools
 from pyorder.search.budget import BudgetSpentError
 from pyorder.search.laboratory import Laboratory

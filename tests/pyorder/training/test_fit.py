@@ -7,7 +7,7 @@ import pyorder
 from pyorder.data.files import read_safetensors
 from pyorder.data.tokens import Tokens
 from pyorder.models.learner import CustomLearner
-from pyorder.training.fit import wilson_interval
+from pyorder.training.fitted import wilson_interval
 from pyorder.training.generation import generate
 from pyorder.training.presets import PRESETS
 

@@ -1,0 +1,181 @@
+"""What a profiling run says of its candidates, and what it has cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder._values import ByContents
+from pyorder.runs.folder import (
+    STAGE_ARRAYS,
+    RunDir,
+    StageRecord,
+    load_kind,
+    make_run_dir,
+    write_history,
+    write_run,
+)
+
+Orders = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What profiling has cost: optimiser steps, and rows x orders that were scored."""
+
+    training_steps: int = 0
+    rows_scored: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.training_steps + other.training_steps, self.rows_scored + other.rows_scored)
+
+
+@dataclass(frozen=True, eq=False)
+class Profile(ByContents):
+    """The result of one profiling run; its losses compare with each other and with nothing else.
+
+    Attributes
+    ----------
+    orders : (T, L) int64, the candidates as given
+    loss : (T,) float64, mean validation loss in nats a step, mean over seeds
+    step_loss : (T, L) float64, the same by canonical step
+    standard_error : (T,) float64, over validation rows, of the paired difference to the best order
+    ranking : (T,) int64, candidates by loss, best first; ties are broken at random, by the seed
+    seed_loss : (k, T) float64, the loss of each seed's run
+    training_loss : (k, steps) float32, nats a step
+    cost : training steps and rows scored
+    seconds : wall time
+    settings : how it was run: model, steps, batch size, learning rate, precision, device, seeds
+    """
+
+    orders: Orders
+    loss: Floats
+    step_loss: Floats
+    standard_error: Floats
+    ranking: npt.NDArray[np.int64]
+    seed_loss: Floats
+    training_loss: npt.NDArray[np.float32]
+    cost: Cost
+    seconds: float
+    settings: dict[str, Any]
+
+    @property
+    def best(self) -> Orders:
+        """The order of lowest loss, (L,)."""
+        best: Orders = self.orders[self.ranking[0]]
+        return best
+
+    @property
+    def best_loss(self) -> float:
+        """The lowest loss, nats a step: that of `best`."""
+        return float(self.loss[self.ranking[0]])
+
+    @property
+    def seed_spread(self) -> Floats | None:
+        """(T,) standard deviation over seeds of a candidate's distance to its run's mean; None for one seed."""
+        if len(self.seed_loss) == 1:
+            return None
+        centred = self.seed_loss - self.seed_loss.mean(1, keepdims=True)
+        spread: Floats = centred.std(0, ddof=1)
+        return spread
+
+    @property
+    def rank_correlation(self) -> float | None:
+        """Mean Spearman correlation of the ranking between pairs of seeds.
+
+        None where there is no such thing: for one seed, for one order, or if a seed's losses are all equal.
+        """
+        if len(self.seed_loss) == 1:
+            return None
+        ranks = np.array(
+            [  # equal losses share their mean rank
+                np.searchsorted(np.sort(loss), loss, "left") + np.searchsorted(np.sort(loss), loss, "right")
+                for loss in self.seed_loss
+            ]
+        )
+        if (ranks == ranks[:, :1]).all(1).any():
+            return None
+        pairs = np.corrcoef(ranks)[np.triu_indices(len(ranks), 1)]
+        return float(pairs.mean())
+
+    @property
+    def best_agreement(self) -> float | None:
+        """Share of seeds in which no order is better than the overall best; None for one seed."""
+        if len(self.seed_loss) == 1:
+            return None
+        best = self.seed_loss[:, self.ranking[0]]
+        # A loss that is not a number is no better than any, and its order no seed's best.
+        return float((np.isfinite(best) & ~(self.seed_loss < best[:, None]).any(1)).mean())
+
+    def summary(self) -> dict[str, Any]:
+        """What the profile says, in values of JSON; candidates best first."""
+        spread = self.seed_spread
+        return {
+            "candidates": [
+                {
+                    "order": self.orders[i].tolist(),
+                    "loss": float(self.loss[i]),
+                    "standard_error": float(self.standard_error[i]),
+                    "seed_spread": None if spread is None else float(spread[i]),
+                }
+                for i in self.ranking
+            ],
+            "rank_correlation": self.rank_correlation,
+            "best_agreement": self.best_agreement,
+            "training_steps": self.cost.training_steps,
+            "rows_scored": self.cost.rows_scored,
+            "seconds": self.seconds,
+        }
+
+    def save(self, run_dir: RunDir) -> None:
+        """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
+        folder = make_run_dir(run_dir)
+        write_history(folder, [self.record("profile", self.seconds)])
+        write_run(folder, "profile", self.settings, self.summary(), device=self.settings.get("device"))
+
+    @classmethod
+    def load(cls, run_dir: RunDir) -> Profile:
+        """Read a run folder of a profile back: a result equal to the one that was saved.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds no profile, or one of a version before 0.2, which `pyorder.runs.load_run` reads.
+
+        Examples
+        --------
+        >>> Profile.load("/nowhere")
+        Traceback (most recent call last):
+        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        """
+        (record,) = load_kind(run_dir, "profile", "profile").history()
+        return cls.of_record(record)
+
+    def record(self, name: str, seconds: float) -> StageRecord:
+        """As it is kept on disk: under a name, and with the time at which the run ended."""
+        return StageRecord(
+            name=name,
+            seconds=seconds,
+            about={**asdict(self.cost), "seconds": self.seconds, "settings": self.settings},
+            **{array: getattr(self, array) for array in STAGE_ARRAYS},
+        )
+
+    @classmethod
+    def of_record(cls, record: StageRecord) -> Profile:
+        """The profile that a record is of; ValueError if it was written before version 0.2."""
+        if record.about is None:
+            raise ValueError(
+                f"run_dir: the profiling run {record.name!r} was saved by a version of pyorder before 0.2, "
+                "which kept less; load_run reads what there is"
+            )
+        about = record.about
+        return cls(
+            cost=Cost(about["training_steps"], about["rows_scored"]),
+            seconds=about["seconds"],
+            settings=about["settings"],
+            **{array: getattr(record, array) for array in STAGE_ARRAYS},
+        )
