@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyorder.data.dataset import Dataset
-from pyorder.data.splitting import assign_rows, comparable, number_rows
+from pyorder.data.splitting import assign_rows, comparable
 
 
 def test_docstring_examples(doctests):
@@ -48,18 +48,15 @@ def test_splits_are_what_they_have_always_been():
     assert hashlib.sha256(chosen.astype("<i8").tobytes()).hexdigest()[:16] == "d52f0b62238d7a63"
 
 
-@given(st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=2), min_size=1), st.data())
-def test_rows_are_numbered_in_sequence_of_appearance(rows, draw):
-    holes = draw.draw(
-        st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=len(rows), max_size=len(rows))
-    )
-    seen = [
-        tuple(None if hole else value for value, hole in zip(*pair, strict=True))
-        for pair in zip(rows, holes, strict=True)
-    ]
-    numbers, count = number_rows(comparable(np.array(rows, np.uint8), np.array(holes)))
-    assert numbers.tolist() == [list(dict.fromkeys(seen)).index(row) for row in seen]
-    assert count == len(set(seen))
+cells = st.tuples(st.integers(0, 2), st.booleans())  # a value, and whether it is missing
+
+
+@given(st.lists(st.tuples(cells, cells), min_size=1))
+def test_rows_compare_as_equal_where_values_and_gaps_are(rows):
+    values, holes = np.array(rows).transpose(2, 0, 1)
+    compared = comparable(values.astype(np.uint8), holes.astype(bool)).tolist()
+    seen = [[None if hole else value for value, hole in row] for row in rows]
+    assert [[one == other for other in compared] for one in compared] == [[a == b for b in seen] for a in seen]
 
 
 def test_rows_without_inputs_are_split_one_by_one():
