@@ -184,8 +184,8 @@ def published_search():
 def main() -> None:
     splits = pyorder.make_task("square", length=LENGTH).splits(validation=1000, test=1, seed=0)
     vocabulary = splits.train.vocabulary
-    inputs, targets = (torch.from_numpy(ids).to(DEVICE) for ids in splits.train.encode(vocabulary))
-    held = [torch.from_numpy(ids[:ROWS]).to(DEVICE) for ids in splits.validation.encode(vocabulary)]
+    inputs, targets = (torch.from_numpy(ids).to(DEVICE).long() for ids in splits.train.encode(vocabulary))
+    held = [torch.from_numpy(ids[:ROWS]).to(DEVICE).long() for ids in splits.validation.encode(vocabulary)]
     orders = pyorder.permutations.sample(LENGTH, CANDIDATES, seed=0, distinct=True)
     torch.manual_seed(0)
     ours = pyorder.PRESETS["small"](len(vocabulary), LENGTH, LENGTH).to(DEVICE).eval()

@@ -196,7 +196,7 @@ def test_the_weights_of_a_fit_make_the_same_model(square5, tmp_path, tied):
         np.testing.assert_array_equal(array, getattr(fitted, name))
     module = preset(len(fitted.vocabulary), 5, 5).eval()
     safetensors.torch.load_model(module, str(tmp_path / "fit" / "model.safetensors"))
-    inputs = torch.from_numpy(square5.test.encode(fitted.vocabulary)[0])
+    inputs = torch.from_numpy(square5.test.encode(fitted.vocabulary)[0]).long()
     emitted = torch.zeros(len(inputs), 5, dtype=torch.long)
     with torch.inference_mode():
         torch.testing.assert_close(module(inputs, emitted), fitted.model(inputs, emitted), rtol=0, atol=0)
