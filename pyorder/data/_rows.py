@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyorder._values import ByContents
 from pyorder.data import _arrays, _coding
 from pyorder.data import _vocabulary as vocabularies
 from pyorder.errors import InputError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Rows(ByContents):
     """Inputs and targets, and where they have gaps; checked arrays, which are made read-only."""
 
     inputs: NDArray[np.integer[Any]]

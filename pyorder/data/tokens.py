@@ -57,7 +57,7 @@ class Apart(NamedTuple):
     by_input: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Rows of `Tokens`, each with an order of its columns.
 
@@ -100,7 +100,7 @@ class Batch:
         return self.targets == IGNORED if self.tokens.padded else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tokens:
     """A dataset as models see it; see this module's notes.
 

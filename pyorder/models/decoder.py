@@ -177,22 +177,38 @@ class Decoder(nn.Module):
                 x = block(x, normed, *memory[-1], visible=None)
         return memory
 
-    def write(self, memory: Memory, before: Tensor, slots: Tensor, visible: Tensor) -> tuple[Tensor, Memory]:
+    def write(
+        self,
+        memory: Memory,
+        before: Tensor,
+        slots: Tensor,
+        visible: Tensor,
+        remembered: Tensor | None = None,
+    ) -> tuple[Tensor, Memory]:
         """Logits (B, U, V) at U positions of Y, and the memory with these positions added.
 
         ``before`` (B, U) is the token emitted just before each position, ``slots`` (U,) the place in Y that each
-        is about to fill. Every position attends to all of ``memory``; ``visible`` (U, U) or (B, 1, U, U) says to
-        which of the U it attends, itself included.
+        is about to fill. Every position attends to all of ``memory``, or to what ``remembered`` (B, S) says of its
+        S places; ``visible`` (U, U) or (B, 1, U, U) says to which of the U it attends, itself included.
         """
-        return self.write_embedded(memory, self.token_embedding(before), slots, visible)
+        return self.write_embedded(memory, self.token_embedding(before), slots, visible, remembered)
 
     def write_embedded(
-        self, memory: Memory, before: Tensor, slots: Tensor, visible: Tensor
+        self,
+        memory: Memory,
+        before: Tensor,
+        slots: Tensor,
+        visible: Tensor,
+        remembered: Tensor | None = None,
     ) -> tuple[Tensor, Memory]:
         """As `write`, for embeddings ``before`` (B, U, W), which may be mixtures of those of tokens."""
         x = self.place(before, slots + self.input_length)
-        remembered = visible.new_ones(*visible.shape[:-1], memory[0][0].shape[2])
-        sees = torch.cat([remembered, visible], dim=-1)  # (U, S)
+        if remembered is None:
+            known = visible.new_ones(*visible.shape[:-1], memory[0][0].shape[2])
+        else:
+            known = remembered[:, None, None].expand(-1, 1, len(slots), -1)
+            visible = visible.expand(len(known), 1, *visible.shape[-2:])
+        sees = torch.cat([known, visible], dim=-1)  # (U, S + U)
         extended: Memory = []
         for block, (old_keys, old_values) in zip(self.blocks, memory, strict=True):
             assert isinstance(block, Block)

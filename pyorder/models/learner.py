@@ -40,7 +40,14 @@ class Incremental(Protocol):
     def read(self, inputs: Tensor) -> Memory:
         """Inputs (B, X) -> what is remembered of them."""
 
-    def write(self, memory: Memory, before: Tensor, slots: Tensor, visible: Tensor) -> tuple[Tensor, Memory]:
+    def write(
+        self,
+        memory: Memory,
+        before: Tensor,
+        slots: Tensor,
+        visible: Tensor,
+        remembered: Tensor | None = None,
+    ) -> tuple[Tensor, Memory]:
         """As `Decoder.write`."""
 
 

@@ -156,7 +156,8 @@ class Profiler:
                 tell("scoring", weight + (1 - weight) * (number + share) / len(seeds))
 
             row_loss, step_loss = score(self.learner, module, self.held, orders, self.precision, tell_scored)
-            yield row_loss / np.float32(self.length), step_loss, curve.numpy()  # nats a step
+            row_loss /= self.length  # nats a step
+            yield row_loss, step_loss, curve.numpy()
 
     def _train(
         self, orders: Orders, seeds: Sequence[int], after_step: StepHook

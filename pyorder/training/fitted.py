@@ -21,7 +21,7 @@ from pyorder.data.schema import IGNORED, Schema
 from pyorder.data.tokens import Shape, Tokens
 from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
 from pyorder.models.architecture import Architecture
-from pyorder.models.learner import Learner
+from pyorder.models.learner import DecoderLearner, Learner
 from pyorder.runs.folder import RunDir, load_kind, load_weights, make_run_dir, write_fit, write_run
 from pyorder.training.generation import Choose, at_random, generate, greedily, row_losses
 from pyorder.training.presets import Model, resolve_model
@@ -224,9 +224,14 @@ class Fitted(ByContents):
         kept = settings["architecture"]
         if model is None and kept is None:
             raise ValueError(f"model: give the function that built it; its name was {settings['model']!r}")
-        learner, _ = resolve_model(model or Architecture(**kept), "base", None, {})
-        if learner.record() != kept and kept is not None:
-            raise ValueError(f"model: {learner.record()} given, it was trained with {kept}")
+        learner: Learner
+        if model is None:
+            learner = DecoderLearner(Architecture(**kept), settings["model"])
+        else:
+            learner, _ = resolve_model(model, "base", None, {})
+        if kept is not None and learner.record() != kept:
+            given = learner.architecture if isinstance(learner, DecoderLearner) else learner.name
+            raise ValueError(f"model: {given} given, it was trained with {Architecture(**kept)}")
         on = resolve_device(device)
         shape = Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
         with isolated(), RandomStream(0, on).lent():

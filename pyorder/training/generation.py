@@ -76,21 +76,18 @@ def generate(
 def _remembering(module: Incremental, inputs: Tensor, tokens: Tokens) -> Callable[[Tensor, int], Tensor]:
     """Logits (R, V) of the next place; keys and values of everything before are kept."""
     memory = module.read(inputs)
-    given = memory[0][0].shape[2]
-    hidden = torch.zeros(len(inputs), given, dtype=torch.bool, device=inputs.device)
+    itself = torch.ones(1, 1, dtype=torch.bool, device=inputs.device)
+    shown: Tensor | None = None  # (R, S) which of the remembered places hold something
+    if tokens.padded:
+        shown = torch.ones(len(inputs), memory[0][0].shape[2], dtype=torch.bool, device=inputs.device)
 
     def logits(emitted: Tensor, place: int) -> Tensor:
-        nonlocal memory, hidden
-        separator = module.separator.expand(len(inputs), 1)
-        last = emitted[:, place - 1 : place] if place else separator
-        itself = torch.ones(1, 1, dtype=torch.bool, device=inputs.device)
+        nonlocal memory, shown
+        last = emitted[:, place - 1 : place] if place else module.separator.expand(len(inputs), 1)
         where = torch.tensor([place], device=inputs.device)
-        if not tokens.padded:
-            found, memory = module.write(memory, last, where, itself)
-            return found[:, 0]
-        visible = torch.cat([~hidden, itself.expand(len(inputs), 1)], 1)[:, None, None]
-        found, memory = module.write(memory, tokens.filled(last), where, visible)
-        hidden = torch.cat([hidden, last == IGNORED], 1)
+        found, memory = module.write(memory, tokens.filled(last), where, itself, shown)
+        if shown is not None:
+            shown = torch.cat([shown, last != IGNORED], 1)
         return found[:, 0]
 
     return logits

@@ -266,7 +266,7 @@ def searched(monkeypatch):
     class Spy(module.Profiler):
         def __init__(self, train, validation, **arguments):
             super().__init__(train, validation, **arguments)
-            seen.append([train.targets, validation.targets])
+            seen.append([train.vocabulary[part.targets.numpy()] for part in (self.tokens, self.held)])
 
     def renamed(found, steps):
         seen[-1].append(found.order)

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -258,7 +259,9 @@ def test_what_is_no_fit_is_refused(search, square5, fit_folder, tmp_path):
         pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, **settings)
         pyorder.Fitted.load(own, model=other)
     assert "\n" not in str(refused.value)
-    with pytest.raises(ValueError, match=r"^model: Preset\(layers=1, heads=4, .*with Preset\(.*heads=2, "):
+    with pytest.raises(
+        ValueError, match=r"^model: Architecture\(layers=1, heads=4, .*with Architecture\(.*heads=2, "
+    ):
         pyorder.Fitted.load(fit_folder[0], model=TINY.but(heads=4))
     weights = tmp_path / "runs" / "discovered" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -350,8 +353,7 @@ def test_a_process_that_dies_while_writing_leaves_the_old_file(tmp_path):
     (tmp_path / "result.json").write_text("old")
     code = f"""
         import os
-        from dataclasses import replace
-from pathlib import Path
+        from pathlib import Path
         from pyorder.runs.folder import replacing
         with replacing(Path({str(tmp_path)!r}, "result.json")) as temporary:
             temporary.write_text("half")

@@ -23,7 +23,7 @@ LENGTH = 8
 class Known:
     """A profiler whose losses are known: the broken dependencies of a chain ``truth``, and noise."""
 
-    training = SimpleNamespace(batch_size=1)
+    recipe = SimpleNamespace(batch_size=1)
 
     def __init__(self, truth, noise=0.0):
         self.slot_of = np.argsort(truth)

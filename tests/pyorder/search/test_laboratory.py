@@ -15,7 +15,7 @@ from pyorder.search.laboratory import Laboratory
 class Free:
     """A profiler of one training step a run, which is never run."""
 
-    training = SimpleNamespace(batch_size=1)
+    recipe = SimpleNamespace(batch_size=1)
     length = 5
 
     def cost(self, candidates, seeds=1):

@@ -207,7 +207,7 @@ def test_exhaustive_finds_the_forward_order(square5):
 class Guessing:
     """A profiler whose losses are drawn at random."""
 
-    training = SimpleNamespace(batch_size=1)
+    recipe = SimpleNamespace(batch_size=1)
 
     def __init__(self, length):
         self.length = length

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 import pyorder
 from pyorder.cli._results import print_search
+from pyorder.data.schema import make_schema
+from pyorder.data.tokens import Tokens
 from pyorder.models.decoder import Decoder
 from pyorder.orders.permutations import lexicographic
 from pyorder.orders.posets import Poset
@@ -88,7 +90,7 @@ def test_nothing_leaks_through_an_order_and_much_through_the_mean_of_all():
 @pytest.fixture
 def module():
     torch.manual_seed(0)
-    return SoftDecoder(TINY, vocabulary_size=11, input_length=5, target_length=5, learning_rate=1e-3)
+    return SoftDecoder(TINY(11, 5, 5), length=5, learning_rate=1e-3)
 
 
 def test_under_a_permutation_matrix_it_is_the_ordinary_loss(module):
@@ -117,10 +119,11 @@ def test_the_diagnosis_tells_soft_from_hard(module):
     order = rng.permutation(5)
     with torch.no_grad():
         module.parameter.copy_(torch.eye(5)[torch.from_numpy(order)])
-    cold = diagnose(module, inputs, targets, 0.5, 0, rng)
+    held = Tokens(inputs, targets, make_schema(5, 5), 11)
+    cold = diagnose(module, held, 0.5, 0, rng)
     assert cold.share == pytest.approx(0, abs=1e-6)
     assert cold.soft_loss == pytest.approx(cold.hard_loss, abs=1e-5)
-    hot = diagnose(module, inputs, targets, 1e6, 0, rng)
+    hot = diagnose(module, held, 1e6, 0, rng)
     assert hot.mass == pytest.approx(np.arange(5) * (5 - np.arange(5)) / 5, abs=1e-3)
     assert hot.share == pytest.approx(0.4, abs=1e-3)
 
