@@ -34,16 +34,24 @@ def test_docstring_examples(doctests):
     doctests(_values)
 
 
-def test_every_dataclass_with_arrays_compares_by_contents_and_is_not_hashable():
+RESULTS = {
+    "Chunk", "DependencyGraph", "Discovery", "Exploration", "FirstLook", "Fitted", "Leakage", "LearningCurves",
+    "LinearOrdering", "OrderGrid", "PrecedenceMatrix", "Profile", "RankedLosses", "Run", "Stage", "StageRecord",
+}  # fmt: skip
+
+
+def test_no_dataclass_compares_its_arrays_as_a_tuple_would():
+    """Results compare by contents and are not hashable; what else holds arrays is equal to itself alone."""
     found = set()
     for kind in dataclasses():
         if any(word in str(field.type) for field in fields(kind) for word in ARRAYS):
             if kind is Hierarchical:  # it keeps tuples
                 continue
-            assert issubclass(kind, ByContents), kind
-            assert not issubclass(kind, Hashable), kind
-            found.add(kind.__name__)
-    assert found >= {"Discovery", "Stage", "Profile", "Fitted", "Exploration", "LinearOrdering", "RankedLosses"}
+            assert kind.__eq__ in (ByContents.__eq__, object.__eq__), kind
+            if issubclass(kind, ByContents):
+                assert not issubclass(kind, Hashable), kind
+                found.add(kind.__name__)
+    assert found >= RESULTS
 
 
 @pytest.mark.parametrize(
