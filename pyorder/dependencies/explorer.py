@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Batch, Tokens
-from pyorder.execution import RandomStream, isolated, multiply_in
+from pyorder.execution import RandomStream, multiply_in
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample
 from pyorder.training.orders import RowQueue, Succession
@@ -86,7 +86,6 @@ class Explorer:
         """Optimiser steps so far."""
         return self.trainer.steps_done
 
-    @isolated()
     def train(self, orders: Orders, on_share: Callable[[float], None] | None = None) -> None:
         """Train on the next rows, row n in the order ``orders[n]``; (n, L), a multiple of the batch size."""
         steps = len(orders) // self.recipe.batch_size
@@ -97,7 +96,6 @@ class Explorer:
 
         self.trainer.train(Succession(self.tokens.column_orders(orders)), steps, after_step)
 
-    @isolated()
     def losses(self, rows: npt.NDArray[np.int64], orders: Orders) -> Floats:
         """Loss of evidence row ``rows[n]`` in the order ``orders[n]``: (n, L), nats by canonical step."""
         found = np.empty(orders.shape)

@@ -68,7 +68,7 @@ class Profiler:
         self.held = Tokens.of(validation, "validation", self.device, (train.vocabulary, train.schema))
         if shuffle is not None:
             self.tokens, self.held = self.tokens.reordered(shuffle), self.held.reordered(shuffle)
-        with isolated(), RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
+        with RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
             self.learner.build(self.tokens.shape)
         # By number of members. A caller's own module may do what a CUDA graph cannot record.
         self.together: dict[int, Trainer] | None = (
@@ -93,7 +93,6 @@ class Profiler:
         """What profiling ``candidates`` orders will cost."""
         return Cost(self.recipe.steps * seeds, len(self.held) * candidates * seeds)
 
-    @isolated()
     def profile(
         self, orders: Orders, *, seeds: Sequence[int], on_share: Callable[[str, float], None] | None = None
     ) -> Profile:
@@ -203,6 +202,7 @@ class Profiler:
         return trainer
 
 
+@isolated()
 def profile(
     train: Dataset,
     orders: npt.ArrayLike,

@@ -11,6 +11,7 @@ import numpy as np
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
+from pyorder.execution import isolated
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Profiler
 from pyorder.profiling.result import Orders
@@ -131,6 +132,7 @@ def discover_shuffled(
     return _search(train, validation, shuffle, strategy=strategy, constraints=constraints, seed=seed, **arguments)
 
 
+@isolated()
 def _search(
     train: Dataset,
     validation: Dataset,

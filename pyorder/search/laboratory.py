@@ -10,7 +10,7 @@ import numpy as np
 
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import Exploration
-from pyorder.execution import RandomStream, isolated
+from pyorder.execution import RandomStream
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner, CustomLearner, Learner, takes_order
 from pyorder.orders.posets import Poset
@@ -108,7 +108,7 @@ class Laboratory:
         profiler, tokens = self.profiler, self.profiler.tokens
         learner: Learner = AnyOrderLearner(architecture)
         if isinstance(profiler.learner, CustomLearner):
-            with isolated(), RandomStream(self.seed, tokens.device).lent():
+            with RandomStream(self.seed, tokens.device).lent():
                 if takes_order(profiler.learner.build(tokens.shape), tokens.shape, tokens.length):
                     learner = CustomLearner(profiler.learner.function, told=True)
         if recipe.precision == "auto":

@@ -45,7 +45,7 @@ def test_kernels_rank_as_the_reference_does(square5, device, monkeypatch):
         monkeypatch.setattr(operation, "reference", launchers)
     kernels = profile(square5, device)
     if device.type == "cpu":
-        assert launches == ["forward", "gradient"] * TINY.steps
+        assert launches == ["forward", "gradient"] * TINY.recipe.steps
     assert kernels.ranking.tolist() == reference.ranking.tolist()
     np.testing.assert_allclose(kernels.loss, reference.loss, rtol=1e-4)
     np.testing.assert_allclose(kernels.training_loss, reference.training_loss, rtol=1e-3)

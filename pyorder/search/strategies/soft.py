@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from pyorder._checks import check_integer
 from pyorder._values import ByContents
 from pyorder.data.tokens import Batch, Shape, Tokens
-from pyorder.execution import RandomStream, isolated, multiply_in, row_slices
+from pyorder.execution import RandomStream, multiply_in, row_slices
 from pyorder.models.architecture import Architecture
 from pyorder.models.decoder import Decoder
 from pyorder.models.learner import DecoderLearner, Learner
@@ -248,8 +248,7 @@ def relax(
         learner.temperature = strategy.temperature(LOOKS * (step + 1) // strategy.steps)
 
     given = torch.arange(tokens.schema.columns, device=device)
-    with isolated():
-        trainer.train(OneOrder(given), strategy.steps, after_step)
+    trainer.train(OneOrder(given), strategy.steps, after_step)
     return module.scores.detach().double().cpu().numpy(), tuple(looks)
 
 
