@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyorder.training.fit import fit
     from pyorder.training.fitted import Fitted
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 keep_old_names()
 

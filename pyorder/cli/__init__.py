@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> main(["--version"])
-    pyorder 0.1.0
+    pyorder 0.2.0.dev0
     0
     """
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -82,6 +82,19 @@ def test_no_circles():
     graphlib.TopologicalSorter(arrows).prepare()  # CycleError names the circle
 
 
+def test_the_drawing_in_the_docs_is_of_these_imports():
+    """A room is drawn with an arrow to each room that it imports from; the ground floor is one."""
+    ground = FLOORS[0] | FLOORS[1]
+    arrows = set()
+    for path in SOURCES:
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room not in ground:
+            arrows |= {(room, "ground" if other in ground else other) for other in set(rooms_of(path)) - {room}}
+    text = (Path(__file__).resolve().parents[2] / "docs" / "rooms.md").read_text()
+    drawn = {tuple(line.strip().split(" --> ")) for line in text.splitlines() if "-->" in line}
+    assert drawn == {arrow for arrow in arrows if arrow[1] in set(FLOOR_OF) | {"ground"}}
+
+
 @pytest.mark.parametrize("old", MOVED)
 def test_old_names_are_the_new_modules_and_say_so(old):
     sys.modules.pop(f"pyorder.{old}", None)
