@@ -26,6 +26,7 @@ from typing import Any
 
 import gpu_plan
 import gpu_setup
+from gpu_formulas import for_chip
 from gpu_plan import Measurement
 from supervisor import Worker, WorkerError, supervise
 
@@ -67,7 +68,7 @@ def measure(given: argparse.Namespace, out: Path, site: Path, deadline: float) -
 
     def start() -> Worker:
         command = [sys.executable, str(HERE / "gpu_measure.py")]
-        return Worker(command, environment(site, given.rehearse), out / "gpu.log", deadline)
+        return Worker(command, environment(site, given.rehearse), out / "gpu.log", deadline, cwd=out)
 
     try:
         worker = start()
@@ -79,21 +80,17 @@ def measure(given: argparse.Namespace, out: Path, site: Path, deadline: float) -
         print("no GPU is visible: --rehearse runs without one", file=sys.stderr)
         return 2
     key = {"commit": given.commit or gpu_setup.revision(), "device": worker.about["device"]}
-    chip = gpu_plan.for_chip(worker.about["device"])
+    chip = for_chip(worker.about["device"])
 
     def record(one: Measurement, row: dict[str, Any]) -> None:
         said = one.prediction
         foretold = {"figure": said.figure, "unit": said.unit, "predicted": said.of(chip) if chip else None}
-        settings = {name: value for name, value in one.settings.items() if name != "out"}
-        whole = {"measurement": one.name, "settings": settings, **key, "rehearsed": given.rehearse}
-        append(rows, {**whole, **foretold, **row, "about": worker.about})
+        of = {"measurement": one.name, "settings": one.settings, **key, "rehearsed": given.rehearse}
+        append(rows, {**of, **foretold, **row, "about": worker.about})
         print(f"{time.monotonic() - started:5.0f} s  {one.name}: {summary({**foretold, **row})}", flush=True)
 
     whole = gpu_plan.rehearsal() if given.rehearse else gpu_plan.PLAN
     plan = [one for one in whole if not set(one.needs) & set(given.without)]
-    for one in plan:
-        if one.function == "tests":
-            one.settings["out"] = str(out)
     left = supervise(still_to_do(plan, read(rows), key), worker, start, record, deadline)
     (out / "gpu.md").write_text(table(read(rows)))
     print(f"\n{table(read(rows))}\nrows: {rows}")
@@ -104,9 +101,10 @@ def measure(given: argparse.Namespace, out: Path, site: Path, deadline: float) -
 
 def environment(site: Path, rehearse: bool) -> dict[str, str]:
     """The worker's environment: what was installed for it comes first, and it takes no GPU to rehearse."""
-    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    paths = os.pathsep.join([str(site), *map(os.path.abspath, named)])
     hidden = {"CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": "1"} if rehearse else {}
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **hidden}
+    return {**os.environ, "PYTHONPATH": paths, **hidden}
 
 
 def read(rows: Path) -> list[dict[str, Any]]:
@@ -125,8 +123,7 @@ def still_to_do(plan: list[Measurement], rows: list[dict[str, Any]], key: dict[s
     """What has no row of this commit, card and settings; then what failed."""
 
     def found(one: Measurement) -> list[dict[str, Any]]:
-        settings = {name: value for name, value in one.settings.items() if name != "out"}
-        wanted = {"measurement": one.name, "settings": settings, **key}
+        wanted = {"measurement": one.name, "settings": one.settings, **key}
         return [row for row in rows if wanted.items() <= row.items()]
 
     missing = [one for one in plan if not found(one)]

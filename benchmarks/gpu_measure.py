@@ -40,9 +40,9 @@ def ceilings(device: Gpu) -> dict[str, Any]:
     return {"copy_terabytes": rates[0] / 1e12, "matrix_teraflops": rates[1] / 1e12}
 
 
-def tests(device: Gpu, *, arguments: list[str], limit: float, out: str) -> dict[str, Any]:
-    """Run tests of the installed package in a process of their own; its failures are kept in full in a file."""
-    report = Path(out) / "tests.xml"
+def tests(device: Gpu, *, arguments: list[str], limit: float) -> dict[str, Any]:
+    """Run tests of the installed package in a process of their own; failures are kept in full in a file here."""
+    report = Path("tests.xml").resolve()
     report.unlink(missing_ok=True)
     # -P: or the checkout's folder, which has no compiled part, would be imported.
     command = [sys.executable, "-P", "-m", "pytest", "-q", "--tb=long", f"--junitxml={report}", *arguments]
@@ -72,7 +72,7 @@ def tests(device: Gpu, *, arguments: list[str], limit: float, out: str) -> dict[
     ]
     report.unlink()
     name = "-".join(word.replace("/", "_") for word in arguments if not word.startswith("-"))
-    kept = Path(out) / f"gpu-failures-{name}.txt"
+    kept = Path(f"gpu-failures-{name}.txt")
     kept.write_text(f"{len(failures)} failed\n\n" + f"\n\n{'=' * 100}\n".join(failures[:FIRST_FAILURES]) + "\n")
     counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
     return {

@@ -32,7 +32,7 @@ def missing(without: list[str], wheels: Path | None) -> list[str]:
         wanted.append("liger_kernel")
     if "pyorder" not in carried and not is_installed():
         wanted += TO_BUILD
-    said = []
+    said = [f"--wheels {wheels}: there is no wheel in that folder"] if wheels and not carried else []
     for module in wanted:
         if importlib.util.find_spec(module) is None and module.lower() not in carried:
             package = PACKAGES.get(module, module)

@@ -112,7 +112,7 @@ Record = Callable[[Any, dict[str, Any]], None]
 def supervise(plan: Iterable[Task], worker: Worker, start: Start, record: Record, deadline: float) -> list[Task]:
     """Take what fits before ``deadline`` (of `time.monotonic`), in the plan's sequence; return what was not taken.
 
-    What the deadline cuts off has no row, and counts as not taken. A worker that does not start ends it all.
+    What the deadline cuts off has no row, and counts as not taken.
     """
     left, alive = list(plan), True
     try:

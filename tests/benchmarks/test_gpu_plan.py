@@ -21,6 +21,11 @@ def plan(benchmark):
     return benchmark("gpu_plan")
 
 
+@pytest.fixture
+def formulas(benchmark):
+    return benchmark("gpu_formulas")
+
+
 def test_the_page_has_the_predictions_of_the_plan(plan):
     page = DOCS.read_text()
     start, end = "<!-- predictions -->\n", "\n<!-- -->"
@@ -39,14 +44,14 @@ def test_every_measurement_is_foretold_and_has_a_function(plan, benchmark):
             assert one.prediction.of(chip) >= 0
 
 
-def test_operations_are_those_that_torch_counts(plan):
+def test_operations_are_those_that_torch_counts(formulas):
     length, rows, values = 13, 4, 19
     decoder = pyorder.PRESETS["small"](values, length, length)
     inputs, emitted = (torch.zeros(rows, length, dtype=torch.long) for _ in range(2))
     with FlopCounterMode(display=False) as counter:
         decoder(inputs, emitted)
     # What the formula leaves out: attention itself and the output layer.
-    assert plan.forward_operations(rows * length, rows * length) == pytest.approx(
+    assert formulas.forward_operations(rows * length, rows * length) == pytest.approx(
         counter.get_total_flops(), rel=0.02
     )
 
@@ -77,7 +82,7 @@ class Operations(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_operations_of_a_step_are_those_that_torch_runs(plan):
+def test_operations_of_a_step_are_those_that_torch_runs(formulas):
     """Within a tenth: another version of torch may take a step in a few more or less."""
     numbers = torch.zeros(200, 13, dtype=torch.long)
     settings = TrainingSettings.of(PRESETS["small"], torch.bfloat16, steps=2, batch_size=8, learning_rate=None)
@@ -85,19 +90,19 @@ def test_operations_of_a_step_are_those_that_torch_runs(plan):
     ensemble._step()
     with Operations() as seen:
         ensemble._step()
-    assert plan.COUNTS["step"] == pytest.approx(seen.count, rel=0.1)
+    assert formulas.COUNTS["step"] == pytest.approx(seen.count, rel=0.1)
     explorer = Explorer(numbers, numbers, evidence_rows=20, precision=torch.bfloat16, seed=0)
     orders = pyorder.permutations.sample(13, 128, seed=0)
     explorer.train(orders)
     with Operations() as seen:
         explorer.train(orders)
-    assert plan.COUNTS["explorer"] == pytest.approx(seen.count, rel=0.1)
+    assert formulas.COUNTS["explorer"] == pytest.approx(seen.count, rel=0.1)
 
 
 @pytest.mark.parametrize("orders", [64, 128, 720, 5040])
-def test_nodes_are_those_of_the_tree_of_orders(plan, orders):
+def test_nodes_are_those_of_the_tree_of_orders(formulas, orders):
     pool = pyorder.permutations.sample(13, orders, seed=0, distinct=True)
-    assert plan.NODES[orders] == sum(len(chunk.slot) for chunk in chunks(pool))
+    assert formulas.NODES[orders] == sum(len(chunk.slot) for chunk in chunks(pool))
 
 
 @pytest.mark.parametrize("length", [10, 13])
@@ -106,10 +111,10 @@ def test_pools_are_those_of_the_published_search(plan, length):
     assert plan.PUBLISHED_POOLS[length] == search.pools(pyorder.posets.Poset(length))
 
 
-def test_a_chip_is_known_by_its_name(plan):
-    assert plan.for_chip("NVIDIA H100 80GB HBM3").copy == 3.0e12
-    assert plan.for_chip("NVIDIA H200").copy == 4.3e12
-    assert plan.for_chip("cpu") is None
+def test_a_chip_is_known_by_its_name(formulas):
+    assert formulas.for_chip("NVIDIA H100 80GB HBM3").copy == 3.0e12
+    assert formulas.for_chip("NVIDIA H200").copy == 4.3e12
+    assert formulas.for_chip("cpu") is None
 
 
 def test_failed_measurements_come_again_after_what_has_no_row(benchmark, plan):

@@ -27,6 +27,8 @@ def test_what_is_missing_is_said_in_a_line_each(setup, monkeypatch, tmp_path):
     (tmp_path / "liger_kernel-0.6.0-py3-none-any.whl").touch()
     said = setup.missing([*everything_but, "transformers"], tmp_path)
     assert [line.split()[0] for line in said] == ["typer"]
+    (tmp_path / "empty").mkdir()
+    assert setup.missing([*everything_but, "transformers", "liger"], tmp_path / "empty")[0].startswith("--wheels ")
 
 
 def test_a_compiler_is_among_what_is_needed(setup, monkeypatch):
