@@ -95,7 +95,7 @@ def measure(given: argparse.Namespace, out: Path, site: Path, deadline: float) -
     (out / "gpu.md").write_text(table(read(rows)))
     print(f"\n{table(read(rows))}\nrows: {rows}")
     if left:
-        print(f"no time was left for: {', '.join(one.name for one in left)}")
+        print(f"no time was left for: {'; '.join(one.name for one in left)}")
     return int(any("failed" in row for row in read(rows) if key.items() <= row.items()))
 
 
