@@ -23,8 +23,9 @@ from random_graphs import RandomGraph
 from study import RESULTS, read_rows, run_cells
 
 import pyorder
-from pyorder.models.any_order import EXPLORER, AnyOrderDecoder
+from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.orders.posets import Poset
+from pyorder.training.presets import EXPLORER
 
 CHAINS = ("relu", "square", "cubic", "sine", "triangle", "mlp")
 
@@ -104,7 +105,7 @@ def measure(task: str, length: int, seed: int, **parameters: int) -> dict[str, o
 def reference_seconds() -> float:
     """Seconds of a fixed piece of the same kind of work, since machines differ: 50 training steps at L = 13."""
     generator = torch.Generator().manual_seed(0)
-    model = AnyOrderDecoder(EXPLORER, vocabulary_size=19, input_length=13, target_length=13)
+    model = AnyOrderDecoder(EXPLORER.architecture, vocabulary_size=19, input_length=13, columns=13)
     inputs, emitted = torch.randint(19, (2, 128, 13), generator=generator)
     order = torch.rand((128, 13), generator=generator).argsort(1)
     started = time.perf_counter()
