@@ -163,7 +163,7 @@ def test_a_gpu_learns_what_a_cpu_learns(square5, preset):
         )
         for model, device in ((preset, "cuda"), (lambda *sizes: preset(*sizes), "cuda"), (preset, "cpu"))
     )
-    assert on_cpu.loss_curve[-1] < on_cpu.loss_curve[0] - 0.05  # there is something to agree on
+    assert on_cpu.loss_curve[-1] < on_cpu.loss_curve[0] - 0.02  # there is something to agree on
     for other, share in ((plain, 1e-3), (on_cpu, 1e-2)):
         np.testing.assert_allclose(captured.loss_curve, other.loss_curve, rtol=share)
         np.testing.assert_allclose(captured.step_loss, other.step_loss, rtol=share)
