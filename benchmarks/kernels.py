@@ -1,12 +1,13 @@
 """The fused kernels against plain PyTorch, the same compiled, and Liger's cross-entropy where it is installed.
 
-Answers are compared first; then all sides are timed in turn on the same tensors. Appends a row a side and size to
-docs/results/kernels.jsonl, and skips sizes that this device has rows of. A size that fails is reported, and the
-others go on; the exit code is then 1. Times are microseconds a call as [20 %,
-50 %, 80 %] quantiles: "eager_us" between two events around a call, waiting for the host included; "graph_us" in a
-replayed CUDA graph, the device's time alone. "must_move" counts the bytes that no implementation can avoid,
-"of_copy" is the bandwidth that these and the graph's median make, as a share of what a copy of a gigabyte reaches.
-Small inputs may stay in the cache, as they do behind the layer that makes them.
+Answers are compared first; then all sides are timed in turn on the same tensors. `python benchmarks/gpu.py` takes
+the sizes that matter most, this sweeps many: it appends a row a size to docs/results/kernels.jsonl, and skips
+sizes that this device has a row of. A size that fails is reported, and the others go on; the exit code is then 1.
+
+Times are microseconds a call as [20 %, 50 %, 80 %] quantiles: "eager_us" between two events around a call, waiting
+for the host included; "graph_us" in a replayed CUDA graph, the device's time alone. "must_move" counts the bytes
+that no implementation can avoid, "of_copy" is the bandwidth that these and the graph's median make, as a share of
+what a copy of a gigabyte reaches. Small inputs may stay in the cache, as behind the layer that makes them.
 
     python benchmarks/kernels.py            every size
     python benchmarks/kernels.py --tune     instead: the permuted cross-entropy's launch settings, fastest first
@@ -18,7 +19,7 @@ import importlib.util
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -26,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import machine, quantiles
+from device import Gpu, copy_bandwidth, take, timed
+from timing import machine
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,10 +38,11 @@ RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "kernels.js
 LENGTH, ORDERS, TARGETS, WIDTH = 16, 720, 10_000, 128
 SLOTS = (4096, 65_536, 2**20)
 VALUES = (16, 128, 1024)
-DTYPES = (torch.float32, torch.bfloat16)
+DTYPES = ("float32", "bfloat16")
 REPEATS = 25
 
 Call = Callable[[], tuple[Tensor, ...]]
+Table = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass
@@ -51,24 +54,40 @@ class Case:
     not_in_graphs: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Size:
+    """How many rows of how many steps, how many values, and the type of what is multiplied."""
+
+    rows: int
+    length: int
+    values: int
+    dtype: str
+
+    @property
+    def slots(self) -> int:
+        """Rows times steps."""
+        return self.rows * self.length
+
+    def random(self, device: Gpu, *shape: int, scale: float = 1.0) -> Tensor:
+        """Normal numbers that take a gradient."""
+        drawn = torch.randn(shape, device=device.type, dtype=getattr(torch, self.dtype))
+        return drawn.mul_(scale).requires_grad_()
+
+    def table(self, device: Gpu) -> Table:
+        """Targets, orders, and for every row which of them."""
+        small = torch.int8 if self.values <= 128 else torch.int16  # as the package holds them
+        targets = torch.randint(self.values, (TARGETS, self.length), device=device.type, dtype=small)
+        orders = torch.stack([torch.randperm(self.length) for _ in range(ORDERS)]).to(device.type)
+        order_index = torch.randint(ORDERS, (self.rows,), device=device.type)
+        return targets, orders, order_index, torch.randint(TARGETS, (self.rows,), device=device.type)
+
+
 def with_gradients(loss: Tensor, *free: Tensor) -> tuple[Tensor, ...]:
     return (loss.detach(), *torch.autograd.grad(loss, free))
 
 
-def random(*shape: int, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
-    return torch.randn(shape, device="cuda", dtype=dtype).mul_(scale).requires_grad_()
-
-
-def lookup(slots: int, values: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    rows = slots // LENGTH
-    targets = torch.randint(values, (TARGETS, LENGTH), device="cuda")
-    orders = torch.stack([torch.randperm(LENGTH) for _ in range(ORDERS)]).cuda()
-    order_index = torch.randint(ORDERS, (rows,), device="cuda")
-    return targets, orders, order_index, torch.randint(TARGETS, (rows,), device="cuda")
-
-
 def reordered(targets: Tensor, orders: Tensor, order_index: Tensor, target_row: Tensor) -> Tensor:
-    return targets[target_row].gather(1, orders[order_index])
+    return targets[target_row].long().gather(1, orders[order_index])
 
 
 def plain_cross_entropy(logits: Tensor, *table: Tensor) -> Tensor:
@@ -84,18 +103,20 @@ def plain_linear(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(F.linear(hidden, weight).float(), targets)
 
 
-def cross_entropy(slots: int, values: int, dtype: torch.dtype) -> Case:
-    logits, table = random(slots // LENGTH, LENGTH, values, dtype=dtype), lookup(slots, values)
-    compiled = torch.compile(plain_cross_entropy, fullgraph=True, dynamic=False)
+def cross_entropy(device: Gpu, size: Size) -> Case:
+    logits, table = size.random(device, size.rows, size.length, size.values), size.table(device)
+    compiled = device.compiled(plain_cross_entropy)
+
+    def fused(with_grad: bool) -> tuple[Tensor, ...]:
+        return with_gradients(losses.permuted_cross_entropy(logits, *table, with_grad=with_grad), logits)
+
     sides: dict[str, Call] = {
         "plain": lambda: with_gradients(plain_cross_entropy(logits, *table), logits),
         "compiled": lambda: with_gradients(compiled(logits, *table), logits),
-        "pyorder": lambda: with_gradients(losses.permuted_cross_entropy(logits, *table), logits),
-        "pyorder, with_grad": lambda: with_gradients(
-            losses.permuted_cross_entropy(logits, *table, with_grad=True), logits
-        ),
+        "pyorder": lambda: fused(False),
+        "pyorder, with_grad": lambda: fused(True),
     }
-    if importlib.util.find_spec("liger_kernel"):
+    if device.type == "cuda" and importlib.util.find_spec("liger_kernel"):
         from liger_kernel.transformers.cross_entropy import LigerCrossEntropyLoss
 
         liger = LigerCrossEntropyLoss()
@@ -103,50 +124,49 @@ def cross_entropy(slots: int, values: int, dtype: torch.dtype) -> Case:
             logits.detach().clone().requires_grad_()
         )  # written over: right in the first call, timed in the others
         sides["Liger"] = lambda: with_gradients(liger(own.flatten(0, 1), reordered(*table).flatten()), own)
-    moved = 2 * logits.nbytes + 8 * slots
+    moved = 2 * logits.nbytes + 8 * size.slots
     return Case(moved, sides, not_in_graphs=("Liger",))  # it waits for a value on the host
 
 
-def cross_entropy_alone(slots: int, values: int, dtype: torch.dtype) -> Case:
-    logits, table = random(slots // LENGTH, LENGTH, values, dtype=dtype).detach(), lookup(slots, values)
-    compiled = torch.compile(plain_cross_entropy, fullgraph=True, dynamic=False)
+def cross_entropy_alone(device: Gpu, size: Size) -> Case:
+    logits, table = size.random(device, size.rows, size.length, size.values).detach(), size.table(device)
+    compiled = device.compiled(plain_cross_entropy)
     sides: dict[str, Call] = {
         "plain": lambda: (plain_cross_entropy(logits, *table),),
         "compiled": lambda: (compiled(logits, *table),),
         "pyorder": lambda: (losses.permuted_cross_entropy(logits, *table),),
     }
-    return Case(logits.nbytes + 8 * slots, sides)
+    return Case(logits.nbytes + 8 * size.slots, sides)
 
 
-def embedding(slots: int, values: int, dtype: torch.dtype) -> Case:
-    tables = random(values + 1, WIDTH, dtype=dtype), random(LENGTH, WIDTH, dtype=dtype)
-    table, incoming = lookup(slots, values), torch.rand(slots // LENGTH, LENGTH, WIDTH, device="cuda", dtype=dtype)
-    compiled = torch.compile(plain_embedding, fullgraph=True, dynamic=False)
+def embedding(device: Gpu, size: Size) -> Case:
+    tables = size.random(device, size.values + 1, WIDTH), size.random(device, size.length, WIDTH)
+    table, incoming = size.table(device), size.random(device, size.rows, size.length, WIDTH).detach()
+    compiled = device.compiled(plain_embedding)
 
     def gradients(embedded: Tensor) -> tuple[Tensor, ...]:
         return (embedded.detach(), *torch.autograd.grad(embedded, tables, incoming))
 
     sides: dict[str, Call] = {
-        "plain": lambda: gradients(plain_embedding(*tables, values, *table)),
-        "compiled": lambda: gradients(compiled(*tables, values, *table)),
-        "pyorder": lambda: gradients(embeddings.permuted_embedding(*table, *tables, separator=values)),
+        "plain": lambda: gradients(plain_embedding(*tables, size.values, *table)),
+        "compiled": lambda: gradients(compiled(*tables, size.values, *table)),
+        "pyorder": lambda: gradients(embeddings.permuted_embedding(*table, *tables, separator=size.values)),
     }
-    return Case(2 * incoming.nbytes + 8 * slots, sides)
+    return Case(2 * incoming.nbytes + 8 * size.slots, sides)
 
 
-def linear(slots: int, values: int, dtype: torch.dtype) -> Case:
-    hidden = random(slots, WIDTH, dtype=dtype)
-    weight = random(
-        values, WIDTH, dtype=dtype, scale=WIDTH**-0.5
-    )  # logits of a model's size, which bfloat16 can hold
-    targets = torch.randint(values, (slots,), device="cuda")
-    compiled = torch.compile(plain_linear, fullgraph=True, dynamic=False)
+def linear(device: Gpu, size: Size) -> Case:
+    hidden = size.random(device, size.slots, WIDTH)
+    # Logits of a model's size, which bfloat16 can hold.
+    weight = size.random(device, size.values, WIDTH, scale=WIDTH**-0.5)
+    targets = torch.randint(size.values, (size.slots,), device=device.type)
+    compiled = device.compiled(plain_linear)
     sides: dict[str, Call] = {
         "plain": lambda: with_gradients(plain_linear(hidden, weight, targets), hidden, weight),
         "compiled": lambda: with_gradients(compiled(hidden, weight, targets), hidden, weight),
         "pyorder": lambda: with_gradients(losses.linear_cross_entropy(hidden, weight, targets), hidden, weight),
     }
-    moved = 2 * (hidden.nbytes + weight.nbytes) + 8 * slots
+    moved = 2 * (hidden.nbytes + weight.nbytes) + 8 * size.slots
     return Case(moved, sides)
 
 
@@ -169,91 +189,52 @@ def assert_same_answers(case: Case) -> None:
             torch.testing.assert_close(given, true, rtol=share, atol=share * largest)
 
 
-def timed(calls: dict[str, Callable[[], object]], each: int = 1) -> dict[str, list[float]]:
-    """Microseconds a call between two events, in turn; a function stands for ``each`` calls."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(REPEATS + 3):
-        for name, call in calls.items():
-            start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            call()
-            stop.record()
-            stop.synchronize()
-            if turn >= 3:
-                times[name].append(1000 * start.elapsed_time(stop) / each)
-    return {name: quantiles(values) for name, values in times.items()}
-
-
-def captured(call: Callable[[], object], calls: int) -> Callable[[], None]:
-    """A CUDA graph of several calls, ready to replay."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            call()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for _ in range(calls):
-            call()
-    return graph.replay
-
-
-def copy_bandwidth() -> float:
-    """Bytes a second, read and written, of a copy of a gigabyte."""
-    source = torch.empty(2**30, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    return 2 * source.nbytes / (timed({"copy": lambda: target.copy_(source)})["copy"][1] * 1e-6)
-
-
-def measure_cell(case: Case, copy: float) -> Iterator[dict[str, Any]]:
-    """Compare the answers, then time every side: a row each."""
+def measure_size(device: Gpu, name: str, size: Size, copy: float, repeats: int = REPEATS) -> dict[str, Any]:
+    """Compare the answers, then time every side: their times by side."""
+    torch.manual_seed(0)
+    case = CASES[name](device, size)
     assert_same_answers(case)
-    eager = timed(case.sides)
-    calls = 20 if case.must_move < 2**26 else 2
-    graphs = {name: captured(side, calls) for name, side in case.sides.items() if name not in case.not_in_graphs}
-    graph = timed(graphs, each=calls)
-    for name in case.sides:
-        row = {"side": name, "eager_us": eager[name], "must_move": case.must_move}
-        if name in graph:
-            row |= {"graph_us": graph[name], "of_copy": round(case.must_move / (graph[name][1] * 1e-6) / copy, 3)}
-        yield row
+    eager = timed(device, case.sides, repeats)
+    calls = device.calls_a_graph if case.must_move < 2**26 else 2
+    graphs = {
+        side: device.captured(call, calls) for side, call in case.sides.items() if side not in case.not_in_graphs
+    }
+    graph = timed(device, graphs, repeats, each=calls)
+    of_copy = {side: float(f"{case.must_move / (times[1] * 1e-6) / copy:.3g}") for side, times in graph.items()}
+    return {"must_move": case.must_move, "of_copy": of_copy, "graph_us": graph, "eager_us": eager}
 
 
-def measure() -> int:
+def measure(device: Gpu) -> int:
     """Measure every size that is still missing; return how many failed."""
-    device = {"device": torch.cuda.get_device_name(), "cuda": torch.version.cuda, "triton": version("triton")}
-    copy = copy_bandwidth()
+    here = {"device": device.name, "cuda": torch.version.cuda, "triton": version("triton")}
+    copy = copy_bandwidth(device)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     failures = 0
-    for (name, make), dtype, values, slots in itertools.product(CASES.items(), DTYPES, VALUES, SLOTS):
-        cell = {"case": name, "slots": slots, "values": values, "dtype": str(dtype).removeprefix("torch.")}
-        if any((cell | device).items() <= row.items() for row in done):
+    for name, dtype, values, slots in itertools.product(CASES, DTYPES, VALUES, SLOTS):
+        cell = {"case": name, "slots": slots, "values": values, "dtype": dtype}
+        if any((cell | here).items() <= row.items() for row in done):
             continue
-        torch.compiler.reset()
-        torch.cuda.empty_cache()
-        torch.manual_seed(0)
+        device.clear()
         try:
-            rows = list(measure_cell(make(slots, values, dtype), copy))
+            row = measure_size(device, name, Size(slots // LENGTH, LENGTH, values, dtype), copy)
         except Exception as error:  # a wrong answer, a launch that fails, too little memory
             failures += 1
             print(json.dumps({**cell, "failed": str(error)}), file=sys.stderr, flush=True)
             continue
+        line = json.dumps({**cell, **row, "copy_bytes_a_second": copy, **here, **machine()})
         with RESULTS.open("a") as file:
-            for row in rows:
-                line = json.dumps({**cell, **row, "copy_bytes_a_second": copy, **device, **machine()})
-                print(line, file=file)
-                print(line, flush=True)
+            print(line, file=file)
+        print(line, flush=True)
     return failures
 
 
-def fastest_settings(values: int, dtype: torch.dtype) -> list[tuple[str, list[float]]]:
+def fastest_settings(device: Gpu, size: Size) -> list[tuple[str, list[float]]]:
     """Time the two launches of a training step, losses and then gradient, with all settings worth a try."""
     from pyorder.kernels.permuted_cross_entropy import Settings, launch
 
-    logits, table = random(4096, LENGTH, values, dtype=dtype).detach(), lookup(4096 * LENGTH, values)
-    by_slot, incoming = (torch.rand(logits.shape[:2], device="cuda") for _ in range(2))
+    logits, table = size.random(device, size.rows, size.length, size.values).detach(), size.table(device)
+    by_slot, incoming = (torch.rand(logits.shape[:2], device=device.type) for _ in range(2))
     gradient = torch.empty_like(logits)
 
     def step(settings: Settings) -> None:
@@ -261,27 +242,27 @@ def fastest_settings(values: int, dtype: torch.dtype) -> list[tuple[str, list[fl
         launch(logits, *table, incoming=incoming, gradient=gradient, settings=settings)
 
     graphs = {
-        f"{rows} rows, {warps} warps": captured(partial(step, Settings(rows, warps)), calls=10)
+        f"{rows} rows, {warps} warps": device.captured(partial(step, Settings(rows, warps)), calls=10)
         for rows in (1, 2, 4, 8, 16, 32, 64, 128)
         for warps in (1, 2, 4, 8)
-        if 256 <= rows * values <= 64 * 32 * warps  # with more logits a thread, registers spill
+        if 256 <= rows * size.values <= 64 * 32 * warps  # with more logits a thread, registers spill
     }
-    return sorted(timed(graphs, each=10).items(), key=lambda item: item[1][1])
+    return sorted(timed(device, graphs, REPEATS, each=10).items(), key=lambda item: item[1][1])
 
 
-def tune() -> None:
+def tune(device: Gpu) -> None:
     torch.manual_seed(0)
     for values in (16, 32, 64, 128, 256, 512, 1024):
         for dtype in DTYPES:
-            print(values, dtype, fastest_settings(values, dtype)[:5], flush=True)
+            print(values, dtype, fastest_settings(device, Size(4096, LENGTH, values, dtype))[:5], flush=True)
 
 
 def main() -> None:
     if not torch.cuda.is_available():
         print("benchmarks/kernels.py: no CUDA device, nothing was measured")
     elif "--tune" in sys.argv[1:]:
-        tune()
-    elif measure():
+        tune(take())
+    elif measure(take()):
         sys.exit(1)
 
 

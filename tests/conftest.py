@@ -2,6 +2,8 @@ import doctest
 import os
 import threading
 import time
+import warnings
+from contextlib import contextmanager
 from importlib import import_module
 
 # Tiny matrices gain nothing from more threads, and waiting threads cost much on a busy machine. Read at torch's
@@ -36,6 +38,26 @@ def doctests():
         assert result.attempted > 0
 
     return run
+
+
+@pytest.fixture
+def waiting_is_an_error():
+    """A block in which whatever waits for the GPU raises."""
+
+    def switch(mode):
+        with warnings.catch_warnings():  # torch warns that it is a prototype
+            warnings.simplefilter("ignore")
+            torch.cuda.set_sync_debug_mode(mode)
+
+    @contextmanager
+    def guarded():
+        switch("error")
+        try:
+            yield
+        finally:
+            switch("default")
+
+    return guarded
 
 
 @pytest.fixture(scope="session")

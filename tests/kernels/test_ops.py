@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from contextlib import contextmanager
 from importlib import import_module
 
 import pytest
@@ -389,18 +388,9 @@ print(losses.permuted_cross_entropy(torch.zeros(1, 1, 2), zero[None], zero[None]
     assert done.stdout.strip() == "0.6931471824645996"
 
 
-@contextmanager
-def waiting_is_an_error():
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize(("name", "number"), CASES)
-def test_nothing_waits_for_the_device_and_a_graph_replays_it(name, number):
+def test_nothing_waits_for_the_device_and_a_graph_replays_it(name, number, waiting_is_an_error):
     arguments = samples("cuda")[name][number]
     free = [value for value in arguments if torch.is_tensor(value) and value.requires_grad]
 
@@ -425,7 +415,7 @@ def test_nothing_waits_for_the_device_and_a_graph_replays_it(name, number):
 
 
 @pytest.mark.gpu
-def test_statistics_wait_for_nothing_and_a_graph_replays_them():
+def test_statistics_wait_for_nothing_and_a_graph_replays_them(waiting_is_an_error):
     by_slot, (_, orders, order_index, _) = torch.rand(4, 5, device="cuda"), lookup("cuda")
     wanted = losses.loss_statistics(by_slot, orders, order_index)
     with waiting_is_an_error():

@@ -142,3 +142,44 @@ def test_validation_rows_are_looked_at_and_change_nothing(square5, tmp_path):
 def test_what_cannot_be_looked_at_is_refused(square5, arguments, message):
     with pytest.raises(ValueError, match=message):
         pyorder.fit(square5.train, np.arange(5), test=square5.test, model="nano", steps=2, **arguments)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("preset", [PRESETS["base"], PRESETS["small"]])
+def test_a_gpu_learns_what_a_cpu_learns(square5, preset):
+    """Captured, as plain PyTorch (a caller's own module is never captured), and on a CPU."""
+    preset = preset.but(dropout=0.0, steps=20, batch_size=32, precision="float32")
+    recipe = preset.recipe
+    captured, plain, on_cpu = (
+        pyorder.fit(
+            square5.train,
+            [4, 0, 3, 1, 2],
+            test=square5.test,
+            validation=square5.validation,
+            validate_every=7,  # between replays
+            model=model,
+            recipe=recipe,
+            device=device,
+        )
+        for model, device in ((preset, "cuda"), (lambda *sizes: preset(*sizes), "cuda"), (preset, "cpu"))
+    )
+    assert on_cpu.loss_curve[-1] < on_cpu.loss_curve[0] - 0.02  # there is something to agree on
+    for other, share in ((plain, 1e-3), (on_cpu, 1e-2)):
+        np.testing.assert_allclose(captured.loss_curve, other.loss_curve, rtol=share)
+        np.testing.assert_allclose(captured.step_loss, other.step_loss, rtol=share)
+        np.testing.assert_allclose(captured.validation_curve[:, :2], other.validation_curve[:, :2], rtol=share)
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_steps_of_several_columns_with_gaps_as_a_cpu_does():
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(5, size=(400, 3))
+    targets = np.ma.array(np.concatenate([inputs, inputs[:, ::-1]], 1))
+    targets[:, 1:2][rng.random((400, 1)) < 0.5] = np.ma.masked  # the first step is one or two columns
+    data = pyorder.Dataset(inputs, targets, widths=(2, 1, 3))
+    preset = PRESETS["nano"].but(steps=20, batch_size=32, precision="float32")
+    on_gpu, on_cpu = (
+        pyorder.fit(data, [2, 0, 1], test=data, model=preset, device=device) for device in ("cuda", "cpu")
+    )
+    np.testing.assert_allclose(on_gpu.loss_curve, on_cpu.loss_curve, rtol=1e-2)
+    np.testing.assert_allclose(on_gpu.step_loss, on_cpu.step_loss, rtol=1e-2)

@@ -1,6 +1,7 @@
 """The one training loop: what it is fed, and that it can be stopped, written, and taken up."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pyorder.data.tokens import Tokens
 from pyorder.execution import RandomStream
 from pyorder.models.learner import AnyOrderLearner, DecoderLearner
 from pyorder.training import orders, presets, recipe, trainer
+from pyorder.training.ensemble import Ensemble, Stack
 from pyorder.training.orders import Mixture, OneOrder, RowQueue, Succession, assign_orders
 from pyorder.training.presets import EXPLORER, PRESETS
 from pyorder.training.trainer import Trainer
@@ -162,3 +164,40 @@ def test_the_callers_generators_are_left_alone(tokens):
     torch.manual_seed(0)
     make(tokens, DROPPING).train(OneOrder(torch.arange(5)), 3)
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("preset", [TINY, DROPPING])
+@pytest.mark.parametrize("members", [0, 2])
+def test_a_captured_step_waits_for_nothing(tokens, preset, members, waiting_is_an_error):
+    """Rows are handed over before; looking orders up, a step, and its loss are all left to the device."""
+    device = torch.device("cuda")
+    on_gpu = replace(tokens, inputs=tokens.inputs.to(device), targets=tokens.targets.to(device))
+    learner, rows = DecoderLearner(preset.architecture), len(tokens)
+    decoders = [learner.build(tokens.shape).to(device) for _ in range(members or 1)]
+    queues = [RowQueue(rows, np.random.default_rng(seed)) for seed in range(members or 1)]
+    subset = torch.arange(rows, device=device).expand(len(queues), -1)
+    trainer = Trainer(
+        Ensemble(learner) if members else learner,
+        Stack(decoders) if members else decoders[0],
+        on_gpu,
+        preset.recipe,
+        queues,
+        stream=RandomStream(0, device),
+        subset=subset,
+    )
+    table = on_gpu.column_orders(np.array([np.arange(5), np.arange(5)[::-1]]))
+    source = Mixture(table, subset % 2)
+    trainer.train(source, 2)
+    graph = trainer._graph
+    assert graph is not None
+    trainer.module.train()
+    places = trainer._places(20)
+    losses = torch.empty(20, len(queues), device=device)
+    torch.cuda.synchronize()
+    with waiting_is_an_error():
+        for step, here in enumerate(places):
+            losses[step] = trainer.step(trainer.subset.gather(1, here).flatten(), source.columns(here))
+    assert trainer._graph is graph
+    assert losses.isfinite().all()
+    assert len(losses.unique()) == losses.numel()
