@@ -53,6 +53,7 @@ PATIENCE, PROGRESS = 12, 0.01  # rounds in which the loss must fall by this shar
 UNRANKED = (
     "The budget ended before loss profiling could rank candidates: the order rests on the exploration alone."
 )
+BY_ROW = "Evidence was set apart by row, since few inputs have most rows: what was memorised of an input counts as learned."
 CONTRADICTED = "In the last run an order that contradicts the graph had the lower early loss."
 
 
@@ -275,7 +276,10 @@ class _Loop:
             samples=look.samples,
             rounds=tuple(self.rounds),
             seconds=self.laboratory.seconds,
-            remarks=remarks(found, look.step_loss, self.graph_loss, explorer.base, self.settled),
+            remarks=(
+                *remarks(found, look.step_loss, self.graph_loss, explorer.base, self.settled),
+                *([] if explorer.by_input or not explorer.tokens.shape.input_length else [BY_ROW]),
+            ),
         )
 
 

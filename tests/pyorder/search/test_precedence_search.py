@@ -271,3 +271,13 @@ def test_a_graph_is_told_in_the_datas_own_steps(square5, tmp_path):
     run = load_run(tmp_path / "run")
     assert run.precedence()["benefit"] == pytest.approx(after.benefit)
     assert len(run.result["exploration"]["dependencies"]) == len(told)
+
+
+@pytest.mark.parametrize(("distinct", "said"), [(2, True), (3000, False)])
+def test_evidence_that_shares_inputs_with_training_rows_is_said(distinct, said):
+    rng = np.random.default_rng(0)
+    inputs = np.arange(3000)[:, None] % distinct
+    data = pyorder.Dataset(inputs, rng.integers(4, size=(3000, 3)))
+    strategy = Precedence(rounds=1, samples=64, candidates=4)
+    found = pyorder.discover(data, validation=data.select(range(50)), strategy=strategy, steps=2)
+    assert (precedence.BY_ROW in found.exploration.remarks) == said
