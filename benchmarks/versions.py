@@ -1,6 +1,6 @@
 """The same work by two installed versions of pyorder, in turn: profiling, exploration and final training.
 
-`python benchmarks/versions.py OLD NEW`, where both are folders that `pip install --no-deps --target FOLDER` made. A
+`python benchmarks/versions.py OLD NEW`, where both are folders made by `pip install --no-deps --target FOLDER`. A
 process of each is started once, and both are asked for the same pieces in turn; printed are the seconds of each
 and new over old, as 20, 50 and 80 % quantiles. Answers are compared as well: "same bits" says whether losses and
 orders are equal to the last bit. Rows are appended to docs/results/versions.jsonl.

@@ -53,7 +53,7 @@ PATIENCE, PROGRESS = 12, 0.01  # rounds in which the loss must fall by this shar
 UNRANKED = (
     "The budget ended before loss profiling could rank candidates: the order rests on the exploration alone."
 )
-BY_ROW = "Evidence was set apart by row, since few inputs have most rows: what was memorised of an input counts as learned."
+BY_ROW = "Evidence was set apart by row, since few inputs have most rows: what was memorised counts as learned."
 CONTRADICTED = "In the last run an order that contradicts the graph had the lower early loss."
 
 
