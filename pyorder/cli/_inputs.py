@@ -199,13 +199,54 @@ def _parse_value(text: str) -> Any:
     return text
 
 
-def parse_order(text: str, length: int, seed: int) -> Orders:
-    """Read the order that --order asks for.
+def given_names(data: Dataset) -> tuple[str, ...]:
+    """The names of the data's steps; none where they have no names but their numbers."""
+    return data.names if data.schema.named else ()
+
+
+def as_steps(value: Any, names: Sequence[str]) -> Any:
+    """Put the numbers of steps in place of their names, in lists of any depth; what is no text stays.
+
+    A text that is no name may be a number.
+
+    Examples
+    --------
+    >>> as_steps([["sum", "rest"], [2, "1"]], ["sum", "sign", "rest"])
+    [[0, 2], [2, 1]]
+    """
+    if isinstance(value, list):
+        return [as_steps(item, names) for item in value]
+    if not isinstance(value, str) or not names:
+        return value
+    if value in names:
+        return list(names).index(value)
+    try:
+        return int(value)
+    except ValueError:
+        known = ", ".join(names)
+        raise ValueError(f"{value!r} is no step; steps are {known}, or 0 to {len(names) - 1}") from None
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")] if "," in text else text.split()
+
+
+def steps_of_run(result: Mapping[str, Any], names: Sequence[str]) -> dict[int, int]:
+    """The data's step for each step of a run: of the same name where both have the same names, else number."""
+    order, told = result["order"], result.get("names", ())
+    by_name = names and sorted(told) == sorted(names)
+    return {step: list(names).index(told[slot]) if by_name else step for slot, step in enumerate(order)}
+
+
+def parse_order(text: str, length: int, seed: int, names: Sequence[str] = ()) -> Orders:
+    """Read the order that --order asks for; steps by name where they have names.
 
     Examples
     --------
     >>> parse_order("reverse", 4, seed=0), parse_order("2,0,1", 3, seed=0)
     (array([3, 2, 1, 0]), array([2, 0, 1]))
+    >>> parse_order("rest,sum,sign", 3, 0, ["sum", "sign", "rest"])
+    array([2, 0, 1])
     """
     if text == "forward":
         return np.arange(length)
@@ -214,9 +255,15 @@ def parse_order(text: str, length: int, seed: int) -> Orders:
     if text == "random":
         return random_order(length, seed)
     if text.startswith("@"):
-        order = load_run(text[1:], name="--order").result.get("order")
-        if order is None:
+        result = load_run(text[1:], name="--order").result
+        if "order" not in result:
             raise ValueError(f"--order: the run in {text[1:]!r} tells no order")
+        own = steps_of_run(result, names)
+        order = [own[step] for step in result["order"]]
+    elif names:
+        with naming("--order"):  # names may hold spaces, in a JSON list also commas
+            words = json.loads(text) if text.startswith("[") else _words(text)
+            order = as_steps(words, names)
     else:
         try:
             order = [int(step) for step in text.replace(",", " ").split()]
@@ -256,8 +303,8 @@ def shared_inputs(train: Dataset, other: Dataset) -> int:
     return int(rows_among(rows, known).sum())
 
 
-def read_constraints(text: str, length: int, task: Task | None) -> Poset:
-    """Read the graph that --constraints asks for: a file of edges, a run's, or the task's own."""
+def read_constraints(text: str, length: int, task: Task | None, names: Sequence[str] = ()) -> Poset:
+    """Read the graph that --constraints asks for: a file of edges, also by name, a run's, or the task's own."""
     edges: Any
     with naming("--constraints"):
         if text == "task":
@@ -272,9 +319,10 @@ def read_constraints(text: str, length: int, task: Task | None) -> Poset:
                     f"the run in {text[1:]!r} looked for no dependencies, as strategy precedence does"
                 )
             found = [(edge["before"], edge["after"]) for edge in search["exploration"]["dependencies"]]
-            edges = [*found, *(search.get("constraints") or ())]
+            own = steps_of_run(search, names)
+            edges = [[own[step] for step in edge] for edge in (*found, *(search.get("constraints") or ()))]
         else:
-            edges = json.loads(Path(text).read_text("utf-8"))
+            edges = as_steps(json.loads(Path(text).read_text("utf-8")), names)
             if not isinstance(edges, list):
                 raise ValueError(f"{text!r} holds no list of pairs [before, after]")
         return Poset(length, edges)
@@ -285,11 +333,14 @@ def random_order(length: int, seed: int) -> Orders:
     return np.random.default_rng([seed, 5]).permutation(length)
 
 
-def read_orders(path: Path, length: int) -> Orders:
-    """Read orders (T, L) from .npy, .npz or safetensors (array ``orders``, or the only one), or a JSON list."""
+def read_orders(path: Path, length: int, steps: Sequence[str] = ()) -> Orders:
+    """Read orders (T, L) from .npy, .npz or safetensors (array ``orders``, or the only one), or a JSON list.
+
+    A JSON list may hold the names of ``steps`` in place of their numbers.
+    """
     with naming("--orders"):
         if path.suffix == ".json":
-            return check_orders(json.loads(path.read_text("utf-8")), length)
+            return check_orders(as_steps(json.loads(path.read_text("utf-8")), steps), length)
         if path.suffix == ".npy":
             return check_orders(np.load(path, allow_pickle=False), length)
         archive = np.load(path, allow_pickle=False) if path.suffix == ".npz" else None

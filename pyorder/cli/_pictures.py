@@ -22,6 +22,12 @@ def fits_of(run: Run) -> dict[str, Run]:
     return {name: part for name, part in {"fit": run, **run.parts}.items() if part.kind == "fit"}
 
 
+def step_labels(run: Run) -> tuple[str, ...]:
+    """What the steps of a search or fit are called, by canonical step; none where they have no names."""
+    by_step = sorted(zip(run.result["order"], run.result.get("names", ()), strict=False))
+    return tuple(name for _, name in by_step) if any(name != str(step) for step, name in by_step) else ()
+
+
 def draw_pictures(run: Run) -> list[str]:
     """Draw a run into PNG files in its folder, and return their paths; say on standard error if one fails."""
     paths = []
@@ -48,12 +54,13 @@ def _figures(searches: list[Run], fits: dict[str, Run]) -> Iterator[tuple[str, F
         if evidence is not None:
             found = search.result["exploration"]["dependencies"]
             edges = [[edge["before"], edge["after"]] for edge in found]
-            shown = plots.precedence_matrix(evidence["benefit"], search.result["order"], edges)
+            labels = step_labels(search)
+            shown = plots.precedence_matrix(evidence["benefit"], search.result["order"], edges, labels)
             yield "precedence", plots.draw_precedence_matrix(shown)
-            graph = plots.dependency_graph(len(shown.steps), edges, [edge["benefit"] for edge in found])
+            graph = plots.dependency_graph(len(shown.steps), edges, [edge["benefit"] for edge in found], labels)
             yield "dependencies", plots.draw_dependency_graph(graph)
     for run in [search for search in searches if search.kind == "search"] or list(fits.values()):
-        yield "order", plots.draw_order_grid(plots.order_grid(run.result["order"]))
+        yield "order", plots.draw_order_grid(plots.order_grid(run.result["order"], step_labels(run)))
     if fits:
         curves = {name: run.arrays()["loss_curve"] for name, run in fits.items()}
         yield "learning_curves", plots.draw_learning_curves(plots.learning_curves(curves))

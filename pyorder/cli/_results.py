@@ -8,6 +8,8 @@ from typing import Any
 from pyorder.cli._terminal import order_text, percent, print_facts, print_table
 from pyorder.progress import duration
 
+LEAST_SUCCESS = 0.01  # a share of right rows that is clearly above zero
+
 
 def data_text(data: Mapping[str, Any]) -> str:
     """Say in a line what the data was.
@@ -28,7 +30,7 @@ def print_search(search: Mapping[str, Any]) -> None:
     constraints = search.get("constraints")
     print_facts(
         {
-            "order": order_text(search["order"]),
+            "order": order_text(search.get("names", search["order"])),
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
             "ended": "by itself"
             if search["converged"]
@@ -58,7 +60,7 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
     )
     rows = [
         [
-            f"{edge['before']} before {edge['after']}",
+            " before ".join(str(edge.get(f"{end}_name", edge[end])) for end in ("before", "after")),
             f"{edge['benefit']:.3f}",
             f"{edge['standard_error']:.3f}",
             f"{edge['confidence']:.4f}",
@@ -69,7 +71,7 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
     if rows:
         print_table(["dependency", ">nats saved", ">±", ">confidence", "direction"], rows)
     if exploration.get("lost"):  # older run folders have none
-        print(f"Hardly learned: steps {order_text(exploration['lost'])}")
+        print(f"Hardly learned: steps {order_text(exploration.get('lost_names', exploration['lost']))}")
     for remark in exploration["remarks"]:
         print(remark)
 
@@ -82,7 +84,7 @@ def print_stages(search: Mapping[str, Any]) -> None:
             f"{stage['candidates']:,}",
             "-" if stage["best_loss"] is None else f"{stage['best_loss']:.4f}",
             duration(stage["seconds"]),
-            order_text(stage["best_order"]),
+            order_text(stage.get("best_names", stage["best_order"])),
         ]
         for stage in search["stages"]
     ]
@@ -98,29 +100,75 @@ def print_candidates(candidates: Sequence[Mapping[str, Any]], top: int) -> None:
         if rank <= top or origin == "forward":
             error, spread = (candidate[key] for key in ("standard_error", "seed_spread"))
             numbers = ["-" if number is None else f"{number:.4f}" for number in (candidate["loss"], error, spread)]
-            rows.append([str(rank), *numbers, origin, order_text(candidate["order"])])
+            rows.append([str(rank), *numbers, origin, order_text(candidate.get("names", candidate["order"]))])
     print_table(columns, rows)
 
 
 def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = ()) -> None:
-    """Print what final trainings reached; ``left_out`` names orders of which there was no other left."""
+    """Print what final trainings reached, best first; ``left_out`` names orders of which there was no other left.
+
+    First stands what can tell the orders apart, see `tells`.
+    """
+    lead = tells(list(fits.values()))
     rows = []
-    for name, fitted in fits.items():
-        low, high = fitted["success_interval"]
-        reached = [percent(fitted["success_rate"]), f"{100 * low:.2f} to {100 * high:.2f} %"]
+    for name, fitted in sorted(fits.items(), key=lambda item: _rank(item[1], lead)):
+        numbers = {"success": ["diverged", "-"], "row loss": ["-", "-"]}
+        if not fitted.get("diverged"):
+            low, high = fitted["success_interval"]
+            numbers["success"] = [percent(fitted["success_rate"]), f"{100 * low:.2f} to {100 * high:.2f} %"]
+            if fitted.get("row_loss") is not None:  # older run folders have none
+                low, high = fitted["row_loss_interval"]
+                numbers["row loss"] = [f"{fitted['row_loss']:.3f}", f"{low:.3f} to {high:.3f}"]
         rows.append(
             [
-                ", ".join(fitted.get("names", [name])),  # older run folders have none
-                *(["diverged", "-"] if fitted.get("diverged") else reached),
+                ", ".join(fitted.get("called", [name])),  # older run folders have none
+                *numbers.pop(lead),
+                *next(iter(numbers.values())),
                 percent(fitted.get("dependencies_satisfied")),
                 duration(fitted["seconds"]),
-                order_text(fitted["order"]),
+                order_text(fitted.get("names", fitted["order"])),
             ]
         )
-    print_table(["trained on", ">success", ">95 % interval", ">dependencies", ">time", "order"], rows)
+    interval = ">95 % interval"
+    other = "success" if lead == "row loss" else "row loss"
+    columns = ["trained on", f">{lead}", interval, f">{other}", interval, ">dependencies", ">time", "order"]
+    print_table(columns, rows)
     tested = next(iter(fits.values()))["test_rows"]
     print(f"success: share of {tested:,} test rows whose whole target was generated exactly")
+    if any(fitted.get("row_loss") is not None for fitted in fits.values()):
+        print("row loss: nats lost on a test row, less is better")
+    if len(fits) > 1:
+        why = "" if lead == "success" else ": success does not tell these orders apart"
+        print(f"sorted by {lead}{why}")
     for name in left_out:
         print(f"{name}: left out, every order there is was trained on")
     if any(fitted.get("diverged") for fitted in fits.values()):
         print("diverged: the training loss left the finite numbers; a lower learning rate may help")
+
+
+def tells(fits: Sequence[Mapping[str, Any]]) -> str:
+    """Which number compares final trainings: "success" or "row loss".
+
+    Success does where the best rate is clearly above zero and its interval apart from that of the worst; where
+    targets are random, or too little was learned, no row may be right in any order.
+
+    Examples
+    --------
+    >>> good = {"success_rate": 0.9, "success_interval": [0.88, 0.92], "row_loss": 0.5}
+    >>> none = {"success_rate": 0.0, "success_interval": [0.0, 0.004], "row_loss": 7.5}
+    >>> tells([good, none]), tells([none, none]), tells([good])
+    ('success', 'row loss', 'success')
+    """
+    ended = [fitted for fitted in fits if not fitted.get("diverged")]
+    if not all(fitted.get("row_loss") is not None for fitted in ended):
+        return "success"
+    intervals = sorted((fitted["success_interval"] for fitted in ended), key=sum)
+    if not intervals or intervals[-1][0] < LEAST_SUCCESS:
+        return "row loss" if ended else "success"
+    apart = len(intervals) == 1 or intervals[-1][0] > intervals[0][1]
+    return "success" if apart else "row loss"
+
+
+def _rank(fitted: Mapping[str, Any], lead: str) -> tuple[bool, float]:
+    value = fitted["row_loss"] if lead == "row loss" else -fitted["success_rate"]
+    return bool(fitted.get("diverged")), 0.0 if fitted.get("diverged") else value

@@ -61,15 +61,17 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cells).rstrip(), flush=True)
 
 
-def order_text(order: Sequence[int]) -> str:
-    """Write an order as --order takes it.
+def order_text(steps: Sequence[int] | Sequence[str]) -> str:
+    """Write steps, by number or by name, as --order takes an order.
 
     Examples
     --------
-    >>> order_text([2, 0, 1])
-    '2,0,1'
+    >>> order_text([2, 0, 1]), order_text(["sum", "a, b"])
+    ('2,0,1', '["sum", "a, b"]')
     """
-    return ",".join(map(str, order))
+    words = [str(step) for step in steps]
+    commas = any("," in word for word in words)
+    return json.dumps(words, ensure_ascii=False) if commas else ",".join(words)
 
 
 def percent(share: float | None) -> str:

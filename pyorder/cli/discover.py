@@ -47,7 +47,8 @@ def command(
         str | None,
         typer.Option(
             help="Search topological sorts of a dependency graph only: a JSON file with a list of pairs (before, "
-            "after), @RUN_FOLDER for the graph that a search found, or task for the task's own.",
+            "after) of steps or their names, @RUN_FOLDER for the graph that a search found, or task for the "
+            "task's own.",
             metavar="FILE|@RUN|task",
             rich_help_panel="Search",
         ),
@@ -82,6 +83,7 @@ def command(
     from pyorder.cli._inputs import (
         describe_data,
         find_task,
+        given_names,
         load_data,
         parse_model,
         parse_pairs,
@@ -110,7 +112,9 @@ def command(
         seed=seed,
     )
     made_by = find_task(train)
-    graph = None if constraints is None else read_constraints(constraints, train.target_length, made_by)
+    graph = None
+    if constraints is not None:
+        graph = read_constraints(constraints, train.target_length, made_by, given_names(train))
     allowed = graph or Poset(train.target_length)
     searching = _make_strategy(strategy, allowed, parse_pairs(option, "--option"))
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
@@ -141,6 +145,7 @@ def command(
     result: dict[str, Any] = {
         "data": describe_data(made_by, train=train, validation=validation, test=test),
         "order": found.order,
+        "names": found.names,
         "search": found.summary(),
         "fits": {},
         "left_out": [],
@@ -173,7 +178,7 @@ def command(
                     run_dir=None if out is None else out / name,
                 )
             result["fits"][name] = {
-                "names": names,
+                "called": names,
                 **fitted.summary(),
                 "dependencies_satisfied": satisfied(order, made_by),
             }

@@ -20,7 +20,10 @@ def command(
     validation_data: options.ValidationData = None,
     random: Annotated[int, typer.Option(min=0, help="Number of random orders.", metavar="T")] = 0,
     orders: Annotated[
-        Path | None, typer.Option(help="Orders (T, L) from .npy, .npz, .safetensors (array orders) or .json.")
+        Path | None,
+        typer.Option(
+            help="Orders (T, L) from .npy, .npz, .safetensors (array orders) or .json (steps or their names)."
+        ),
     ] = None,
     forward: Annotated[bool, typer.Option("--forward", help="Add the order that the data came in.")] = False,
     seed: options.Seed = 0,
@@ -38,7 +41,7 @@ def command(
     """Rank orders by the early loss of one model that learns all of them."""
     import numpy as np
 
-    from pyorder.cli._inputs import load_data, naming, parse_model, read_orders, warn_of_shared_inputs
+    from pyorder.cli._inputs import given_names, load_data, naming, parse_model, read_orders, warn_of_shared_inputs
     from pyorder.cli._results import print_candidates
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.permutations import sample
@@ -59,7 +62,9 @@ def command(
     # By order: one that came twice would get twice the training rows.
     origins: dict[tuple[int, ...], str] = {}
     if orders is not None:
-        origins |= {tuple(order): "given" for order in read_orders(orders, steps_of_order).tolist()}
+        origins |= {
+            tuple(order): "given" for order in read_orders(orders, steps_of_order, given_names(train)).tolist()
+        }
     if forward:
         origins[tuple(range(steps_of_order))] = "forward"
     with naming("--random"):

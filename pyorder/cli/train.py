@@ -13,7 +13,8 @@ def command(
     order: Annotated[
         str,
         typer.Option(
-            help="Steps like 0,2,1, or forward, reverse, random, or @RUN_FOLDER for the order found there."
+            help="Steps like 0,2,1 or their names, or forward, reverse, random, or @RUN_FOLDER for the order "
+            "found there."
         ),
     ],
     task: options.Task = None,
@@ -38,6 +39,7 @@ def command(
     from pyorder.cli._inputs import (
         describe_data,
         find_task,
+        given_names,
         load_data,
         parse_model,
         parse_order,
@@ -58,7 +60,7 @@ def command(
         files={"test": test_data},
         seed=seed,
     )
-    chosen = parse_order(order, train.target_length, seed)
+    chosen = parse_order(order, train.target_length, seed, given_names(train))
     check_run_dir(out, name="--out")
     warn_of_shared_inputs(train, test=test)
     with show_progress("training") as progress:
@@ -87,6 +89,7 @@ def command(
         print_json(result)
         return
     print(data_text(result["data"]), end="\n\n")
-    print_fits({"given order" if order[:1].isdigit() else order: result})
+    told = order in ("forward", "reverse", "random") or order.startswith("@")
+    print_fits({order if told else "given order": result})
     if out is not None:
         print(f"saved in {out}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,10 @@ class Exploration(ByContents):
     def of(cls, summary: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[np.float64]]) -> Exploration:
         """The exploration whose `summary` and `arrays` these are."""
         return cls(
-            dependencies=tuple(Dependency(**edge) for edge in summary["dependencies"]),
+            dependencies=tuple(
+                Dependency(**{field.name: edge[field.name] for field in fields(Dependency)})
+                for edge in summary["dependencies"]
+            ),
             rounds=tuple(Round(**told) for told in summary["rounds"]),
             remarks=tuple(summary["remarks"]),
             settled=summary["settled"],
@@ -129,15 +132,19 @@ class Exploration(ByContents):
             **{name: arrays[name] for name in EVIDENCE},
         )
 
-    def summary(self) -> dict[str, Any]:
-        """What was found, in values of JSON; the matrices are left out."""
+    def summary(self, step_names: Sequence[str] = ()) -> dict[str, Any]:
+        """What was found, in values of JSON; the matrices are left out. Where steps have names, so do edges."""
+        edges = [asdict(edge) for edge in self.dependencies]
+        for edge in edges if step_names else ():
+            edge |= {f"{end}_name": step_names[edge[end]] for end in ("before", "after")}
         return {
-            "dependencies": [asdict(edge) for edge in self.dependencies],
+            "dependencies": edges,
             "settled": self.settled,
             "uniform_loss": self.uniform_loss.tolist(),
             "graph_loss": self.graph_loss.tolist(),
             "entropy": self.entropy.tolist(),
             "lost": list(self.lost),
+            **({"lost_names": [step_names[step] for step in self.lost]} if step_names else {}),
             "samples": self.samples,
             "seconds": self.seconds,
             "rounds": [asdict(round_) for round_ in self.rounds],

@@ -1,7 +1,7 @@
 """Loss profiling: one small model, a mixture of orders, and the early loss of each.
 
 Every training row is shown in one of the candidate orders, the model is not told which, and after a short run
-the orders are ranked by their mean loss on validation rows.
+the orders are ranked by their mean loss on validation rows: over steps, by their weights where they have some.
 
     T  candidate orders    L  steps    N  training rows    R  validation rows    k  seeds
 
@@ -26,13 +26,13 @@ from pyorder.models.decoder import Decoder
 from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
 from pyorder.profiling.result import Cost, Floats, Orders, Profile
-from pyorder.profiling.scoring import score
+from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.training.ensemble import Ensemble, Stack, most_members
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
-from pyorder.training.trainer import StepHook, Trainer
+from pyorder.training.trainer import StepHook, Trainer, column_weights
 
 Tell = Callable[[str, float], None]
 
@@ -45,7 +45,8 @@ class Profiler:
     Attributes
     ----------
     tokens, held : what is trained on, and what orders are scored on
-    learner, recipe : what learns, and the numbers of each run
+    learner, recipe : what learns, and the numbers of each run; step weights and names are by the tokens' steps
+    step_names : what the tokens' steps are called; none where they have no names
     device, settings : where it runs, and how, in values of JSON
     """
 
@@ -63,11 +64,15 @@ class Profiler:
         self.device = resolve_device(device)
         preset = "small" if self.device.type == "cuda" else "nano"
         self.learner, self.recipe = resolve_model(model, preset, recipe, numbers)
+        self.recipe.check_length(train.target_length)
         self.precision = resolve_precision(self.recipe.precision, self.device)
         self.tokens = Tokens.of(train, "train", self.device)
         self.held = Tokens.of(validation, "validation", self.device, (train.vocabulary, train.schema))
+        self.step_names = train.names if train.schema.named else ()
         if shuffle is not None:
             self.tokens, self.held = self.tokens.reordered(shuffle), self.held.reordered(shuffle)
+            self.recipe = self.recipe.reordered(shuffle)
+            self.step_names = tuple(self.step_names[step] for step in shuffle if self.step_names)
         with RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
             self.learner.build(self.tokens.shape)
         # By number of members. A caller's own module may do what a CUDA graph cannot record.
@@ -94,11 +99,17 @@ class Profiler:
         return Cost(self.recipe.steps * seeds, len(self.held) * candidates * seeds)
 
     def profile(
-        self, orders: Orders, *, seeds: Sequence[int], on_share: Callable[[str, float], None] | None = None
+        self,
+        orders: Orders,
+        *,
+        seeds: Sequence[int],
+        on_share: Callable[[str, float], None] | None = None,
+        row_loss: bool = False,
     ) -> Profile:
-        """Profile the pool ``orders`` (T, L) once for each of ``seeds``."""
+        """Profile the pool ``orders`` (T, L) once for each of ``seeds``; ``row_loss`` keeps the losses of rows."""
         started = time.perf_counter()
-        row_loss = np.zeros((len(self.held), len(orders)), np.float32)
+        by_row = np.zeros((len(self.held), len(orders)), np.float32)  # nats a step, weighted
+        kept = np.zeros_like(by_row) if row_loss else None
         step_loss = np.zeros(orders.shape)
         seed_loss, training_loss = [], []
         at_once = 1
@@ -112,10 +123,13 @@ class Profiler:
                 if on_share is not None:
                     on_share(stage, (first + size * share) / len(seeds))
 
-            for rows, steps, curve in self._run(orders, group, tell):
-                row_loss += rows / len(seeds)
-                step_loss += steps / len(seeds)
+            for scores, curve in self._run(orders, group, tell):
+                rows = scores.weighted / self.length
+                by_row += rows / len(seeds)
+                step_loss += scores.step_loss / len(seeds)
                 seed_loss.append(rows.mean(0, dtype=np.float64))
+                if kept is not None:
+                    kept += scores.row_loss / len(seeds)
                 training_loss.append(curve)
         loss = np.mean(seed_loss, axis=0)
         if not np.isfinite(loss).any():
@@ -126,7 +140,7 @@ class Profiler:
             )
         ties = np.random.default_rng([seeds[0], 1]).permutation(len(orders))
         ranking = np.lexsort((ties, loss))
-        paired = row_loss - row_loss[:, ranking[:1]]
+        paired = by_row - by_row[:, ranking[:1]]
         return Profile(
             orders=orders,
             loss=loss,
@@ -138,14 +152,17 @@ class Profiler:
             cost=self.cost(len(orders), len(seeds)),
             seconds=time.perf_counter() - started,
             settings={**self.settings, "seeds": list(seeds)},
+            row_loss=kept,
+            step_names=self.step_names,
         )
 
     def _run(
         self, orders: Orders, seeds: Sequence[int], tell: Tell
-    ) -> Iterator[tuple[npt.NDArray[np.float32], Floats, npt.NDArray[np.float32]]]:
+    ) -> Iterator[tuple[Scores, npt.NDArray[np.float32]]]:
         # Training a row costs about three scorings of it: forward, and twice that backward.
         trained = 3.0 * self.recipe.steps * self.recipe.batch_size
         weight = trained / (trained + len(self.held) * len(orders))
+        weights = column_weights(self.recipe, self.held)
         modules, curves = self._train(
             orders, seeds, lambda step, _: tell("training", weight * (step + 1) / self.recipe.steps)
         )
@@ -154,9 +171,10 @@ class Profiler:
             def tell_scored(share: float, number: int = number) -> None:
                 tell("scoring", weight + (1 - weight) * (number + share) / len(seeds))
 
-            row_loss, step_loss = score(self.learner, module, self.held, orders, self.precision, tell_scored)
-            row_loss /= self.length  # nats a step
-            yield row_loss, step_loss, curve.numpy()
+            yield (
+                score(self.learner, module, self.held, orders, self.precision, tell_scored, weights),
+                curve.numpy(),
+            )
 
     def _train(
         self, orders: Orders, seeds: Sequence[int], after_step: StepHook
@@ -214,6 +232,7 @@ def profile(
     seeds: int = 1,
     device: str | torch.device = "auto",
     progress: Report | bool | None = None,
+    row_loss: bool = False,
     **numbers: Unpack[Numbers],
 ) -> Profile:
     """Rank candidate orders by the early loss of one model that is trained on their mixture.
@@ -225,10 +244,12 @@ def profile(
     model : a preset's name, a `Preset`, an `Architecture`, a `Learner`, or the caller's own build function; by
         default "nano" on a CPU, "small" on a GPU
     recipe : the numbers to train with; by default the preset's
-    numbers : ``steps``, ``batch_size``, ``learning_rate`` and ``precision`` override the recipe's
+    numbers : ``steps``, ``batch_size``, ``learning_rate``, ``precision`` and ``step_weights`` override the
+        recipe's; the last say how much each step counts
     seed, seeds : the run is repeated with seeds ``seed``, ``seed + 1``, ... and the losses averaged
     device : "auto", "cpu", "cuda", "cuda:1", ...
     progress : a function that is called with a `Progress` from time to time, or True for a bar on standard error
+    row_loss : whether to keep the loss of every validation row in every order
 
     Returns
     -------
@@ -263,7 +284,7 @@ def profile(
             shown.report(Progress(stage, share, time.perf_counter() - started))
 
     with shown:
-        return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share)
+        return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share, row_loss=row_loss)
 
 
 def standard_error(values: npt.NDArray[np.floating[Any]]) -> Floats:

@@ -41,8 +41,9 @@ class Profile(ByContents):
     Attributes
     ----------
     orders : (T, L) int64, the candidates as given
-    loss : (T,) float64, mean validation loss in nats a step, mean over seeds
-    step_loss : (T, L) float64, the same by canonical step
+    loss : (T,) float64, mean validation loss in nats a step, mean over seeds; where steps have weights, the sum of
+        weights times step losses over the sum of the weights
+    step_loss : (T, L) float64, mean validation loss of each canonical step, whatever its weight
     standard_error : (T,) float64, over validation rows, of the paired difference to the best order
     ranking : (T,) int64, candidates by loss, best first; ties are broken at random, by the seed
     seed_loss : (k, T) float64, the loss of each seed's run
@@ -50,6 +51,9 @@ class Profile(ByContents):
     cost : training steps and rows scored
     seconds : wall time
     settings : how it was run: model, steps, batch size, learning rate, precision, device, seeds
+    row_loss : (R, T) float32, the loss of each validation row in nats a row, whatever the weights of steps, mean
+        over seeds; None unless asked for
+    step_names : what the steps are called, by canonical step; none where they have no names
     """
 
     orders: Orders
@@ -62,6 +66,8 @@ class Profile(ByContents):
     cost: Cost
     seconds: float
     settings: dict[str, Any]
+    row_loss: npt.NDArray[np.float32] | None = None
+    step_names: tuple[str, ...] = ()
 
     @property
     def best(self) -> Orders:
@@ -112,12 +118,13 @@ class Profile(ByContents):
         return float((np.isfinite(best) & ~(self.seed_loss < best[:, None]).any(1)).mean())
 
     def summary(self) -> dict[str, Any]:
-        """What the profile says, in values of JSON; candidates best first."""
+        """What the profile says, in values of JSON; candidates best first, with names where steps have some."""
         spread = self.seed_spread
         return {
             "candidates": [
                 {
                     "order": self.orders[i].tolist(),
+                    **({"names": [self.step_names[step] for step in self.orders[i]]} if self.step_names else {}),
                     "loss": float(self.loss[i]),
                     "standard_error": float(self.standard_error[i]),
                     "seed_spread": None if spread is None else float(spread[i]),
@@ -160,7 +167,12 @@ class Profile(ByContents):
         return StageRecord(
             name=name,
             seconds=seconds,
-            about={**asdict(self.cost), "seconds": self.seconds, "settings": self.settings},
+            about={
+                **asdict(self.cost),
+                "seconds": self.seconds,
+                # Among the settings, which all runs of a search share on disk.
+                "settings": self.settings | ({"step_names": list(self.step_names)} if self.step_names else {}),
+            },
             **{array: getattr(self, array) for array in STAGE_ARRAYS},
         )
 
@@ -172,10 +184,11 @@ class Profile(ByContents):
                 f"run_dir: the profiling run {record.name!r} was saved by a version of pyorder before 0.2, "
                 "which kept less; load_run reads what there is"
             )
-        about = record.about
+        about, settings = record.about, dict(record.about["settings"])
         return cls(
             cost=Cost(about["training_steps"], about["rows_scored"]),
             seconds=about["seconds"],
-            settings=about["settings"],
+            step_names=tuple(settings.pop("step_names", ())),
+            settings=settings,
             **{array: getattr(record, array) for array in STAGE_ARRAYS},
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +39,21 @@ class Chunk(ByContents):
     slot: np.ndarray  # (U,) how many columns were emitted at the node
     step_before: np.ndarray  # (U,) canonical column emitted last, -1 at the root
     visible: np.ndarray  # (U, U) bool: is the second node the first or one of its ancestors
+
+
+class Scores(NamedTuple):
+    """What `score` finds.
+
+    Attributes
+    ----------
+    row_loss : (R, T) float32, nats a row
+    step_loss : (T, L) float64, mean nats over rows, by canonical step
+    weighted : (R, T) float32, nats a row, each column's times its weight; the row loss itself without weights
+    """
+
+    row_loss: np.ndarray
+    step_loss: np.ndarray
+    weighted: np.ndarray
 
 
 def prefix_ids(orders: np.ndarray) -> np.ndarray:
@@ -90,7 +106,8 @@ def score(
     orders: np.ndarray,
     precision: torch.dtype,
     on_share: Callable[[float], None] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    weights: Tensor | None = None,
+) -> Scores:
     """Loss of every order on every row, and of every step in every order.
 
     Parameters
@@ -99,13 +116,11 @@ def score(
     tokens : R rows
     orders : (T, L) int64, orders of steps
     on_share : called with the share of the work done, from 0 to 1
-
-    Returns
-    -------
-    (R, T) float32, nats a row, and (T, L) float64, mean nats over rows, by canonical step
+    weights : (C,) float32 by canonical column, on the tokens' device
     """
     device, count = tokens.device, len(orders)
     row_loss = torch.empty(len(tokens), count, dtype=torch.float32, device=device)
+    weighted = row_loss if weights is None else torch.empty_like(row_loss)
     column_loss = torch.zeros(count, tokens.schema.columns, dtype=torch.float64, device=device)
     columns = tokens.schema.column_orders(orders)
     incremental = learner.incremental(module)
@@ -116,13 +131,16 @@ def score(
     done = 0
     for rows, candidates, chosen, losses in scored:
         row_loss[rows, candidates] = losses.sum(2)
+        if weights is not None:
+            weighted[rows, candidates] = (losses * weights[chosen]).sum(2)
         column_loss[candidates] += torch.zeros_like(chosen, dtype=torch.float64).scatter_(
             1, chosen, losses.sum(0, dtype=torch.float64)
         )
         done += losses.shape[0] * losses.shape[1]
         if on_share is not None:
             on_share(done / row_loss.numel())
-    return row_loss.cpu().numpy(), (tokens.by_step(column_loss) / len(tokens)).cpu().numpy()
+    step_loss = tokens.by_step(column_loss) / len(tokens)
+    return Scores(*(found.cpu().numpy() for found in (row_loss, step_loss, weighted)))
 
 
 # rows, candidates (orders,) and their column orders (orders, C), losses (rows, orders, C) by place

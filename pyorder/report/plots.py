@@ -9,7 +9,7 @@ record. matplotlib is imported by the second kind only, and its global state is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 MOST_IN_LEGEND = 18
+LONGEST_LABEL = 16  # characters
 LOWEST_LOSS = 1e-6  # a logarithmic axis has no zero
 
 
@@ -49,9 +50,13 @@ class RankedLosses(ByContents):
 
 @dataclass(frozen=True, eq=False)
 class OrderGrid(ByContents):
-    """An order as a picture: ``cells[step, slot]`` (L, L) bool, whether that step is emitted at that slot."""
+    """An order as a picture: ``cells[step, slot]`` (L, L) bool, whether that step is emitted at that slot.
+
+    ``labels`` say what the steps are called; none where they are numbered.
+    """
 
     cells: npt.NDArray[np.bool_]
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +87,13 @@ class PrecedenceMatrix(ByContents):
     benefit : (L, L) float64, nats; ``benefit[a, b]`` is what step ``steps[b]`` gains with ``steps[a]`` before it,
         so that above the diagonal stands what the order makes use of
     edges : (E, 2) int64, rows and columns of the accepted dependencies
+    labels : (L,) what stands beside row and column k
     """
 
     steps: npt.NDArray[np.int64]
     benefit: Floats
     edges: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +105,21 @@ class DependencyGraph(ByContents):
     positions : (L, 2) float64; x is the length of the longest chain of dependencies that ends in the step
     edges : (E, 2) int64, (before, after)
     benefit : (E,) float64, nats
+    labels : what the steps are called; none where they are numbered
     """
 
     positions: Floats
     edges: npt.NDArray[np.int64]
     benefit: Floats
+    labels: tuple[str, ...] = ()
 
 
-def precedence_matrix(benefit: npt.ArrayLike, order: npt.ArrayLike, edges: npt.ArrayLike = ()) -> PrecedenceMatrix:
+def precedence_matrix(
+    benefit: npt.ArrayLike, order: npt.ArrayLike, edges: npt.ArrayLike = (), labels: Sequence[str] = ()
+) -> PrecedenceMatrix:
     """Lay the benefits (L, L) out along an order (L,), with the dependencies (E, 2) marked.
+
+    ``labels`` (L,) say what the steps are called, here and below; they are numbered without.
 
     Examples
     --------
@@ -117,10 +130,18 @@ def precedence_matrix(benefit: npt.ArrayLike, order: npt.ArrayLike, edges: npt.A
     steps = check_order(order)
     slots = np.argsort(steps)
     pairs = np.asarray(edges, np.int64).reshape(-1, 2)
-    return PrecedenceMatrix(steps, np.asarray(benefit, np.float64)[np.ix_(steps, steps)], slots[pairs])
+    told = _shortened(labels) or tuple(map(str, range(len(steps))))
+    return PrecedenceMatrix(
+        steps,
+        np.asarray(benefit, np.float64)[np.ix_(steps, steps)],
+        slots[pairs],
+        tuple(told[step] for step in steps),
+    )
 
 
-def dependency_graph(length: int, edges: npt.ArrayLike, benefit: npt.ArrayLike) -> DependencyGraph:
+def dependency_graph(
+    length: int, edges: npt.ArrayLike, benefit: npt.ArrayLike, labels: Sequence[str] = ()
+) -> DependencyGraph:
     """Lay a graph of ``length`` steps and edges (E, 2) out from left to right.
 
     Steps of a column stand in the sequence of the mean height of their predecessors.
@@ -142,7 +163,8 @@ def dependency_graph(length: int, edges: npt.ArrayLike, benefit: npt.ArrayLike) 
         wished = [height[before[step]].mean() if len(before[step]) else 0.0 for step in inside]
         ranks = np.argsort(np.argsort(wished, kind="stable"))
         height[inside] = (len(inside) - 1) / 2 - ranks
-    return DependencyGraph(np.stack([depth, height], axis=1).astype(np.float64), pairs, np.asarray(benefit, float))
+    positions = np.stack([depth, height], axis=1).astype(np.float64)
+    return DependencyGraph(positions, pairs, np.asarray(benefit, float), _shortened(labels))
 
 
 def ranked_losses(losses: Mapping[str, npt.ArrayLike]) -> RankedLosses:
@@ -156,7 +178,7 @@ def ranked_losses(losses: Mapping[str, npt.ArrayLike]) -> RankedLosses:
     return RankedLosses(tuple(losses), tuple(np.sort(np.asarray(loss, np.float64)) for loss in losses.values()))
 
 
-def order_grid(order: npt.ArrayLike) -> OrderGrid:
+def order_grid(order: npt.ArrayLike, labels: Sequence[str] = ()) -> OrderGrid:
     """Lay an order (L,) out as a grid.
 
     Examples
@@ -167,7 +189,7 @@ def order_grid(order: npt.ArrayLike) -> OrderGrid:
            [0, 0, 1]])
     """
     steps = check_order(order)
-    return OrderGrid(np.arange(len(steps))[:, None] == steps)
+    return OrderGrid(np.arange(len(steps))[:, None] == steps, _shortened(labels))
 
 
 def learning_curves(curves: Mapping[str, npt.ArrayLike], window: int | None = None) -> LearningCurves:
@@ -229,6 +251,8 @@ def draw_order_grid(shown: OrderGrid, axes: Axes | None = None) -> Figure:
         axes.grid(which="minor", color="#cccccc", linewidth=0.5)
     axes.tick_params(which="minor", length=0)
     axes.locator_params(integer=True, nbins=max(1, length) if length <= 20 else 10)
+    if shown.labels and length <= 40:
+        axes.yaxis.set_ticks(np.arange(length), shown.labels, fontsize=min(8, 240 // length))
     axes.set(xlabel="slot (when)", ylabel="canonical step (what)", title="Order")
     return _finished(axes)
 
@@ -243,7 +267,9 @@ def draw_precedence_matrix(shown: PrecedenceMatrix, axes: Axes | None = None) ->
     axes.plot(shown.edges[:, 1], shown.edges[:, 0], "o", markersize=size, fillstyle="none", color="black")
     if length <= 40:
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_ticks(np.arange(length), [str(step) for step in shown.steps], fontsize=min(8, 240 // length))
+            axis.set_ticks(np.arange(length), shown.labels, fontsize=min(8, 240 // length))
+        if max(map(len, shown.labels)) > 3:
+            axes.tick_params(axis="x", rotation=90)
     figure = _finished(axes)
     figure.colorbar(image, ax=axes, label="nats saved (first look, one pair at a time)")
     axes.set(
@@ -273,7 +299,18 @@ def draw_dependency_graph(shown: DependencyGraph, axes: Axes | None = None) -> F
     small = len(x) <= 40
     axes.plot(x, y, "o", markersize=12 if small else 3, color="white" if small else COLOURS[0])
     for step in range(len(x)) if small else ():
-        axes.text(x[step], y[step], str(step), ha="center", va="center", fontsize=7)
+        label, above = (
+            (shown.labels[step], 8) if shown.labels else (str(step), 0)
+        )  # names do not fit into the dots
+        axes.annotate(
+            label,
+            (x[step], y[step]),
+            (0, above),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            va="bottom" if above else "center",
+        )
     axes.margins(0.1, 0.2)
     axes.set(xlabel="dependencies before it, along the longest chain", ylabel="steps", yticks=[])
     axes.set_title("Dependencies between steps")
@@ -299,6 +336,10 @@ def draw_learning_curves(shown: LearningCurves, axes: Axes | None = None) -> Fig
     if shown.names:
         axes.legend(title="order")
     return _finished(axes)
+
+
+def _shortened(labels: Sequence[str]) -> tuple[str, ...]:
+    return tuple(label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…" for label in labels)
 
 
 def _axes() -> Axes:

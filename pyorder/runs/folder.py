@@ -41,7 +41,16 @@ if TYPE_CHECKING:
 
 RunDir = str | os.PathLike[str]
 # Of a profiling run; folders that were written before version 0.2 have the first three.
-STAGE_ARRAYS = ("orders", "loss", "standard_error", "step_loss", "ranking", "seed_loss", "training_loss")
+STAGE_ARRAYS = (
+    "orders",
+    "loss",
+    "standard_error",
+    "step_loss",
+    "ranking",
+    "seed_loss",
+    "training_loss",
+    "row_loss",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +66,7 @@ class StageRecord(ByContents):
     seconds : wall time since the search began, at the end of the run
     step_loss, ranking, seed_loss, training_loss : as in `Profile`; None in folders from before version 0.2
     about : the profile's cost, time and settings, in values of JSON; None likewise
+    row_loss : as in `Profile`, None unless it was asked for
     """
 
     name: str
@@ -69,6 +79,7 @@ class StageRecord(ByContents):
     seed_loss: npt.NDArray[np.float64] | None = None
     training_loss: npt.NDArray[np.float32] | None = None
     about: dict[str, Any] | None = None
+    row_loss: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -183,6 +183,7 @@ def _search(
             seed=seed,
             exploration=explored,
             constraints=None if constraints is None else graph,
+            step_names=profiler.step_names,
             remarks=(*laboratory.remarks, *([INTERRUPTED] if interrupted else [])),
             settings={
                 **profiler.settings,
@@ -208,7 +209,7 @@ def _search(
     except BaseException as error:  # Ctrl-C, too: hours of work are not to be lost
         if laboratory.best is not None:
             found = result(laboratory.best, interrupted=True)
-            error.add_note(f"the best order so far: {','.join(map(str, found.order))}")
+            error.add_note(f"the best order so far: {','.join(found.names)}")
             if run_dir is not None:
                 with suppress(BaseException):  # the first error is the one to tell, also after a second Ctrl-C
                     found.save(run_dir)

@@ -59,6 +59,7 @@ class Discovery(ByContents):
     exploration : the dependency graph and its evidence, where the strategy looks for one
     constraints : what the search was told: only topological sorts of this graph were candidates
     remarks : what a reader of the result should know, in sentences that name no step
+    step_names : what the steps are called, by canonical step; none where they have no names
     """
 
     order: Orders
@@ -74,6 +75,12 @@ class Discovery(ByContents):
     exploration: Exploration | None = None
     constraints: Poset | None = None
     remarks: tuple[str, ...] = ()
+    step_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The order found, as names; as numbers where the steps have none."""
+        return tuple(self.step_names[step] if self.step_names else str(step) for step in self.order)
 
     @property
     def dependencies(self) -> tuple[Dependency, ...] | None:
@@ -106,14 +113,16 @@ class Discovery(ByContents):
         A search on ``data.reorder(steps)`` finds an order of the reordered columns; renamed by ``steps`` it is
         the order of the data's own.
         """
+        back = np.argsort(steps)
         history = tuple(
             replace(
                 stage,
                 profile=replace(
                     stage.profile,
                     orders=steps[stage.profile.orders],
-                    step_loss=stage.profile.step_loss[:, np.argsort(steps)],
+                    step_loss=stage.profile.step_loss[:, back],
                     settings=_before_reordering(stage.profile.settings, steps),
+                    step_names=_taken(stage.profile.step_names, back),
                 ),
             )
             for stage in self.history
@@ -126,12 +135,14 @@ class Discovery(ByContents):
             exploration=exploration,
             constraints=None if self.constraints is None else self.constraints.renamed(steps),
             settings=_before_reordering(self.settings, steps),
+            step_names=_taken(self.step_names, back),
         )
 
     def summary(self) -> dict[str, Any]:
-        """What the search found and what it cost, in values of JSON."""
+        """What the search found and what it cost, in values of JSON; with names where steps have some."""
         return {
             "order": self.order.tolist(),
+            "names": list(self.names),
             "strategy": self.strategy,
             "options": plain(self.options),
             "converged": self.converged,
@@ -143,13 +154,14 @@ class Discovery(ByContents):
             "rows_scored": self.cost.rows_scored,
             "seconds": self.seconds,
             "seed": self.seed,
-            "exploration": None if self.exploration is None else self.exploration.summary(),
+            "exploration": None if self.exploration is None else self.exploration.summary(self.step_names),
             "remarks": list(self.remarks),
             "stages": [
                 {
                     "name": stage.name,
                     "candidates": len(stage.profile.orders),
                     "best_order": stage.profile.best.tolist(),
+                    **({"best_names": _taken(self.step_names, stage.profile.best)} if self.step_names else {}),
                     "best_loss": stage.profile.best_loss,
                     "rank_correlation": stage.profile.rank_correlation,
                     "best_agreement": stage.profile.best_agreement,
@@ -168,7 +180,7 @@ class Discovery(ByContents):
                 write_precedence(folder, self.exploration.arrays())
             write_run(folder, "search", self.settings, self.summary(), device=self.settings.get("device"))
         except Exception as error:  # hours of work should not be lost to a full disk
-            error.add_note(f"the order that was found: {','.join(map(str, self.order))}")
+            error.add_note(f"the order that was found: {','.join(self.names)}")
             raise
 
     @classmethod
@@ -190,14 +202,17 @@ class Discovery(ByContents):
         told, evidence = run.result, run.precedence()
         history = tuple(Stage(record.name, Profile.of_record(record), record.seconds) for record in run.history())
         edges = told["constraints"]
+        order = np.array(told["order"], np.int64)
+        names = _taken(tuple(told.get("names", ())), np.argsort(order))  # older folders have none
         return cls(
-            order=np.array(told["order"], np.int64),
+            order=order,
             history=history,
             cost=Cost(told["training_steps"], told["rows_scored"]),
             settings=run.config["settings"],
             exploration=None if evidence is None else Exploration.of(told["exploration"], evidence),
-            constraints=None if edges is None else Poset(len(told["order"]), edges),
+            constraints=None if edges is None else Poset(len(order), edges),
             remarks=tuple(told["remarks"]),
+            step_names=() if names == tuple(map(str, range(len(names)))) else names,
             **{
                 name: told[name]
                 for name in ("converged", "strategy", "options", "uses_data_order", "seconds", "seed")
@@ -205,8 +220,15 @@ class Discovery(ByContents):
         )
 
 
+def _taken(names: tuple[str, ...], steps: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """The names of some steps; none where steps have none."""
+    return tuple(names[step] for step in steps) if names else ()
+
+
 def _before_reordering(settings: dict[str, Any], steps: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Settings whose ``data`` is a dataset's metadata, as it was before `Dataset.reorder` by ``steps``."""
+    """Settings as before `Dataset.reorder` by ``steps``: weights of steps, and the metadata in ``data``."""
+    if (weights := settings.get("step_weights")) is not None:
+        settings = {**settings, "step_weights": [weights[place] for place in np.argsort(steps)]}
     told, last = settings["data"].get("order", ""), json.dumps(steps.tolist())
     if not told.endswith(last):
         return settings

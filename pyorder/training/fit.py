@@ -55,7 +55,8 @@ def fit(
     order : (L,) integers
     validation : rows to look at during training, every so many steps and at the end
     model : as in `profile`; by default "base" on a CPU, "large" on a GPU
-    recipe, seed, device, progress, numbers : as in `profile`
+    recipe, seed, device, progress, numbers : as in `profile`; step weights say what is trained on, and nothing of
+        what is measured
     run_dir : a new or empty folder for the result and the weights, as `Fitted.save` writes them
 
     Returns
@@ -83,6 +84,7 @@ def fit(
     shown = resolve_progress(progress, "training")
     on = resolve_device(device)
     learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", recipe, numbers)
+    recipe.check_length(train.target_length)
     precision = resolve_precision(recipe.precision, on)
     like = train.vocabulary, train.schema
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)

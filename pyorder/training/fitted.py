@@ -43,7 +43,7 @@ class Fitted(ByContents):
     step_accuracy : (L,) float64, share of test rows with the right value, by canonical step; greedy generation
     step_loss : (L,) float64, mean loss of each canonical step on the test rows, in nats
     row_losses : (R,) float32, what each test row loses, in nats: the negative logarithm of its likelihood
-    loss_curve : (steps,) float32, training loss in nats a step
+    loss_curve : (steps,) float32, training loss in nats a step, weighted as the recipe says
     validation_curve : (K, 3) float64, a row a look at the validation rows: training steps so far, loss in nats a
         step, and the share of steps predicted right, given those before them; None without validation rows
     model : the trained module, in evaluation mode, on the device it was trained on
@@ -92,6 +92,11 @@ class Fitted(ByContents):
         """95 % interval of the row loss over test rows; by the normal approximation."""
         half = 1.959963984540054 * float(self.row_losses.std(dtype=np.float64)) / math.sqrt(len(self.row_losses))
         return self.row_loss - half, self.row_loss + half
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The order it was trained on, as names; as numbers where the steps have none."""
+        return tuple(self.schema.names[step] for step in self.order)
 
     def predict(self, inputs: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Generate the likeliest targets (R, C) of inputs (R, X), column by column, as values by canonical step.
@@ -162,6 +167,7 @@ class Fitted(ByContents):
         """What the model reaches, in values of JSON."""
         return {
             "order": self.order.tolist(),
+            "names": list(self.names),
             "success_rate": self.success_rate,
             "success_interval": list(self.success_interval),
             "row_loss": self.row_loss,

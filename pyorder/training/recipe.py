@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypedDict, get_args
 
 import torch
 
 from pyorder._checks import check_integer
+from pyorder.errors import InputError
 from pyorder.execution import Precision, resolve_precision
 
 Schedule = Literal["linear", "constant"]
@@ -21,6 +23,7 @@ class Numbers(TypedDict, total=False):
     batch_size: int | None
     learning_rate: float | None
     precision: Precision | None
+    step_weights: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Recipe:
     weight_decay : AdamW's
     schedule : "linear": after the rise the rate falls linearly to zero at the last step; "constant": it stays
     precision : of matrix products, "auto", "float32" or "bfloat16"; weights are float32 always
+    step_weights : how much each step counts, by canonical step: L numbers of at least 0, one of them positive.
+        What is trained on is then the weighted mean loss over steps, and so is what ranks orders. None: all alike
 
     Examples
     --------
@@ -51,6 +56,7 @@ class Recipe:
     weight_decay: float = 0.01
     schedule: Schedule = "linear"
     precision: Precision = "auto"
+    step_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that train nothing."""
@@ -66,6 +72,32 @@ class Recipe:
         ):
             if value not in allowed:
                 raise ValueError(f"{name}: {value!r} is none of {', '.join(map(repr, allowed))}")
+        if self.step_weights is not None:
+            object.__setattr__(self, "step_weights", _checked_weights(self.step_weights))
+
+    def check_length(self, length: int) -> None:
+        """Refuse step weights for another number of steps than the data's; InputError.
+
+        Examples
+        --------
+        >>> Recipe(steps=1, learning_rate=1.0, step_weights=(0, 1)).check_length(3)
+        Traceback (most recent call last):
+        pyorder.errors.InputError: step_weights: 2 given, the data has 3 steps
+        """
+        if self.step_weights is not None and len(self.step_weights) != length:
+            raise InputError(f"step_weights: {len(self.step_weights)} given, the data has {length} steps")
+
+    def reordered(self, order: Iterable[int]) -> Recipe:
+        """The recipe for tokens whose step j is this one's step ``order[j]``: weights follow their steps.
+
+        Examples
+        --------
+        >>> Recipe(steps=1, learning_rate=1.0, step_weights=(5, 6, 7)).reordered([2, 0, 1]).step_weights
+        (7.0, 5.0, 6.0)
+        """
+        if self.step_weights is None:
+            return self
+        return replace(self, step_weights=tuple(self.step_weights[step] for step in order))
 
     def but(self, numbers: Numbers) -> Recipe:
         """The same with those numbers that are given."""
@@ -85,7 +117,18 @@ class Recipe:
         fall = (self.steps - step) / max(1, self.steps - warmup)
         return self.learning_rate * min(rise, fall, 1.0)
 
-    def record(self, device: torch.device) -> dict[str, int | float | str]:
+    def record(self, device: torch.device) -> dict[str, Any]:
         """The numbers as they are written beside a result: what the run on ``device`` really had."""
         precision = str(resolve_precision(self.precision, device)).removeprefix("torch.")
-        return {**asdict(self), "warmup": min(self.warmup, self.steps // 4), "precision": precision}
+        told = {**asdict(self), "warmup": min(self.warmup, self.steps // 4), "precision": precision}
+        return {**told, "step_weights": None if self.step_weights is None else list(self.step_weights)}
+
+
+def _checked_weights(given: Iterable[float]) -> tuple[float, ...]:
+    try:
+        weights = tuple(float(weight) for weight in given)
+    except (TypeError, ValueError):
+        raise TypeError(f"step_weights: a number for each step is needed, {given!r} given") from None
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        raise InputError(f"step_weights: numbers of at least 0, one of them positive, are needed, {weights} given")
+    return weights

@@ -36,7 +36,7 @@ class Trainer:
     ----------
     learner, module : the module is one of the learner's, on the tokens' device
     tokens : the rows that may be trained on
-    recipe : numbers of the run
+    recipe : numbers of the run; its step weights are by the tokens' steps
     queues : of rows, one a member; a module that is not stacked is one member
     stream : for modules that draw from torch's global generators
     subset : (k, n) int64 on the device, the rows that the queues number; all rows without it
@@ -66,16 +66,11 @@ class Trainer:
         stream: RandomStream | None = None,
         subset: Tensor | None = None,
         augment: Callable[[Batch], Batch] | None = None,
-        weights: Tensor | None = None,
     ) -> None:
         self.learner, self.module, self.tokens, self.recipe = learner, module, tokens, recipe
         self.queues, self.stream, self.subset, self.augment = list(queues), stream, subset, augment
-        self.weights = (
-            None
-            if weights is None
-            else weights.repeat_interleave(torch.tensor(tokens.schema.widths, device=tokens.device))
-        )
         self.device = tokens.device
+        self.weights = column_weights(recipe, tokens)
         self.precision = resolve_precision(recipe.precision, self.device)
         self.steps_done = 0
         captured = learner.capturable and self.device.type == "cuda"
@@ -106,7 +101,7 @@ class Trainer:
 
         Returns
         -------
-        (k, steps) float32 training loss, nats a step of the target, on the CPU
+        (k, steps) float32 training loss, nats a step of the target, on the CPU; weighted as the recipe says
         """
         losses = torch.empty(steps, self.members, dtype=torch.float32, device=self.device)
         self.module.train()
@@ -185,6 +180,22 @@ class Trainer:
         means.sum().backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return means.detach()
+
+
+def column_weights(recipe: Recipe, tokens: Tokens) -> Tensor | None:
+    """Weights (C,) by column that make the mean over steps the recipe's weighted mean; None if all count alike.
+
+    Examples
+    --------
+    >>> tokens = Tokens.of(Dataset([[0]], [[1, 0, 1]], widths=[2, 1]), "train", torch.device("cpu"))
+    >>> column_weights(Recipe(steps=1, learning_rate=1.0, step_weights=(1, 3)), tokens)
+    tensor([0.5000, 0.5000, 1.5000])
+    """
+    recipe.check_length(tokens.length)
+    if recipe.step_weights is None:
+        return None
+    weights = np.array(recipe.step_weights) / np.mean(recipe.step_weights)
+    return torch.tensor(weights, dtype=torch.float32, device=tokens.device)[tokens.step_of_column]
 
 
 class _Graph:

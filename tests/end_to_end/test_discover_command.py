@@ -74,7 +74,7 @@ def test_the_run_is_reported_with_pictures(discovered, folder):
     assert done.stderr == ""
     fits = json.loads(discovered.stdout)["fits"]
     for fitted in fits.values():
-        told = ", ".join(fitted["names"])
+        told = ", ".join(fitted["called"])
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{told} ")]
         assert f"{100 * fitted['success_rate']:.2f} %" in line
     for picture in ("candidates.png", "order.png", "learning_curves.png"):

@@ -98,6 +98,8 @@ class Precedence(Strategy):
         for option, kind in (("architecture", Architecture), ("recipe", Recipe)):
             if not isinstance(getattr(self, option), kind):
                 raise TypeError(f"{option}: expected {kind.__name__}, got {type(getattr(self, option)).__name__}")
+        if self.recipe.step_weights is not None:
+            raise ValueError("recipe: exploration weighs no steps; give step_weights to the search")
 
     def pools(self, constraints: Poset) -> list[int]:
         """One run, of the final candidates."""

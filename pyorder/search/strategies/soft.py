@@ -218,7 +218,7 @@ def relax(
     profiler: Profiler, strategy: Soft, seed: int, on_share: Callable[[float], object]
 ) -> tuple[Floats, tuple[Leakage, ...]]:
     """Train one soft permutation with its decoder: its scores θ (L, L), and what leaked at each look."""
-    recipe = replace(profiler.recipe, steps=strategy.steps)
+    recipe = replace(profiler.recipe, steps=strategy.steps, step_weights=None)  # a mixture has no steps to weigh
     kind = profiler.learner if isinstance(profiler.learner, DecoderLearner) else None
     architecture = PRESETS["nano"].architecture if kind is None else kind.architecture
     tokens, device = profiler.tokens, profiler.device

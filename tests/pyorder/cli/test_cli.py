@@ -160,7 +160,7 @@ def test_discovery_compares_orders_and_leaves_a_run(run, told, tmp_path):
     assert result["data"]["rows"] == {"train": 600, "validation": 40, "test": 60}
     assert result["complete"] is True
     own = [] if order in ([0, 1, 2, 3], [3, 2, 1, 0]) else ["as given"]
-    assert sorted(name for fitted in result["fits"].values() for name in fitted["names"]) == [
+    assert sorted(name for fitted in result["fits"].values() for name in fitted["called"]) == [
         "as given", "discovered", "random", "reverse",
     ]  # fmt: skip
     assert result["left_out"] == []
@@ -223,7 +223,7 @@ def test_where_no_random_order_is_left_the_table_and_the_json_say_so(run, told, 
     words = ["discover", *data, *SEARCH, *FIT]
     result = told(*words)
     assert result["left_out"] == ["random"]
-    assert {name: fitted["names"] for name, fitted in result["fits"].items()} in (
+    assert {name: fitted["called"] for name, fitted in result["fits"].items()} in (
         {"discovered": ["discovered", "as given"], "reverse": ["reverse"]},
         {"discovered": ["discovered"], "reverse": ["reverse", "as given"]},
     )

@@ -110,6 +110,38 @@ def test_relabelled_steps_give_identical_losses(square5):
     assert np.array_equal(one.step_loss[:, shuffle], other.step_loss)
 
 
+def test_weighted_losses_are_those_of_a_plain_computation(square5):
+    """Weights follow their steps; losses of rows and of steps stay plain."""
+    weights = (0.0, 1.0, 0.0, 3.0, 0.5)
+    arguments = {"validation": square5.validation, "model": TINY, "row_loss": True}
+    told = pyorder.profile(square5.train, ORDERS, step_weights=weights, **arguments)
+    np.testing.assert_allclose(told.loss, told.step_loss @ weights / 4.5, rtol=1e-5)
+    np.testing.assert_allclose(told.row_loss.mean(0), told.step_loss.sum(1), rtol=1e-5)
+    assert told.row_loss.dtype == np.float32
+    assert told.settings["step_weights"] == list(weights)
+    plain = pyorder.profile(square5.train, ORDERS, **arguments)
+    np.testing.assert_allclose(plain.row_loss.mean(0) / 5, plain.loss, rtol=1e-5)
+
+
+def test_weights_for_another_number_of_steps_are_refused(square5):
+    with pytest.raises(ValueError, match="^step_weights: 2 given, the data has 5 steps$"):
+        pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=TINY, step_weights=(0, 1))
+
+
+def test_losses_of_rows_and_names_are_saved_with_the_profile(square5, tmp_path):
+    names = ["a", "b", "c", "d", "e"]
+    train, validation = (
+        pyorder.Dataset(part.inputs, part.targets, names=names, vocabulary=part.vocabulary)
+        for part in (square5.train, square5.validation)
+    )
+    told = pyorder.profile(train, ORDERS, validation=validation, model=TINY, steps=2, row_loss=True)
+    best = told.summary()["candidates"][0]
+    assert best["names"] == [names[step] for step in best["order"]]
+    told.save(tmp_path / "run")
+    assert pyorder.Profile.load(tmp_path / "run") == told
+    assert told.step_names == tuple(names)
+
+
 def test_ties_are_not_broken_towards_the_first(square5):
     same = np.tile(ORDERS[:1], (6, 1))
     first = {

@@ -66,7 +66,7 @@ def test_chunks_hold_every_order_once_and_share_equal_prefixes(monkeypatch, node
 
 @pytest.mark.parametrize("orders", [ORDERS, ORDERS[:1], np.repeat(ORDERS[:2], 3, axis=0)])
 def test_the_tree_gives_the_loss_of_a_plain_forward_pass(decoder, rows, orders):
-    row_loss, step_loss = score(LEARNER, decoder, rows, orders, torch.float32)
+    row_loss, step_loss, _ = score(LEARNER, decoder, rows, orders, torch.float32)
     for t, order in enumerate(orders):
         wanted = by_definition(decoder, rows, order)
         np.testing.assert_allclose(row_loss[:, t], wanted.sum(1), rtol=1e-4)
@@ -95,8 +95,8 @@ def test_relabelled_steps_give_identical_losses(decoder, rows):
     """Bit for bit: nothing may depend on how the steps are called."""
     shuffle = np.random.default_rng(5).permutation(STEPS)
     relabelled = np.argsort(shuffle)[ORDERS]
-    row_loss, step_loss = score(LEARNER, decoder, rows, ORDERS, torch.float32)
-    row_again, step_again = score(LEARNER, decoder, rows.reordered(shuffle), relabelled, torch.float32)
+    row_loss, step_loss, _ = score(LEARNER, decoder, rows, ORDERS, torch.float32)
+    row_again, step_again, _ = score(LEARNER, decoder, rows.reordered(shuffle), relabelled, torch.float32)
     assert np.array_equal(row_loss, row_again)
     assert np.array_equal(step_loss[:, shuffle], step_again)
 
@@ -114,7 +114,7 @@ def test_many_orders_take_bounded_memory(monkeypatch):
     monkeypatch.setattr(module, "write", write)
     given = torch.randint(VALUES, (40, INPUTS)), torch.randint(VALUES, (40, 7))
     tokens = Tokens(*given, make_schema(INPUTS, 7), VALUES)
-    row_loss, _ = score(LEARNER, module, tokens, orders, torch.float32)
+    row_loss, *_ = score(LEARNER, module, tokens, orders, torch.float32)
     assert row_loss.shape == (40, 5040)
     assert np.max(positions, axis=0)[0] <= scoring.POSITIONS_A_BATCH["cpu"]
     # a chunk may have to repeat the path to its first order

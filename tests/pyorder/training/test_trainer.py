@@ -135,19 +135,27 @@ def test_many_steps_are_handed_over_in_parts(tokens, monkeypatch):
     assert torch.equal(make(tokens).train(OneOrder(torch.arange(5)), 30), expected)
 
 
-def test_weights_by_step_scale_the_loss(tokens):
+def test_step_weights_make_the_loss_a_weighted_mean_over_steps(tokens):
     source = OneOrder(torch.arange(5))
-    plain = make(tokens).train(source, 1)
-    weights = torch.tensor([0.0, 0.0, 3.0, 0.0, 0.0])
-    weighted = make(tokens, weights=weights).train(source, 1)
-    alone = make(tokens).train(source, 1)
-    assert torch.equal(plain, alone)
+    weighted = make(tokens, TINY.but(step_weights=(0, 0, 3, 0, 1))).train(source, 1)
     rows = make(tokens).queues[0].take(8)
     trainer = make(tokens)
     with torch.no_grad():
         batch = tokens.batch(torch.from_numpy(rows), torch.arange(5).expand(8, -1))
         by_step = trainer.learner.step_loss(trainer.module, batch)
-    assert weighted.item() == pytest.approx(3 * by_step[:, 2].mean().item() / 5, rel=1e-5)
+    plain = (3 * by_step[:, 2] + by_step[:, 4]).mean().item() / 4
+    assert weighted.item() == pytest.approx(plain, rel=1e-5)
+    with pytest.raises(ValueError, match="^step_weights: 4 given, the data has 5 steps$"):
+        make(tokens, TINY.but(step_weights=(1,) * 4))
+
+
+@pytest.mark.parametrize(
+    ("weights", "error"),
+    [((0, 0), ValueError), ((1, -1), ValueError), ((1, np.nan), ValueError), ((), ValueError), (3, TypeError)],
+)
+def test_step_weights_that_weigh_nothing_are_refused(weights, error):
+    with pytest.raises(error, match="^step_weights: "):
+        TINY.but(step_weights=weights)
 
 
 def test_a_succession_goes_on_where_it_was(tokens):

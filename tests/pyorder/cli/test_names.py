@@ -1,0 +1,127 @@
+"""Names of steps on the command line: read, printed, drawn; and what a comparison of orders leads with."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pyorder.cli import _inputs, _results
+from pyorder.cli._pictures import step_labels
+from pyorder.runs.folder import load_run
+
+NAMES = ("sum", "sign", "rest")
+TINY = ["--model", "nano", "--steps", 5, "--device", "cpu"]
+
+
+@pytest.fixture
+def named(own_data):
+    return ["--data", own_data(rows=120, names=NAMES)]
+
+
+@pytest.mark.parametrize(
+    "text", ["rest,sum,sign", "rest, sum ,sign", "rest sum sign", "2,0,1", "rest,0,1", '["rest", "sum", 1]']
+)
+def test_orders_are_read_by_name_and_by_number(text):
+    assert _inputs.parse_order(text, 3, 0, NAMES).tolist() == [2, 0, 1]
+
+
+def test_a_name_that_is_a_number_is_a_name():
+    assert _inputs.parse_order("10,2,1", 3, 0, ("1", "2", "10")).tolist() == [2, 1, 0]
+
+
+def test_a_word_that_is_no_step_is_refused_with_those_there_are(refused, named, tmp_path):
+    told = "'difference' is no step; steps are sum, sign, rest, or 0 to 2"
+    assert refused("train", *named, "--order", "sum,difference,rest") == f"--order: {told}"
+    for option, value in (
+        ("--orders", [["sum", "difference", "rest"]]),
+        ("--constraints", [["sum", "difference"]]),
+    ):
+        (tmp_path / "file.json").write_text(json.dumps(value))
+        command = "profile" if option == "--orders" else "discover"
+        assert refused(command, *named, option, "file.json") == f"{option}: {told}"
+
+
+def test_orders_and_edges_in_files_may_be_names(tmp_path):
+    (path := tmp_path / "file.json").write_text(json.dumps([["rest", "sum", 1], [0, 1, 2]]))
+    assert _inputs.read_orders(path, 3, NAMES).tolist() == [[2, 0, 1], [0, 1, 2]]
+    path.write_text(json.dumps([["rest", "sum"]]))
+    assert _inputs.read_constraints(str(path), 3, None, NAMES).edges.tolist() == [[2, 0]]
+
+
+def test_a_run_is_read_by_name_where_columns_moved():
+    result = {"order": [2, 0, 1], "names": ["rest", "sum", "sign"]}
+    assert _inputs.steps_of_run(result, ("sign", "rest", "sum")) == {2: 1, 0: 2, 1: 0}
+    assert _inputs.steps_of_run(result, ("other", "names", "here")) == {0: 0, 1: 1, 2: 2}
+    assert _inputs.steps_of_run({"order": [1, 0]}, ("b", "a")) == {0: 0, 1: 1}
+
+
+def test_discover_train_and_report_tell_names(run, told, named, tmp_path):
+    (tmp_path / "graph.json").write_text(json.dumps([["rest", "sum"]]))
+    words = [*named, *TINY, "--fit-model", "nano", "--fit-steps", 5, "--constraints", "graph.json"]
+    result = told("discover", *words, "--out", "run")
+    assert result["names"] == [NAMES[step] for step in result["order"]]
+    assert result["names"].index("rest") < result["names"].index("sum")
+    for fitted in result["fits"].values():
+        assert fitted["names"] == [NAMES[step] for step in fitted["order"]]
+        assert fitted["called"]
+    assert step_labels(load_run(tmp_path / "run").parts["search"]) == NAMES
+    out = run("report", "run")[1]
+    assert ",".join(result["names"]) in out
+    assert "row loss" in out
+    code, out, _ = run("train", *named, "--order", "@run", *TINY)
+    assert (code, ",".join(result["names"]) in out) == (0, True)
+
+
+def test_profiled_candidates_are_told_by_name(run, named):
+    code, out, _ = run("profile", *named, "--forward", "--random", 2, *TINY)
+    assert code == 0
+    assert "sum,sign,rest" in out
+
+
+def test_dependencies_are_printed_by_name(capsys):
+    edge = {"before": 0, "after": 2, "benefit": 1, "standard_error": 0.1, "confidence": 0.9, "reversible": False}
+    about = {"settled": True, "seconds": 1, "remarks": (), "lost": [1]}
+    _results.print_exploration({**about, "dependencies": [edge]})
+    assert "0 before 2" in (plain := capsys.readouterr().out)
+    assert "steps 1" in plain
+    edge |= {"before_name": "sum", "after_name": "rest"}
+    _results.print_exploration({**about, "dependencies": [edge], "lost_names": ["sign"]})
+    assert "sum before rest" in (named := capsys.readouterr().out)
+    assert "steps sign" in named
+
+
+def fit(rate, loss, rows=1000, **more):
+    half = 1.96 * np.sqrt(rate * (1 - rate) / rows)
+    about = {"test_rows": rows, "seconds": 1.0, "order": [0, 1], "dependencies_satisfied": None}
+    interval = [max(0, rate - half), rate + half]
+    return {
+        "success_rate": rate, "success_interval": interval, "row_loss": loss,
+        "row_loss_interval": loss and [loss - 0.1, loss + 0.1], **about, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fits", "lead", "sequence"),
+    [
+        ({"a": fit(0.2, 5), "b": fit(0.9, 6)}, "success", ["b", "a"]),
+        ({"a": fit(0.0, 5), "b": fit(0.0, 4)}, "row loss", ["b", "a"]),
+        ({"a": fit(0.004, 5), "b": fit(0.0, 6), "c": fit(0, 5.5)}, "row loss", ["a", "c", "b"]),
+        ({"a": fit(0.51, 5), "b": fit(0.5, 4)}, "row loss", ["b", "a"]),
+        ({"a": fit(0.0, None, diverged=True), "b": fit(0.5, 4), "c": fit(0.1, 7)}, "success", ["b", "c", "a"]),
+    ],
+)
+def test_the_comparison_leads_with_what_tells_orders_apart(capsys, fits, lead, sequence):
+    _results.print_fits(fits)
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.index(lead) < head.index("row loss" if lead == "success" else "success")
+    assert [line.split()[0] for line in lines[: len(fits)]] == sequence
+    (note,) = [line for line in lines if line.startswith("sorted by ")]
+    assert note.startswith(f"sorted by {lead}")
+
+
+def test_folders_without_row_losses_are_compared_by_success(capsys):
+    old = {name: fit(0.0, 0.0) for name in "ab"}
+    for fitted in old.values():
+        del fitted["row_loss"], fitted["row_loss_interval"]
+    _results.print_fits(old)
+    assert "row loss" not in capsys.readouterr().out
