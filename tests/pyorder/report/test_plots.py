@@ -67,6 +67,17 @@ def test_a_graph_runs_from_left_to_right_and_no_two_steps_meet():
     assert len(np.unique(shown.positions, axis=0)) == 6
 
 
+def test_labels_stand_beside_their_steps():
+    labels = ["sum", "sign", "a name of some length"]
+    short = "a name of some …"
+    assert plots.precedence_matrix(np.eye(3), [2, 0, 1], labels=labels).labels == (short, "sum", "sign")
+    assert plots.precedence_matrix(np.eye(3), [2, 0, 1]).labels == ("2", "0", "1")
+    figure = plots.draw_order_grid(plots.order_grid([2, 0, 1], labels))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["sum", "sign", short]
+    figure = plots.draw_dependency_graph(plots.dependency_graph(3, [[0, 2]], [1.0], labels))
+    assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == ["sum", "sign", short]
+
+
 FIGURES = {
     "one run": lambda: plots.draw_ranked_losses(plots.ranked_losses({"all": np.linspace(2, 3, 500)})),
     "many runs": lambda: plots.draw_ranked_losses(

@@ -140,7 +140,7 @@ def test_the_seed_that_diverged_is_named(square5, monkeypatch):
     def diverge(*arguments):
         scored.append(score(*arguments))
         factor = np.nan if len(scored) == 2 else 1.0
-        return tuple(part * factor for part in scored[-1])
+        return type(scored[-1])(*(part * factor for part in scored[-1]))
 
     monkeypatch.setattr(module, "score", diverge)
     with pytest.raises(RuntimeError, match="training diverged with seed 8;"):
