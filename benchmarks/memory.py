@@ -154,7 +154,7 @@ STAGES = {
     "exploring": (exploring, SIZES),
     "loss profiling": (profiling, SIZES),
     "final training": (fitting, SIZES),
-    "its test": (testing, (40_000, 100_000)),  # of test rows, which take time; fewer are lost in what torch keeps
+    "its test": (testing, (40_000, 100_000)),  # test rows, and they take time
 }
 
 
