@@ -159,7 +159,7 @@ STAGES = {
 
 
 def whole(rows, folder):
-    """Open a file, split it, explore the training rows and fit them, with the default models of a CPU."""
+    """Open a file, split it, explore the training rows and fit them, with a small model and few steps."""
     from pyorder import Dataset
 
     def run():
