@@ -34,7 +34,8 @@ def blocks(rows: int, columns: int) -> Iterator[slice]:
 def rows_of(values: ArrayLike, name: str, least: int) -> tuple[Integers, Mask | None]:
     """Return values as rows (N, M) of integers, read-only, and the mask (N, M) where there is one.
 
-    A masked array is not told from its plain values where nothing is masked. Arrays that can change are copied.
+    A masked array is not told from its plain values where nothing is masked. Arrays that can change are copied, in
+    the smallest type that holds what is not masked; what stood behind the mask may be another value then.
     """
     if isinstance(values, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in values):
         values = np.ma.array(values)  # NumPy would drop the masks of the rows
@@ -52,12 +53,24 @@ def rows_of(values: ArrayLike, name: str, least: int) -> tuple[Integers, Mask | 
             raise TypeError(f"{error}{hint}") from None
     if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < least:
         raise InputError(f"{name}: expected shape (N, M) with N >= 1 and M >= {least}, got {array.shape}")
-    if array.size:
-        vocabularies.check_int64(array if mask is None else array[~mask], name)
-    if _can_change(array):
-        array = array.copy()
+    changes = _can_change(array)
+    if changes or array.dtype == np.uint64:
+        low, high = _extent(array, mask)
+        vocabularies.check_int64(high, name)
+    if changes:
+        array = array.astype(holding(low, high), order="C")
         array.flags.writeable = False
     return array, mask
+
+
+def _extent(array: Integers, mask: Mask | None) -> tuple[int, int]:
+    """The least and the greatest value that is not masked; twice 0 where there is none."""
+    found = []
+    for block in blocks(*array.shape):
+        values = array[block] if mask is None else array[block][~mask[block]]
+        if values.size:
+            found += [int(values.min()), int(values.max())]
+    return min(found, default=0), max(found, default=0)
 
 
 def _hint(values: ArrayLike) -> str:
@@ -97,9 +110,12 @@ def _can_change(array: NDArray[Any]) -> bool:
 
 def smallest(values: Integers) -> Integers:
     """Return values in the smallest integer type that holds them."""
-    low, high = int(values.min()), int(values.max())
-    fitting = (dtype for dtype in _INTEGERS if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
-    return values.astype(next(fitting), copy=False)
+    return values.astype(holding(int(values.min()), int(values.max())), copy=False)
+
+
+def holding(low: int, high: int) -> type[np.integer[Any]]:
+    """The smallest integer type that holds what is between two values within int64."""
+    return next(dtype for dtype in _INTEGERS if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
 
 
 def place(row: int, column: int, fields: tuple[Field, ...], what: str) -> str:
@@ -172,7 +188,10 @@ def first_value(array: Integers, gaps: Gaps | None) -> int | None:
 
 def distinct(array: Integers, gaps: Gaps | None) -> Integers:
     """Return the distinct values that are not in a gap."""
-    if gaps is None:
-        return np.unique(array)
-    found = [np.unique(array[block][~gaps(block)]) for block in blocks(*array.shape)]
-    return np.unique(np.concatenate(found))
+    found: Integers = array[:0].ravel()
+    waiting: list[Integers] = []
+    for block in blocks(*array.shape):
+        waiting.append(np.unique(array[block] if gaps is None else array[block][~gaps(block)]))
+        if sum(map(len, waiting)) > max(len(found), _BLOCK):  # seldom, where there are very many values
+            found, waiting = np.unique(np.concatenate([found, *waiting])), []
+    return np.unique(np.concatenate([found, *waiting]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import math
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from os import PathLike
 
+    from numpy.lib.npyio import NpzFile
     from numpy.typing import NDArray
 
+_VALUES_AT_ONCE = 2**18
 _IN_SAFETENSORS = ("inputs", "targets", "lengths", "inputs_missing")
 _IN_NPZ = ("inputs", "targets", "vocabulary", "widths", "names", "input_names")
 
@@ -106,11 +109,43 @@ def read_npz(path: str | PathLike[str]) -> dict[str, Any]:
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 check_names(archive, _IN_NPZ)
-                return {"inputs": None} | {name: archive[name] for name in _IN_NPZ if name in archive}
+                return {"inputs": None} | {
+                    name: _read_smallest(archive, name) for name in _IN_NPZ if name in archive
+                }
         # Damaged archives and headers raise whatever the readers of zip files, compression and Python
         # literals have: SyntaxError, LZMAError, BadZipFile, OverflowError, OSError, ...
         except Exception as error:
             raise InputError(str(error)) from None
+
+
+def _read_smallest(archive: NpzFile, name: str) -> NDArray[Any]:
+    """Read an array, of integers in blocks and into the smallest type that holds them; read-only then."""
+    member = f"{name}.npy"
+    if archive.zip is None or member not in archive.zip.namelist():
+        return archive[name]
+    with archive.zip.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in headers:
+            return archive[name]
+        shape, by_column, dtype = headers[version](file)
+        count = math.prod(shape)
+        if dtype.kind not in "iu" or dtype == np.uint64 or len(shape) != 2 or count < 1:
+            return archive[name]
+        parts: list[NDArray[np.integer[Any]]] = []
+        for start in range(0, count, _VALUES_AT_ONCE):
+            size = min(_VALUES_AT_ONCE, count - start) * dtype.itemsize
+            data = file.read(size)
+            if len(data) != size:
+                return archive[name]  # which says what is wrong
+            parts.append(_arrays.smallest(np.frombuffer(data, dtype)))
+    low, high = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
+    values = np.concatenate(parts, dtype=_arrays.holding(low, high), casting="same_kind")
+    del parts
+    array = np.ascontiguousarray(values.reshape(shape[::-1]).T) if by_column else values.reshape(shape)
+    for owner in (values, array):
+        owner.flags.writeable = False
+    return array
 
 
 def check_names(arrays: Collection[str], known: tuple[str, ...]) -> None:

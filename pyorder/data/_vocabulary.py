@@ -21,14 +21,14 @@ def check(values: ArrayLike) -> NDArray[np.int64]:
     array = integer_array(values, "vocabulary")
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"vocabulary: expected shape (V,) with V >= 1, got {array.shape}")
-    check_int64(array, "vocabulary")
+    check_int64(int(array.max()), "vocabulary")
     return distinct(array)
 
 
-def check_int64(array: NDArray[np.integer[Any]], name: str) -> None:
-    """Raise ValueError when a value is beyond int64, which vocabularies are kept in."""
-    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"{name}: expected values within int64, got {array.max()}")
+def check_int64(greatest: int, name: str) -> None:
+    """Raise ValueError when the greatest value is beyond int64, which vocabularies are kept in."""
+    if greatest > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: expected values within int64, got {greatest}")
 
 
 def distinct(*arrays: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

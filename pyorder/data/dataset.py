@@ -61,8 +61,9 @@ class Splits(NamedTuple):
 class Dataset:
     """Inputs (N, X) and targets (N, C) of integers, with the vocabulary they are drawn from.
 
-    Arrays, tensors and nested lists of any integer type are taken, and their values kept as given. A dataset
-    does not change: arrays that can be written to are copied, read-only arrays (memory maps) are kept.
+    Arrays, tensors and nested lists of any integer type are taken. A dataset does not change: arrays that can be
+    written to are copied, into the smallest integer type that holds their values, so widen `inputs` and `targets`
+    before you calculate with them; read-only arrays (memory maps) are kept as they are.
 
     A masked array (`numpy.ma`) has gaps. In the inputs they are missing values; in the targets a step ends
     early where the last columns of its span are masked, and is missing where all are.
@@ -296,7 +297,7 @@ vocabulary
         --------
         >>> Dataset([[1], [2], [3]], [[1, 1], [2, 2], [3, 3]]).select([2, 0]).targets
         array([[3, 3],
-               [1, 1]])
+               [1, 1]], dtype=int8)
         """
         chosen = integer_array(rows, "rows")
         if chosen.ndim != 1 or chosen.size == 0:
@@ -322,7 +323,7 @@ vocabulary
         Examples
         --------
         >>> Dataset([[7, -2, 4]], [[7, -4, -6]]).reorder([2, 0, 1]).targets
-        array([[-6,  7, -4]])
+        array([[-6,  7, -4]], dtype=int8)
         """
         steps = check_order(order, self.target_length)
         text = json.dumps(steps.tolist())
@@ -434,7 +435,7 @@ vocabulary
         ...     path = os.path.join(folder, "mine.npz")
         ...     np.savez(path, inputs=[[1, 2]], targets=[[1, 3]])
         ...     Dataset.load_npz(path).targets
-        array([[1, 3]])
+        array([[1, 3]], dtype=int8)
         """
         try:
             return cls(**_dataset_files.read_npz(path))

@@ -32,6 +32,8 @@ from pyorder.data.schema import IGNORED, Schema
 
 Ints = npt.NDArray[np.int64]
 
+ROWS_AT_ONCE = 4096  # whose ids are widened together
+
 
 class Shape(NamedTuple):
     """What a model has to be built for."""
@@ -217,8 +219,8 @@ class Tokens:
         if self.padded:
             used[-1] = True
         for ids in (self.inputs, self.targets):
-            for column in ids.T:
-                used[column[column != IGNORED].long()] = True
+            for part in torch.split(ids, ROWS_AT_ONCE):
+                used[part[part != IGNORED].long()] = True
         if bool(used.all()):
             return self
         number = used.cumsum(0) - 1
@@ -242,22 +244,21 @@ class Tokens:
         ([[0, 2], [1, 3]], True)
         """
         rows = rng.permutation(len(self))
-        number = group_rows(self.inputs.cpu().numpy())[rows]
-        if np.bincount(number).max() > count:
+        turn = group_rows(self.inputs.cpu().numpy()[rows])  # of the row's input, in the sequence of first rows
+        sizes = np.bincount(turn)
+        if sizes.max() > count:
             return Apart(rows[:count], rows[count:], np.arange(count), False)
-        _, first, number = np.unique(number, return_index=True, return_inverse=True)
-        turn = np.argsort(np.argsort(first))[number]  # of the row's input, in the sequence of first rows
-        last = np.searchsorted(np.cumsum(np.bincount(turn)), count)
-        held = turn <= last
+        held = turn <= np.searchsorted(np.cumsum(sizes), count)
+        del sizes
         return Apart(rows[held], rows[~held], turn[held], True)
 
 
 def _renumbered(ids: Tensor, number: Tensor) -> Tensor:
-    """Ids (N, M) by a table (V,), column by column; their type stays."""
+    """Ids (N, M) by a table (V,), some rows at a time; their type stays."""
     new = torch.empty_like(ids)
-    for column in range(ids.shape[1]):
-        old = ids[:, column].long()
-        new[:, column] = torch.where(old == IGNORED, old, number[old.clamp(min=0)]).to(ids.dtype)
+    for part, out in zip(torch.split(ids, ROWS_AT_ONCE), torch.split(new, ROWS_AT_ONCE), strict=True):
+        old = part.long()
+        out.copy_(torch.where(old == IGNORED, old, number[old.clamp(min=0)]))
     return new
 
 

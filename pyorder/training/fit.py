@@ -13,18 +13,19 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
-from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
+from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision, row_slices
+from pyorder.models.learner import Learner
 from pyorder.orders.permutations import check_order
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.folder import RunDir, check_run_dir
 from pyorder.training.fitted import Fitted
-from pyorder.training.generation import generate, look, row_losses
+from pyorder.training.generation import GENERATED_AT_ONCE, generate, look, row_losses
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
@@ -110,9 +111,7 @@ def fit(
     with shown:
         (curve,) = trainer.train(OneOrder(rows.column_orders(chosen[None])[0]), recipe.steps, after_step)
     learner.check(module, rows.shape)
-    written = generate(learner, module, tested, chosen, precision)
-    wanted = tested.targets.long()
-    wrong = tested.by_step(((written != wanted) & (wanted != IGNORED)).long()).bool().cpu().numpy()
+    wrong = _wrong(learner, module, tested, chosen, precision)
     losses = row_losses(learner, module, tested, chosen, precision).cpu().numpy()
     fitted = Fitted(
         order=chosen,
@@ -144,3 +143,15 @@ def fit(
     if run_dir is not None:
         fitted.save(run_dir)
     return fitted
+
+
+def _wrong(
+    learner: Learner, module: nn.Module, tokens: Tokens, order: npt.NDArray[np.int64], precision: torch.dtype
+) -> npt.NDArray[np.bool_]:
+    """Which steps of which rows are not written as the targets have them: (R, L) bool."""
+    wrong = np.empty((len(tokens), tokens.length), np.bool_)
+    for rows in row_slices(len(tokens), 1, GENERATED_AT_ONCE):  # ids are wide: some rows at a time
+        part = tokens.select(torch.arange(rows.start, rows.stop, device=tokens.device))
+        written, wanted = generate(learner, module, part, order, precision), part.targets.long()
+        wrong[rows] = tokens.by_step(((written != wanted) & (wanted != IGNORED)).long()).bool().cpu().numpy()
+    return wrong

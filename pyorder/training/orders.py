@@ -98,12 +98,16 @@ class RowQueue:
 
     def take(self, count: int) -> npt.NDArray[np.int64]:
         """The next ``count``."""
-        passes = [self.waiting]
-        while sum(map(len, passes)) < count:
-            passes.append(self.rng.permutation(self.rows))
-        rows = np.concatenate(passes)
-        self.waiting = rows[count:].copy()
-        return rows[:count]
+        taken = np.empty(count, np.int64)
+        done = 0
+        while True:
+            part = self.waiting[: count - done]
+            taken[done : done + len(part)] = part
+            self.waiting = self.waiting[len(part) :]
+            done += len(part)
+            if done == count:
+                return taken
+            self.waiting = self.rng.permutation(self.rows)
 
 
 def assign_orders(rows: int, orders: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -136,4 +140,4 @@ def rows_and_orders(
     """
     rng = np.random.default_rng([seed, 0])
     used = min(rows, used)
-    return rng.permutation(rows)[:used], assign_orders(used, orders, rng), RowQueue(used, rng)
+    return rng.permutation(rows)[:used].copy(), assign_orders(used, orders, rng), RowQueue(used, rng)

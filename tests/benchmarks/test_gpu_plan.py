@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 import pyorder
 from pyorder.data.tokens import Tokens
@@ -52,6 +51,9 @@ def test_operations_are_those_that_torch_counts(formulas):
     length, rows, values = 13, 4, 19
     decoder = pyorder.PRESETS["small"](values, length, length)
     inputs, emitted = (torch.zeros(rows, length, dtype=torch.long) for _ in range(2))
+    # Imports Triton, which the tests of the kernels must be the first to do, with its interpreter asked for.
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
         decoder(inputs, emitted)
     # What the formula leaves out: attention itself and the output layer.

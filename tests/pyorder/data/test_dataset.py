@@ -32,8 +32,10 @@ def test_docstring_examples():
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, ">i2", ">u8"])
-def test_values_are_kept_as_given(dtype):
+def test_read_only_values_are_kept_as_given(dtype):
     inputs, targets = np.array([[0, 7], [5, 1]], dtype=dtype), np.array([[1, 2, 3], [4, 5, 6]], dtype=dtype)
+    for array in (inputs, targets):
+        array.flags.writeable = False
     data = Dataset(inputs, targets)
     assert (data.inputs.dtype, data.targets.dtype) == (inputs.dtype, targets.dtype)
     assert data.inputs.tolist() == inputs.tolist()
@@ -44,9 +46,25 @@ def test_values_are_kept_as_given(dtype):
     assert (len(data), data.rows, data.input_length, data.target_length) == (2, 2, 2, 3)
 
 
+@pytest.mark.parametrize("dtype", [*INTEGERS, ">i2", ">u8"])
+def test_copies_are_in_the_smallest_type(dtype):
+    inputs, targets = np.array([[0, 7], [5, 1]], dtype=dtype), np.array([[1, 2, 127], [4, 5, 6]], dtype=dtype)
+    data = Dataset(inputs, targets)
+    assert data.inputs.dtype == data.targets.dtype == np.int8
+    assert (data.inputs.tolist(), data.targets.tolist()) == (inputs.tolist(), targets.tolist())
+
+
+def test_what_stands_behind_a_mask_widens_no_type():
+    holes = np.array([[False, True], [True, False]])
+    data = Dataset(np.ma.array([[3, 2**62], [-(2**62), 2]], mask=holes), [[3, 1], [2, 2]])
+    assert data.inputs.dtype == np.int8
+    assert data.inputs_missing.tolist() == holes.tolist()
+    assert data.vocabulary.tolist() == [1, 2, 3]
+
+
 def test_tensors_are_taken():
     data = Dataset(torch.tensor([[1, -2]], dtype=torch.int16), torch.tensor([[3, 4]]))
-    assert data.inputs.dtype == np.int16
+    assert data.inputs.dtype == np.int8
     assert data.inputs.tolist() == [[1, -2]]
     assert data.targets.tolist() == [[3, 4]]
 
