@@ -18,7 +18,7 @@ import numpy as np
 from timing import machine, quantiles
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "versions.jsonl"
-REPEATS = 9
+REPEATS = 5
 
 # Runs in either version; every piece is a call of the public face alone.
 WORKER = """
