@@ -26,7 +26,8 @@ def data_text(data: Mapping[str, Any]) -> str:
 
 def print_search(search: Mapping[str, Any]) -> None:
     """Print what a search found and what it cost."""
-    options = " ".join(f"{key}={value}" for key, value in search["options"].items() if value is not None)
+    told = {key: value for key, value in search["options"].items() if not isinstance(value, dict)}
+    options = " ".join(f"{key}={value}" for key, value in told.items() if value is not None)
     constraints = search.get("constraints")
     print_facts(
         {
