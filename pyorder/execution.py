@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+TURNS = 12  # of timed products, a millisecond each or less
+WORTH_CASTING = 1.25  # times faster that products must be, for weights and activations are cast first
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -48,8 +53,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
     """Turn ``precision`` into the type that matrix products run in.
 
-    "auto" is bfloat16 where the hardware multiplies it faster than float32 (GPUs since Ampere, CPUs with
-    AVX512-BF16 or AMX), float32 elsewhere. Weights and the optimiser's state are float32 always.
+    "auto" is bfloat16 where the hardware multiplies it faster than float32, float32 elsewhere. GPUs do since
+    Ampere. Of the CPUs that have instructions for it some take half the time and others twice as long, so a
+    process times one product of each, once. Weights and the optimiser's state are float32 always.
 
     Raises
     ------
@@ -67,10 +73,27 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         fast = (
             torch.cuda.is_bf16_supported(including_emulation=False)
             if device.type == "cuda"
-            else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            else _bfloat16_is_faster()
         )
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+@cache
+def _bfloat16_is_faster() -> bool:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    # In turns, and the least of each: what else the machine does cannot slow all products of one type only.
+    turns = [[_product_seconds(kind) for kind in (torch.float32, torch.bfloat16)] for _ in range(TURNS)]
+    float32, bfloat16 = (min(seconds) for seconds in zip(*turns, strict=True))
+    return bool(bfloat16 * WORTH_CASTING < float32)
+
+
+def _product_seconds(kind: torch.dtype) -> float:
+    left, right = (torch.ones(shape, dtype=kind, device="cpu") for shape in ((1024, 128), (128, 512)))
+    start = time.perf_counter()
+    left @ right
+    return time.perf_counter() - start
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Batch, Tokens
-from pyorder.execution import RandomStream, multiply_in
+from pyorder.execution import RandomStream, multiply_in, row_slices
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample
 from pyorder.training.orders import RowQueue, Succession
@@ -99,8 +99,7 @@ class Explorer:
     def losses(self, rows: npt.NDArray[np.int64], orders: Orders) -> Floats:
         """Loss of evidence row ``rows[n]`` in the order ``orders[n]``: (n, L), nats by canonical step."""
         found = np.empty(orders.shape)
-        for start in range(0, len(orders), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
+        for part in row_slices(len(orders), 1, min(ROWS_AT_ONCE, self.trainer.rows_at_once)):
             row = self._held[torch.from_numpy(rows[part]).to(self.device)]
             batch = self.tokens.batch(row, self.tokens.column_orders(orders[part]))
             with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):

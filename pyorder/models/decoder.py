@@ -99,7 +99,7 @@ class Block(nn.Module):
         attended = attend(self.split(self.query(normed)), keys, values, visible, drop, bias)
         attended = self.attention_out(attended.transpose(1, 2).flatten(2))
         x = x + F.dropout(attended, drop)
-        hidden = F.gelu(self.feed_forward_in(self.feed_forward_norm(x)), approximate="tanh")
+        hidden = F.gelu(self.feed_forward_in(self.feed_forward_norm(x)))
         return x + F.dropout(self.feed_forward_out(hidden), drop)
 
 

@@ -77,6 +77,10 @@ class Learner(ABC):
     def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
         """Nats (B, L) by canonical step: the sum over its columns."""
 
+    def scores(self, shape: Shape) -> int:
+        """Attention scores of a row in a layer; 0 where that is not known."""
+        return 0
+
     def logits(self, module: nn.Module, batch: Batch, emitted: Tensor) -> Tensor:
         """Logits (B, C, V) by place, when ``emitted`` (B, C) was written in the batch's order."""
         raise NotImplementedError(f"{self.name}: writes in no order")
@@ -114,6 +118,10 @@ class DecoderLearner(Learner):
     def build(self, shape: Shape) -> Decoder:
         """A decoder with freshly drawn parameters."""
         return Decoder(self.architecture, *shape)
+
+    def scores(self, shape: Shape) -> int:
+        """As `Learner.scores`."""
+        return self.architecture.heads * shape.columns * (shape.input_length + shape.columns)
 
     def logits(self, module: nn.Module, batch: Batch, emitted: Tensor) -> Tensor:
         """As `Learner.logits`."""
@@ -160,6 +168,10 @@ class AnyOrderLearner(Learner):
     def build(self, shape: Shape) -> AnyOrderDecoder:
         """An any-order model with freshly drawn parameters."""
         return AnyOrderDecoder(self.architecture, *shape)
+
+    def scores(self, shape: Shape) -> int:
+        """As `Learner.scores`."""
+        return self.architecture.heads * shape.columns * (shape.input_length + shape.columns)
 
     def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
         """As `Learner.losses`, by canonical column."""

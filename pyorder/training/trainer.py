@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pyorder.data.tokens import Batch, Tokens
-from pyorder.execution import RandomStream, multiply_in, resolve_precision
+from pyorder.execution import RandomStream, multiply_in, resolve_precision, row_slices
 from pyorder.models.learner import Learner
 from pyorder.training.orders import OrderSource, RowQueue
 from pyorder.training.recipe import Recipe
@@ -26,6 +26,10 @@ from pyorder.training.recipe import Recipe
 StepHook = Callable[[int, Tensor], None]
 
 STEPS_AT_ONCE = 512  # whose rows are drawn and handed over together
+# On a CPU a batch is learned in parts whose attention scores are at most so many. What is larger than caches, and
+# than the memory that the C library keeps (32 MiB), costs more time to get than to fill.
+SCORES_AT_ONCE = 2**21 + 2**19
+FEWEST_ROWS = 8
 WARM_UP_STEPS = 3  # libraries make their handles and workspaces in these, which a graph cannot record
 
 
@@ -74,6 +78,9 @@ class Trainer:
         self.precision = resolve_precision(recipe.precision, self.device)
         self.steps_done = 0
         captured = learner.capturable and self.device.type == "cuda"
+        self.rows_at_once = recipe.batch_size * self.members
+        if self.device.type == "cpu" and self.members == 1 and (scores := learner.scores(tokens.shape)):
+            self.rows_at_once = min(self.rows_at_once, max(FEWEST_ROWS, SCORES_AT_ONCE // scores))
         self._rate = torch.zeros((), device=self.device) if captured else None
         self.optimiser = torch.optim.AdamW(
             module.parameters(),
@@ -170,15 +177,21 @@ class Trainer:
         return nullcontext() if self.stream is None or not self.learner.draws else self.stream.lent()
 
     def _step(self, rows: Tensor, columns: Tensor) -> Tensor:
+        self.optimiser.zero_grad()
+        parts = row_slices(len(rows), 1, self.rows_at_once)
+        means = torch.stack([self._learn(rows[part], columns[part]) for part in parts]).sum(0)
+        self.optimiser.step()
+        return means
+
+    def _learn(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Add the gradients of some rows, or of all; their part (k,) of the mean loss."""
         batch = self.tokens.batch(rows, columns)
         if self.augment is not None:
             batch = self.augment(batch)
         with multiply_in(self.precision, self.device):
             losses = self.learner.losses(self.module, batch, self.weights)
         means = losses.float().view(self.members, -1).sum(1) / (self.recipe.batch_size * self.tokens.length)
-        self.optimiser.zero_grad()
         means.sum().backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
         return means.detach()
 
 

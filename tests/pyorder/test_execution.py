@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -17,6 +19,35 @@ def test_an_unusable_device_is_named(name):
 def test_an_unknown_precision_is_named():
     with pytest.raises(ValueError, match=r"^precision: 'float16' is none of 'auto', 'float32', 'bfloat16'"):
         execution.resolve_precision("float16", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("supported", "seconds", "expected"),
+    [
+        (True, 0.5, torch.bfloat16),
+        (True, 0.95, torch.float32),
+        (True, 2.0, torch.float32),
+        (False, 0.5, torch.float32),
+    ],
+)
+def test_auto_is_bfloat16_where_it_is_clearly_faster(monkeypatch, supported, seconds, expected):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    disturbed = itertools.cycle([9.0, 1.0, 1.0])  # by whatever else the machine does
+
+    def took(kind):
+        return next(disturbed) * (seconds if kind == torch.bfloat16 else 1.0)
+
+    monkeypatch.setattr(execution, "_product_seconds", took)
+    execution._bfloat16_is_faster.cache_clear()
+    try:
+        assert execution.resolve_precision("auto", torch.device("cpu")) == expected
+    finally:
+        execution._bfloat16_is_faster.cache_clear()
+
+
+def test_what_auto_is_does_not_change_within_a_process():
+    first = execution.resolve_precision("auto", torch.device("cpu"))
+    assert all(execution.resolve_precision("auto", torch.device("cpu")) == first for _ in range(100))
 
 
 def test_a_lent_stream_leaves_the_callers_generator_alone_even_on_error():

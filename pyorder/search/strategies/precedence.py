@@ -47,7 +47,7 @@ Floats = npt.NDArray[np.float64]
 # Chosen on square, relu and random graphs, seeds from 1,000 on (docs/precedence.md).
 UNIFORM_SHARE = 0.35  # of the training orders
 LEARNED = 0.1  # a step is learned below this share of its entropy
-STABLE_ROUNDS = 2  # rounds in which a settled graph does not change
+STABLE_ROUNDS = 2  # rounds in which a settled graph does not change; one is enough where all is learned
 PATIENCE, PROGRESS = 12, 0.01  # rounds in which the loss must fall by this share of the entropy
 
 UNRANKED = (
@@ -226,10 +226,10 @@ class _Loop:
 
     def has_settled(self) -> bool:
         """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""
+        if self.stable and (self.graph_loss <= LEARNED * self.explorer.base).all():
+            return True
         if self.stable < STABLE_ROUNDS:
             return False
-        if (self.graph_loss <= LEARNED * self.explorer.base).all():
-            return True
         losses = [done.graph_loss for done in self.rounds]
         if len(losses) <= PATIENCE:
             return False

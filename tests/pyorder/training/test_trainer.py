@@ -101,6 +101,24 @@ def test_a_step_is_adamw_on_the_mean_loss_of_its_rows(tokens):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("learner", [None, AnyOrderLearner(TINY.architecture)])
+def test_a_batch_that_is_learned_in_parts_takes_the_step_of_the_whole(tokens, learner, monkeypatch):
+    rows, columns = torch.arange(30, 47), torch.stack([torch.randperm(5) for _ in range(17)])
+    preset = TINY.but(batch_size=17)
+    whole = make(tokens, preset, learner=learner)
+    scores = whole.learner.scores(tokens.shape)
+    assert scores == TINY.architecture.heads * 5 * 10
+    monkeypatch.setattr(trainer, "SCORES_AT_ONCE", 4 * scores)
+    monkeypatch.setattr(trainer, "FEWEST_ROWS", 1)
+    parts = make(tokens, preset, learner=learner)
+    assert (whole.rows_at_once, parts.rows_at_once) == (17, 4)
+    for one in (whole, parts):
+        one.module.train()
+    assert parts.step(rows, columns).item() == pytest.approx(whole.step(rows, columns).item(), rel=1e-6)
+    for ours, theirs in zip(parts.module.parameters(), whole.module.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize("preset", [TINY, DROPPING])
 @pytest.mark.parametrize("learner", [None, AnyOrderLearner(TINY.architecture)])
 def test_a_run_that_is_written_down_and_taken_up_is_the_run_that_was_not(tokens, preset, learner, tmp_path):
