@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyorder.profiling.profile import profile
     from pyorder.profiling.result import Profile
     from pyorder.progress import Progress
-    from pyorder.search import Budget, Discovery, strategy_names
+    from pyorder.search import Budget, Discovery, Verdict, strategy_names
     from pyorder.search.discover import discover
     from pyorder.training import PRESETS, Preset, Recipe
     from pyorder.training.fit import fit
@@ -50,6 +50,7 @@ __all__ = [
     "Recipe",
     "Splits",
     "Task",
+    "Verdict",
     "discover",
     "embeddings",
     "fit",
@@ -80,6 +81,7 @@ _FROM = {
     "Profile": "pyorder.profiling",
     "Progress": "pyorder.progress",
     "Recipe": "pyorder.training",
+    "Verdict": "pyorder.search",
     "discover": "pyorder.search",
     "fit": "pyorder.training",
     "profile": "pyorder.profiling",

@@ -25,7 +25,9 @@ def data_text(data: Mapping[str, Any]) -> str:
 
 
 def print_search(search: Mapping[str, Any]) -> None:
-    """Print what a search found and what it cost."""
+    """Print what a search found and what it cost; the verdict first."""
+    if "verdict" in search:  # older run folders have none
+        print(f"{search['verdict'].upper()}: {search['conclusion']}\n")
     told = {key: value for key, value in search["options"].items() if not isinstance(value, dict)}
     options = " ".join(f"{key}={value}" for key, value in told.items() if value is not None)
     constraints = search.get("constraints")
@@ -72,7 +74,10 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
     if rows:
         print_table(["dependency", ">nats saved", ">±", ">confidence", "direction"], rows)
     if exploration.get("lost"):  # older run folders have none
-        print(f"Hardly learned: steps {order_text(exploration.get('lost_names', exploration['lost']))}")
+        names = exploration.get("lost_names", exploration["lost"])
+        kept = [exploration["graph_loss"][step] / exploration["entropy"][step] for step in exploration["lost"]]
+        told = ", ".join(f"{name} ({percent(share)})" for name, share in zip(names, kept, strict=True))
+        print(f"Steps that keep more than half of their entropy: {told}")
     for remark in exploration["remarks"]:
         print(remark)
 
@@ -111,6 +116,8 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
     First stands what can tell the orders apart, see `tells`.
     """
     lead = tells(list(fits.values()))
+    if better := beaten(fits):
+        print(f"Trained better than the order found: {', '.join(better)}\n")
     rows = []
     for name, fitted in sorted(fits.items(), key=lambda item: _rank(item[1], lead)):
         numbers = {"success": ["diverged", "-"], "row loss": ["-", "-"]}
@@ -168,6 +175,28 @@ def tells(fits: Sequence[Mapping[str, Any]]) -> str:
         return "row loss" if ended else "success"
     apart = len(intervals) == 1 or intervals[-1][0] > intervals[0][1]
     return "success" if apart else "row loss"
+
+
+def beaten(fits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Name the orders that trained better than the one found: their intervals of what `tells` lie apart.
+
+    Examples
+    --------
+    >>> good = {"success_rate": 0.9, "success_interval": [0.88, 0.92], "row_loss": 0.5}
+    >>> poor = {"success_rate": 0.8, "success_interval": [0.78, 0.82], "row_loss": 0.9}
+    >>> beaten({"found": poor, "forward": good}), beaten({"found": good, "forward": poor})
+    (['forward'], [])
+    """
+    ended = {name: fitted for name, fitted in fits.items() if not fitted.get("diverged")}
+    if "found" not in fits or not ended:
+        return []
+    if "found" not in ended:
+        return list(ended)
+    lead = tells(list(ended.values()))
+    ours = ended.pop("found")
+    if lead == "success":
+        return [name for name, fit in ended.items() if fit["success_interval"][0] > ours["success_interval"][1]]
+    return [name for name, fit in ended.items() if fit["row_loss_interval"][1] < ours["row_loss_interval"][0]]
 
 
 def _rank(fitted: Mapping[str, Any], lead: str) -> tuple[bool, float]:

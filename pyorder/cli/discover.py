@@ -92,7 +92,7 @@ def command(
         warn_of_shared_inputs,
     )
     from pyorder.cli._pictures import draw_pictures
-    from pyorder.cli._results import data_text, print_fits, print_search
+    from pyorder.cli._results import beaten, data_text, print_fits, print_search
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.posets import Poset
     from pyorder.runs.folder import check_run_dir, load_run, write_json, write_run
@@ -146,8 +146,10 @@ def command(
         "data": describe_data(made_by, train=train, validation=validation, test=test),
         "order": found.order,
         "names": found.names,
+        "verdict": found.verdict.value,
         "search": found.summary(),
         "fits": {},
+        "better": [],
         "left_out": [],
         "complete": not fitting,
     }
@@ -182,6 +184,7 @@ def command(
                 **fitted.summary(),
                 "dependencies_satisfied": satisfied(order, made_by),
             }
+            result["better"] = beaten(result["fits"])
             result["complete"] = len(result["fits"]) == len(orders)
             if out is not None:
                 write_json(out / "result.json", result)

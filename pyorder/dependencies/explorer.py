@@ -8,8 +8,10 @@ others. Test rows and the rows that rank candidates are never seen here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ from torch import Tensor
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Batch, Tokens
 from pyorder.execution import RandomStream, multiply_in, row_slices
+from pyorder.models.decoder import Block
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample
 from pyorder.training.orders import RowQueue, Succession
@@ -31,6 +34,7 @@ Floats = npt.NDArray[np.float64]
 # In half of the rows each input is hidden with a probability of its own row's, at most this. Steps that stand in
 # for many inputs, the direct predecessors, are then worth more than roundabout rules that read all inputs.
 HIDDEN_ROWS, MOST_HIDDEN = 0.5, 0.5
+DROPOUT, WEIGHT_DECAY = 0.2, 0.3  # where rows are few
 ROWS_AT_ONCE = 128
 LEAST_ENTROPY = 0.01  # nats; what hardly varies needs no predecessor
 MOST_COUNTED = 2**20  # different ids that are counted in a table of all
@@ -42,7 +46,8 @@ class Explorer:
     Attributes
     ----------
     length : L
-    evidence_rows : E
+    evidence_rows, training_rows : E, N
+    cluster : (E,) equal for evidence rows that are not independent of each other
     base : (L,) nats, the entropy of each step's values over the training rows: its loss before any learning; at
         least ``LEAST_ENTROPY``
     steps_done : optimiser steps so far
@@ -63,8 +68,8 @@ class Explorer:
             )
         self.rng = np.random.default_rng([seed, 3])
         self._generator = torch.Generator(self.device).manual_seed(int(self.rng.integers(2**62)))
-        held, kept, self._cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)
-        self.evidence_rows = len(held)
+        held, kept, self.cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)
+        self.evidence_rows, self.training_rows = len(held), len(kept)
         self._held, self._kept = (torch.from_numpy(rows).to(self.device) for rows in (held, kept))
         self.base = np.maximum(entropies(self.tokens, self._kept), LEAST_ENTROPY)
         stream = RandomStream(int(self.rng.integers(2**62)), self.device)
@@ -98,10 +103,43 @@ class Explorer:
 
     def losses(self, rows: npt.NDArray[np.int64], orders: Orders) -> Floats:
         """Loss of evidence row ``rows[n]`` in the order ``orders[n]``: (n, L), nats by canonical step."""
+        return self._losses(self._held[torch.from_numpy(rows).to(self.device)], orders)
+
+    def training_losses(self, orders: Orders) -> Floats:
+        """As `losses`, of random training rows: all of them where there are fewer than orders."""
+        rows = self.rng.permutation(self.training_rows)[: len(orders)]
+        return self._losses(self._kept[torch.from_numpy(rows).to(self.device)], orders[: len(rows)])
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` goes back to: the model and its optimiser, but not the rows and orders that come next."""
+        state = self.trainer.state()
+        return deepcopy({name: state[name] for name in ("module", "optimiser")})
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state."""
+        self.trainer.module.load_state_dict(state["module"])
+        self.trainer.optimiser.load_state_dict(deepcopy(state["optimiser"]))
+
+    def regularise(self) -> bool:
+        """Go on with what small data need, dropout and more weight decay; False where that is so already.
+
+        Nor is it done to a caller's own module.
+        """
+        learner, module = self.learner, self.trainer.module
+        if not isinstance(learner, AnyOrderLearner) or learner.architecture.dropout >= DROPOUT:
+            return False
+        self.learner = self.trainer.learner = AnyOrderLearner(replace(learner.architecture, dropout=DROPOUT))
+        for block in module.modules():
+            if isinstance(block, Block):
+                block.dropout = DROPOUT
+        for group in self.trainer.optimiser.param_groups:
+            group["weight_decay"] = max(WEIGHT_DECAY, group["weight_decay"])
+        return True
+
+    def _losses(self, rows: Tensor, orders: Orders) -> Floats:
         found = np.empty(orders.shape)
         for part in row_slices(len(orders), 1, min(ROWS_AT_ONCE, self.trainer.rows_at_once)):
-            row = self._held[torch.from_numpy(rows[part]).to(self.device)]
-            batch = self.tokens.batch(row, self.tokens.column_orders(orders[part]))
+            batch = self.tokens.batch(rows[part], self.tokens.column_orders(orders[part]))
             with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):
                 losses = self.learner.step_loss(self.trainer.module, batch)
                 found[part] = losses.double().cpu().numpy()
@@ -121,7 +159,7 @@ class Explorer:
         rows = np.tile(np.arange(self.evidence_rows), pairs)
         orders = sample(self.length, len(rows), seed=int(self.rng.integers(2**62)))
         losses = np.stack([self.losses(rows, orders), self.losses(rows, orders[:, ::-1].copy())], axis=1)
-        return orders, self._cluster[rows], losses
+        return orders, self.cluster[rows], losses
 
     def _hide(self, batch: Batch) -> Batch:
         shape, device = batch.inputs.shape, self.device
@@ -131,7 +169,7 @@ class Explorer:
         return replace(batch, inputs=batch.inputs.masked_fill(hidden, self.tokens.vocabulary_size))
 
 
-def entropies(tokens: Tokens, rows: Tensor) -> Floats:
+def entropies(tokens: Tokens, rows: Tensor | slice = slice(None)) -> Floats:
     """Entropy (L,) in nats of each step over some rows: of its first column, and of each next one given the last.
 
     For a step of one column that is the entropy of its values; for a wide one what is lost by a model that sees
@@ -140,7 +178,7 @@ def entropies(tokens: Tokens, rows: Tensor) -> Floats:
     Examples
     --------
     >>> tokens = Tokens.of(Dataset([[0], [0]], [[0, 1], [1, 1]]), "train", torch.device("cpu"))
-    >>> entropies(tokens, torch.arange(2)).round(3).tolist()
+    >>> entropies(tokens).round(3).tolist()
     [0.693, 0.0]
     """
     size = tokens.vocabulary_size + 1

@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder._values import ByContents
+from pyorder.dependencies.statistics import EXPLAINED, pairs, z_threshold
 
+PLAIN = ("settled", "memorised", "training_rows", "samples", "by_input", "seconds")
 EVIDENCE = ("benefit", "standard_error", "uniform_loss", "graph_loss", "entropy")  # arrays kept beside a run
-LOST = 0.5  # a step was hardly learned if it still loses this share of its entropy
+LOST = 0.5  # a step is lost if it still loses this share of its entropy
+# No dependency: with this error rate over all pairs a benefit is below this share of the step's loss, or entropy.
+NOTHING, NOTHING_OF_LOSS, NOTHING_OF_ENTROPY = 0.01, 0.1, 0.01
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Dependency:
     standard_error : of the benefit, nats
     confidence : 1 minus the family-wise error rate at which the edge would just be accepted
     reversible : whether ``before`` gains as much from ``after``, so that the data do not tell the direction
+    fine : whether the input nearly tells ``after`` already, so that this matters for the last percent only
     """
 
     before: int
@@ -34,6 +39,7 @@ class Dependency:
     standard_error: float
     confidence: float
     reversible: bool
+    fine: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Round:
     training_steps : optimiser steps since the exploration began
     uniform_loss : mean nats a step over uniformly random orders
     graph_loss : the same over random topological sorts of the round's graph
+    training_loss : the same on rows that were trained on
     dependencies : edges of the reduced graph
     gained, withdrawn : how many of them are new, and how many of the last round's are gone
     seconds : wall time since the search began
@@ -53,6 +60,7 @@ class Round:
     training_steps: int
     uniform_loss: float
     graph_loss: float
+    training_loss: float
     dependencies: int
     gained: int
     withdrawn: int
@@ -67,33 +75,113 @@ class Exploration(ByContents):
     ----------
     dependencies : edges of the transitive reduction
     settled : whether it ended because graph and loss had settled, rather than by the budget or the last round
+    memorised : whether the model learned the training rows by heart, so that what it loses on others rose or stayed
+        far behind; if it rose, all but ``gap`` is told of the round in which it did best on others
     benefit, standard_error : (L, L) float64, nats; ``[j, i]`` is what step i gains with j before it, one pair at a
         time: the precedence matrix
     uniform_loss, graph_loss : (L,) float64, nats; the loss of each step under uniformly random orders, and under
         topological sorts of the graph
     entropy : (L,) float64, nats; of each step's values: its loss before any learning
+    order_gain : nats a row that random orders lose more than sorts of the graph, and the standard error
+    gap : nats a row that evidence loses more than rows trained on, in sorts of the graph, and the standard error
+    training_rows : how many the model was trained on; rows set apart as evidence are not among them
     samples : pairs of orders behind each benefit
+    by_input : whether no evidence row has the input of a training row
     rounds : in sequence
     seconds : wall time to the settled graph
-    remarks : what a reader of the result should know, in sentences
     """
 
     dependencies: tuple[Dependency, ...]
     settled: bool
+    memorised: bool
     benefit: npt.NDArray[np.float64]
     standard_error: npt.NDArray[np.float64]
     uniform_loss: npt.NDArray[np.float64]
     graph_loss: npt.NDArray[np.float64]
     entropy: npt.NDArray[np.float64]
+    order_gain: tuple[float, float]
+    gap: tuple[float, float]
+    training_rows: int
     samples: int
+    by_input: bool
     rounds: tuple[Round, ...]
     seconds: float
-    remarks: tuple[str, ...]
 
     @property
     def lost(self) -> tuple[int, ...]:
-        """Steps that were hardly learned, so that what they depend on is not known."""
+        """Steps that keep more than half of their entropy in the best orders found: random, or hardly learned."""
         return tuple(np.flatnonzero(self.graph_loss > LOST * self.entropy).tolist())
+
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """Steps without a dependency from or to them."""
+        tied = {step for edge in self.dependencies for step in (edge.before, edge.after)}
+        return tuple(step for step in range(len(self.entropy)) if step not in tied)
+
+    @property
+    def unmoved(self) -> tuple[int, ...]:
+        """Steps that are lost and stand apart: no order that was tried lowers them."""
+        return tuple(sorted(set(self.lost) & set(self.apart)))
+
+    @property
+    def wide(self) -> int:
+        """Number of pairs of steps whose benefit is not significant, and not surely negligible either."""
+        nothing = np.maximum(NOTHING_OF_LOSS * self.uniform_loss, NOTHING_OF_ENTROPY * self.entropy)
+        upper = self.benefit + z_threshold(NOTHING, pairs(len(self.entropy))) * self.standard_error
+        wide = upper > nothing
+        np.fill_diagonal(wide, False)
+        for edge in self.dependencies:
+            wide[edge.before, edge.after] = False
+        return int(wide.sum())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know, in sentences that name no step."""
+        said, edges, steps = [], self.dependencies, len(self.entropy)
+        if self.memorised:
+            said.append(
+                f"The model learned {self.training_rows:,} training rows by heart: it loses {self.gap[0]:.2f} "
+                f"(± {2 * self.gap[1]:.2f}) nats a row less on them than on others. More rows may show what these "
+                "do not."
+            )
+        elif not self.settled:
+            said.append("The exploration ended before graph and loss had settled.")
+        if self.unmoved:
+            shares = 100 * (self.graph_loss / self.entropy)[list(self.unmoved)]
+            said.append(
+                f"No order that was tried lowers {len(self.unmoved)} of {steps} steps below {shares.min():.0f} to "
+                f"{shares.max():.0f} % of their entropy: they are random, or too difficult for this model, these "
+                "rows and this time."
+            )
+        if tied := len(self.lost) - len(self.unmoved):
+            said.append(
+                f"{tied} of {steps} steps keep more than half of their entropy with all that they depend on ahead."
+            )
+        if not edges and not self.lost and not self.wide:
+            said.append("No step is worth anything to another: given the input the steps look independent.")
+        elif not edges and not self.lost:
+            said.append(f"Whether {self.wide} pairs of steps matter to each other takes more rows to tell.")
+        fine = sum(edge.fine for edge in edges)
+        if fine:
+            said.append(f"{fine} of {len(edges)} dependencies matter for the last percent only.")
+        early = sum(
+            bool(self.uniform_loss[edge.after] <= EXPLAINED * self.entropy[edge.after] and not edge.fine)
+            for edge in edges
+        )
+        if early:
+            said.append(
+                f"{early} of {len(edges)} dependencies helped early on only: in the end their steps are learned "
+                "in any order."
+            )
+        reversible = sum(edge.reversible for edge in edges)
+        if reversible:
+            said.append(f"{reversible} of {len(edges)} dependencies may as well point the other way.")
+        if not self.by_input:
+            said.append(
+                "Evidence was set apart by row, since few inputs have most rows: what was memorised counts as "
+                "learned."
+            )
+        return tuple(said)
 
     def renamed(self, steps: npt.NDArray[np.int64]) -> Exploration:
         """The same with step s called ``steps[s]``."""
@@ -125,11 +213,10 @@ class Exploration(ByContents):
                 for edge in summary["dependencies"]
             ),
             rounds=tuple(Round(**told) for told in summary["rounds"]),
-            remarks=tuple(summary["remarks"]),
-            settled=summary["settled"],
-            samples=summary["samples"],
-            seconds=summary["seconds"],
-            **{name: arrays[name] for name in EVIDENCE},
+            order_gain=tuple(summary["order_gain"]),
+            gap=tuple(summary["gap"]),
+            **{name: summary[name] for name in PLAIN},
+            **{name: arrays[name] for name in EVIDENCE},  # type: ignore[arg-type]
         )
 
     def summary(self, step_names: Sequence[str] = ()) -> dict[str, Any]:
@@ -139,14 +226,14 @@ class Exploration(ByContents):
             edge |= {f"{end}_name": step_names[edge[end]] for end in ("before", "after")}
         return {
             "dependencies": edges,
-            "settled": self.settled,
+            **{name: getattr(self, name) for name in PLAIN},
+            "order_gain": list(self.order_gain),
+            "gap": list(self.gap),
             "uniform_loss": self.uniform_loss.tolist(),
             "graph_loss": self.graph_loss.tolist(),
             "entropy": self.entropy.tolist(),
             "lost": list(self.lost),
             **({"lost_names": [step_names[step] for step in self.lost]} if step_names else {}),
-            "samples": self.samples,
-            "seconds": self.seconds,
             "rounds": [asdict(round_) for round_ in self.rounds],
             "remarks": list(self.remarks),
         }

@@ -43,8 +43,9 @@ Ints = npt.NDArray[np.int64]
 
 # Pairs at least by which the z-scores of chance are gauged.
 CHANCE_PAIRS = 400
-# Below this share of a step's entropy there is nothing left to explain.
-EXPLAINED = 0.05
+# Below this share of a step's entropy there is nothing left to explain. Where the input tells the step, so that it
+# is down there in any order, the second one is the floor.
+EXPLAINED, FINE = 0.05, 0.0025
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,27 @@ def z_threshold(error_rate: float, tests: int) -> float:
     return NormalDist().inv_cdf(1 - error_rate / max(1, tests))
 
 
+def pairs(length: int) -> int:
+    """Number of pairs (before, after) that are tested in a round."""
+    return max(1, length * (length - 1))
+
+
+def mean_and_error(values: Floats, cluster: Ints | None = None) -> tuple[float, float]:
+    """Mean of (N,) values and its standard error, robust to values of one cluster going together.
+
+    Examples
+    --------
+    >>> mean_and_error(np.repeat([1.0, 3.0], 8))
+    (2.0, 0.25)
+    >>> mean_and_error(np.repeat([1.0, 3.0], 8), np.repeat(np.arange(4), 4))
+    (2.0, 0.5)
+    """
+    apart = values - values.mean()
+    if cluster is not None:
+        apart = np.bincount(np.unique(cluster, return_inverse=True)[1], apart)
+    return float(values.mean()), float(np.sqrt((apart**2).sum())) / len(values)
+
+
 def measure(losses: Floats, orders: Ints, rows: Ints, seed: int) -> FirstLook:
     """Take the first look at all pairs; see this module's notes.
 
@@ -136,7 +158,7 @@ def predecessors(
     *,
     share: float,
     threshold: float,
-    entropy: float,
+    floor: float,
 ) -> list[Support]:
     """Gather the predecessors of one step by the joint fit; see this module's notes.
 
@@ -145,14 +167,14 @@ def predecessors(
     look : of the same samples, by `measure`
     share : a benefit counts from this share of the loss that the step still has
     threshold : z-score that counts, see `z_threshold`
-    entropy : of the step's values, in nats
+    floor : loss, in nats, at which nothing is left to explain
     """
     slots = np.argsort(orders, axis=1)
     widen = max(1.0, look.inflation)
     benefit, error = look.benefit[:, step], look.standard_error[:, step]
     remaining = float(look.step_loss[step])
     found: list[int] = []
-    while remaining > EXPLAINED * entropy:
+    while remaining > floor:
         sure = benefit - threshold * error > share * remaining
         sure[[step, *found]] = False
         if not sure.any():

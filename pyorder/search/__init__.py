@@ -1,5 +1,6 @@
 """Searching for an order: strategies, the laboratory they work in, and what they find."""
 
+from pyorder.dependencies.verdict import Verdict
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discover import discover, discover_shuffled
 from pyorder.search.discovery import Discovery, Stage
@@ -33,6 +34,7 @@ __all__ = [
     "Soft",
     "Stage",
     "Strategy",
+    "Verdict",
     "discover",
     "discover_shuffled",
     "make_strategy",

@@ -11,14 +11,17 @@ import numpy as np
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
+from pyorder.dependencies.explorer import entropies
+from pyorder.dependencies.verdict import Verdict, judge
 from pyorder.execution import isolated
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Profiler
 from pyorder.profiling.result import Orders
 from pyorder.progress import Report, resolve_progress
 from pyorder.runs.folder import RunDir, check_run_dir, plain
+from pyorder.search._pools import count_up_to
 from pyorder.search.budget import Budget, BudgetSpentError
-from pyorder.search.discovery import Discovery
+from pyorder.search.discovery import Discovery, judge_runs
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategies import make_strategy
 from pyorder.search.strategy import Strategy
@@ -169,11 +172,18 @@ def _search(
     check_run_dir(run_dir)
 
     def result(order: Orders, interrupted: bool = False) -> Discovery:
-        explored = laboratory.exploration
-        ended = not laboratory.curtailed and (explored is None or explored.settled)
+        explored, ended = laboratory.exploration, not (laboratory.curtailed or interrupted)
+        if explored is not None:
+            verdict = judge(explored)
+            ended = ended and explored.settled and verdict not in (Verdict.UNRESOLVED, Verdict.FEW_ROWS)
+        else:
+            last = laboratory.history[-1].profile
+            allowed = count_up_to(graph, len(last.orders) + 1)
+            verdict = judge_runs(last, entropies(profiler.tokens), allowed, ended=ended)
         return Discovery(
             order=order,
-            converged=ended and not interrupted,
+            verdict=verdict,
+            converged=ended,
             strategy=strategy.name,
             options=plain({field.name: getattr(strategy, field.name) for field in fields(strategy)}),  # type: ignore[arg-type]
             uses_data_order=strategy.uses_data_order,

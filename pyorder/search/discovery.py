@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from pyorder._values import ByContents
 from pyorder.dependencies.graph import Dependency, Exploration
+from pyorder.dependencies.statistics import z_threshold
+from pyorder.dependencies.verdict import UNRESOLVED_SHARE, Verdict
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.runs.folder import (
@@ -22,6 +24,11 @@ from pyorder.runs.folder import (
     write_precedence,
     write_run,
 )
+
+Floats = npt.NDArray[np.float64]
+
+LEARNED = 0.95  # a step of which a short run keeps this share of its entropy was not learned at all
+ERROR_RATE = 0.01  # that any order of a run looks worse than the best by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +54,9 @@ class Discovery(ByContents):
     Attributes
     ----------
     order : (L,) int64, the order found
+    verdict : what a reader may conclude
     converged : whether the strategy came to its own end, within the budget; one that explores, whether graph and
-        loss had settled
+        loss had settled on something
     strategy, options : what searched, and how, in values of JSON
     uses_data_order : whether the search was told the order that the data came in
     history : the profiling runs, in sequence
@@ -63,6 +71,7 @@ class Discovery(ByContents):
     """
 
     order: Orders
+    verdict: Verdict
     converged: bool
     strategy: str
     options: dict[str, Any]
@@ -143,6 +152,8 @@ class Discovery(ByContents):
         return {
             "order": self.order.tolist(),
             "names": list(self.names),
+            "verdict": self.verdict.value,
+            "conclusion": self.verdict.sentence,
             "strategy": self.strategy,
             "options": plain(self.options),
             "converged": self.converged,
@@ -206,6 +217,7 @@ class Discovery(ByContents):
         names = _taken(tuple(told.get("names", ())), np.argsort(order))  # older folders have none
         return cls(
             order=order,
+            verdict=Verdict(told["verdict"]),
             history=history,
             cost=Cost(told["training_steps"], told["rows_scored"]),
             settings=run.config["settings"],
@@ -218,6 +230,30 @@ class Discovery(ByContents):
                 for name in ("converged", "strategy", "options", "uses_data_order", "seconds", "seed")
             },
         )
+
+
+def judge_runs(profile: Profile, entropy: Floats, orders: int, *, ended: bool) -> Verdict:
+    """Judge a search that looks for no dependencies by its last profiling run, one of ``orders`` that are allowed.
+
+    What the best of some orders is worth beside those that were not tried, it cannot know.
+
+    Examples
+    --------
+    >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
+    >>> profile = pyorder.profile(splits.train, [[0, 1, 2]], validation=splits.validation, steps=1)
+    >>> judge_runs(profile, np.full(3, 2.9), orders=6, ended=True)
+    <Verdict.UNRESOLVED: 'unresolved'>
+    """
+    best = int(profile.ranking[0])
+    if (profile.step_loss[best] > LEARNED * entropy).mean() >= UNRESOLVED_SHARE:
+        return Verdict.UNRESOLVED
+    lead = (profile.loss - profile.loss[best]) / np.maximum(profile.standard_error, 1e-12)
+    rest = np.delete(lead, best)
+    threshold = z_threshold(ERROR_RATE, len(rest))
+    if len(rest) and (rest < threshold).all():
+        return Verdict.INDIFFERENT if ended else Verdict.OPEN
+    known = ended and len(profile.orders) >= orders and len(rest) and rest.min() > threshold
+    return Verdict.FOUND if known else Verdict.OPEN
 
 
 def _taken(names: tuple[str, ...], steps: npt.NDArray[np.int64]) -> tuple[str, ...]:

@@ -80,14 +80,15 @@ def test_profiled_candidates_are_told_by_name(run, named):
 
 def test_dependencies_are_printed_by_name(capsys):
     edge = {"before": 0, "after": 2, "benefit": 1, "standard_error": 0.1, "confidence": 0.9, "reversible": False}
-    about = {"settled": True, "seconds": 1, "remarks": (), "lost": [1]}
+    losses = {"graph_loss": [0.1, 1.5, 0.1], "entropy": [2.0, 2.0, 2.0]}
+    about = {"settled": True, "seconds": 1, "remarks": (), "lost": [1], **losses}
     _results.print_exploration({**about, "dependencies": [edge]})
     assert "0 before 2" in (plain := capsys.readouterr().out)
-    assert "steps 1" in plain
+    assert "entropy: 1 (75.00 %)" in plain
     edge |= {"before_name": "sum", "after_name": "rest"}
     _results.print_exploration({**about, "dependencies": [edge], "lost_names": ["sign"]})
     assert "sum before rest" in (named := capsys.readouterr().out)
-    assert "steps sign" in named
+    assert "entropy: sign (75.00 %)" in named
 
 
 def fit(rate, loss, rows=1000, **more):

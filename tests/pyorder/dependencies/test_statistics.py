@@ -23,7 +23,7 @@ def gather(drawn, step, share=0.1, entropy=1.0, error_rate=0.01, look=None):
     losses, orders, rows = drawn
     threshold = z_threshold(error_rate, orders.shape[1] * (orders.shape[1] - 1))
     look = look or measure(*drawn, seed=0)
-    return predecessors(step, look, losses, orders, rows, share=share, threshold=threshold, entropy=entropy)
+    return predecessors(step, look, losses, orders, rows, share=share, threshold=threshold, floor=0.05 * entropy)
 
 
 def named(supports):

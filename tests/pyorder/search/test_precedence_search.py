@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import pyorder
+from pyorder.dependencies.assembly import assemble, lost_last
 from pyorder.dependencies.statistics import Support
 from pyorder.orders.posets import Poset
 from pyorder.runs.folder import load_run
 from pyorder.search import Budget, Precedence
 from pyorder.search._pools import distinct, sort_along
 from pyorder.search.strategies import precedence
-from pyorder.search.strategies.precedence import assemble, finalists, leader, lost_last, remarks
+from pyorder.search.strategies.precedence import finalists, leader
 
 
 def support(before, after, benefit):
@@ -132,17 +133,6 @@ def test_the_criterion_decides_when_chance_does_not(square5):
     assert ranked(lead=0.01, error=0.01, allowed=(True, True, False)) == orders[1]
 
 
-def test_remarks_say_what_is_open():
-    known, lost = np.array([0.1, 0.1]), np.array([0.1, 1.9])
-    entropy = np.array([2.0, 2.0])
-    assert remarks([], known, known, entropy, settled=True) == (
-        "No step is worth anything to another: given the input the steps look independent.",
-    )
-    said = remarks([], lost, lost, entropy, settled=False)
-    assert said[0].startswith("The exploration ended before")
-    assert said[1].startswith("1 of 2 steps were hardly learned")
-
-
 @pytest.fixture(scope="module")
 def relu8():
     task = pyorder.make_task("relu", length=8)
@@ -183,7 +173,7 @@ def test_it_tells_how_it_came_about(relu8):
 
 
 def test_a_budget_ends_the_exploration_and_keeps_the_ranking(square5):
-    budget = Budget(training_steps=220)
+    budget = Budget(training_steps=120)
     found = pyorder.discover(
         square5.train,
         validation=square5.validation,
@@ -193,8 +183,8 @@ def test_a_budget_ends_the_exploration_and_keeps_the_ranking(square5):
         seed=0,
     )
     assert not found.converged
-    assert found.cost.training_steps == 220
-    assert len(found.exploration.rounds) == 2
+    assert found.cost.training_steps == 120
+    assert len(found.exploration.rounds) == 1
     assert "ended before" in found.exploration.remarks[0]
 
 
@@ -224,7 +214,7 @@ def test_a_budget_that_ends_before_the_ranking_keeps_what_was_explored(square5, 
     assert kept.result == found.summary()
     assert not found.converged
     assert len(found.exploration.rounds) == 1
-    assert "before loss profiling could rank" in found.exploration.remarks[-1]
+    assert "before loss profiling could rank" in found.remarks[-1]
     assert found.graph.is_sort(found.order[None]).all()
     assert found.cost.training_steps == 100
 
@@ -280,4 +270,4 @@ def test_evidence_that_shares_inputs_with_training_rows_is_said(distinct, said):
     data = pyorder.Dataset(inputs, rng.integers(4, size=(3000, 3)))
     strategy = Precedence(rounds=1, samples=64, candidates=4)
     found = pyorder.discover(data, validation=data.select(range(50)), strategy=strategy, steps=2)
-    assert (precedence.BY_ROW in found.exploration.remarks) == said
+    assert any("set apart by row" in remark for remark in found.exploration.remarks) == said

@@ -1,0 +1,65 @@
+"""What a reader may conclude from a search: one word, and the sentence behind it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pyorder.dependencies.graph import Exploration
+
+# A step stands apart if no dependency was found from it or to it. If so many of all steps do, and stay lost, then
+# what was found says nothing about most of the target.
+UNRESOLVED_SHARE = 0.5
+# Sorts of the graph gain at most this share of the loss that random orders have: then any order will do.
+INDIFFERENT_SHARE = 0.02
+
+
+class Verdict(StrEnum):
+    """What a search found out about the order of the steps.
+
+    Examples
+    --------
+    >>> Verdict.INDEPENDENT.sentence
+    'Given the input no step is worth anything to another: any order will do.'
+    >>> Verdict("found") is Verdict.FOUND
+    True
+    """
+
+    FOUND = "found"
+    INDIFFERENT = "indifferent"
+    OPEN = "open"
+    FEW_ROWS = "few rows"
+    UNRESOLVED = "unresolved"
+    INDEPENDENT = "independent"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        return SENTENCES[self]
+
+
+SENTENCES = {
+    Verdict.FOUND: "An order that is learned more easily than others was found.",
+    Verdict.INDIFFERENT: "Orders do not differ by more than chance: keep the one that you have.",
+    Verdict.OPEN: "An order was found, and something about it is still open.",
+    Verdict.FEW_ROWS: "There are too few rows to tell: the model learned them by heart.",
+    Verdict.UNRESOLVED: (
+        "No order that was tried makes these steps learnable: random and too difficult look the same here."
+    ),
+    Verdict.INDEPENDENT: "Given the input no step is worth anything to another: any order will do.",
+}
+
+
+def judge(exploration: Exploration) -> Verdict:
+    """Judge what an exploration found; see `Verdict`."""
+    if exploration.memorised:
+        return Verdict.FEW_ROWS
+    if len(exploration.unmoved) >= UNRESOLVED_SHARE * len(exploration.entropy):
+        return Verdict.UNRESOLVED
+    if exploration.unmoved or not exploration.settled:
+        return Verdict.OPEN
+    if exploration.dependencies:
+        gain, error = exploration.order_gain
+        bound = INDIFFERENT_SHARE * float(exploration.uniform_loss.sum())
+        return Verdict.INDIFFERENT if gain + 2 * error < bound else Verdict.FOUND
+    # Where rows are few an interval is wide: then nothing is known of that pair, which is not to say that it is 0.
+    return Verdict.FEW_ROWS if exploration.wide else Verdict.INDEPENDENT

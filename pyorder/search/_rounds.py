@@ -1,0 +1,332 @@
+"""The rounds of an exploration: train, weigh the evidence, follow what it says, and know when to stop.
+
+Training orders are a mixture: uniformly random ones, so that nothing is given up for good; random topological
+sorts of the graph; and sorts that emit the steps that are still lost after those that are learned, so that a step
+that needs several others together finds them before it.
+
+Evidence of earlier rounds counts nothing: it is about a model that learned less, and the present model is asked
+about the same rows again. Only where a step has nothing left to lose does its last verdict stand.
+
+Where the input nearly tells a step, in whatever order, what others are worth to it is small beside its entropy and
+yet all that is left to gain. Such a step is looked at more closely, and the rounds go on while it gets better.
+
+Few rows are learned by heart: the loss on others rises while that on the training rows falls. Then the model goes
+back to where it was best and goes on with dropout; when that, too, learns nothing more, the rounds end there. Nor
+is anything called settled that holds for rows known by heart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder._checks import check_integer
+from pyorder.dependencies.assembly import assemble, edge_set, lost_last
+from pyorder.dependencies.explorer import Explorer
+from pyorder.dependencies.graph import LOST, Dependency, Exploration, Round
+from pyorder.dependencies.statistics import (
+    EXPLAINED,
+    FINE,
+    FirstLook,
+    Support,
+    mean_and_error,
+    measure,
+    pairs,
+    predecessors,
+    z_threshold,
+)
+from pyorder.models.architecture import Architecture
+from pyorder.orders import linear_ordering
+from pyorder.orders.permutations import sample
+from pyorder.orders.posets import Poset
+from pyorder.profiling.result import Cost
+from pyorder.search._pools import seed_from, sort_along
+from pyorder.search.laboratory import Laboratory
+from pyorder.training.presets import EXPLORER
+from pyorder.training.recipe import Recipe
+
+Orders = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+# Chosen on square, relu and random graphs, seeds from 1,000 on (docs/precedence.md).
+UNIFORM_SHARE = 0.35  # of the training orders
+# A graph is settled when it did not change for so many rounds and every step loses at most so much of its entropy,
+LEARNED = ((1, 0.1), (3, 0.25))
+STABLE_ROUNDS = 2  # or for so many, and nothing more is learned:
+PATIENCE = 12  # rounds in which something must be gained
+PROGRESS, RELATIVE = 0.01, 0.1  # which is this share of the entropy, or that of the loss that is left
+TOLD_LEFT = 0.05  # nats a row; what steps that the input nearly tells may keep between them
+TOLD_PATIENCE = 6
+POOLED = 8  # rounds whose evidence on such steps counts together: it is about little, and changes slowly
+# Of training rows, scored beside the evidence. They lose less where rows are learned by heart.
+MEMORY_ROWS = 512
+SURE = 3.0  # standard errors
+BY_HEART = 0.05  # of the entropy, by which evidence loses more
+WORSE_ROUNDS = 2  # in which the loss lies above the best one
+EPOCHS = 4  # passes over few rows in a round, at most
+FEWEST_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Exploring:
+    """The options of an exploration, as `Precedence` tells them."""
+
+    error_rate: float = 0.01
+    share: float = 0.1
+    samples: int = 2048
+    rounds: int = 80
+    architecture: Architecture = EXPLORER.architecture
+    recipe: Recipe = EXPLORER.recipe
+
+    def __post_init__(self) -> None:
+        """Refuse options out of range."""
+        for option in ("error_rate", "share"):
+            value = getattr(self, option)
+            if not isinstance(value, float) or not 0 < value < 1:
+                raise ValueError(f"{option}: expected a number between 0 and 1, got {value!r}")
+        for option in ("samples", "rounds"):
+            check_integer(getattr(self, option), option, 1)
+        for option, kind in (("architecture", Architecture), ("recipe", Recipe)):
+            if not isinstance(getattr(self, option), kind):
+                raise TypeError(f"{option}: expected {kind.__name__}, got {type(getattr(self, option)).__name__}")
+        if self.recipe.step_weights is not None:
+            raise ValueError("recipe: exploration weighs no steps; give step_weights to the search")
+
+    def round_cost(self) -> Cost:
+        """Cost of a round: training, every sample in an order and its reverse, and rows in sorts, at most."""
+        return Cost(self.recipe.steps, 3 * self.samples + MEMORY_ROWS)
+
+
+@dataclass
+class _Known:
+    """What is known after a round."""
+
+    graph: Poset
+    supports: list[list[Support]]
+    fine: npt.NDArray[np.bool_]  # steps whose supports matter for the last percent only
+    graph_loss: Floats
+    look: FirstLook | None = None
+    order_gain: tuple[float, float] = (0.0, 0.0)
+    gap: tuple[float, float] = (0.0, 0.0)
+
+
+class Rounds:
+    """Rounds of exploration, and what is known after them; the budget is to leave room for a last run."""
+
+    def __init__(self, options: Exploring, laboratory: Laboratory, *, last: int) -> None:
+        self.options = options
+        self.laboratory = laboratory
+        self.length = laboratory.length
+        self.explorer: Explorer = laboratory.explorer(options.samples, options.architecture, options.recipe)
+        self.last = last  # candidates of the last run
+        nothing: list[list[Support]] = [[] for _ in range(self.length)]
+        base = self.explorer.base
+        self.known = _Known(laboratory.constraints.copy(), nothing, np.zeros(self.length, bool), base)
+        self.done: list[Round] = []
+        self.benefits = np.zeros((self.length, self.length))  # summed over rounds
+        self.settled = False
+        self.memorised = False
+        self.stable = 0
+        self.best: tuple[float, float, _Known, Mapping[str, Any]] | None = None
+        self.worse = 0
+        self.recent: list[tuple[Floats, Orders, Orders]] = []
+
+    @property
+    def graph(self) -> Poset:
+        """The dependency graph so far, with the constraints in it."""
+        return self.known.graph
+
+    def run(self) -> None:
+        """Go on until the graph has settled, rows are known by heart, or the budget is spent."""
+        recipe = self.options.recipe
+        few = max(FEWEST_STEPS, EPOCHS * self.explorer.training_rows // recipe.batch_size)
+        training = min(recipe.steps, few) * recipe.batch_size
+        cost = self.options.round_cost()
+        for number in range(1, self.options.rounds + 1):
+            if not self.laboratory.affords(self.last, beside=cost):
+                self.laboratory.curtail()
+                return
+            tell = self.laboratory.teller(self.describe(number), cost, to_come=self.laboratory.run_cost(self.last))
+            self.explorer.train(self.training_orders(training), partial(tell, "training"))
+            self.laboratory.cost += cost
+            self.weigh()
+            if self.has_settled():
+                gap, error = self.known.gap
+                self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
+                self.settled = not self.memorised
+                return
+            if self.overfits():
+                assert self.best is not None
+                *_, known, state = self.best
+                self.known = replace(known, gap=self.known.gap)  # that is what is said of few rows
+                self.explorer.restore(state)
+                self.worse = 0
+                if not self.explorer.regularise():
+                    self.memorised = True
+                    return
+
+    def describe(self, number: int) -> str:
+        """Say what round is being done."""
+        if not self.done:
+            return f"round {number}"
+        last = self.done[-1]
+        return f"round {number}: {last.dependencies} dependencies, loss {last.graph_loss:.3f}"
+
+    def training_orders(self, count: int) -> Orders:
+        """Draw the orders of a round, as this module's notes say."""
+        rng, graph = self.explorer.rng, self.graph
+        orders = sample(self.length, count, seed=seed_from(rng))
+        if len(graph.edges):
+            kind = rng.random(count)
+            sorts = kind > UNIFORM_SHARE
+            orders[sorts] = graph.sample_sorts(int(sorts.sum()), seed=seed_from(rng))
+            late = kind > (1 + UNIFORM_SHARE) / 2
+            lost = self.known.graph_loss > LOST * self.explorer.base
+            orders[late] = lost_last(graph, lost, rng).sample_sorts(int(late.sum()), seed=seed_from(rng))
+        return orders
+
+    def weigh(self) -> None:
+        """Take the evidence of the model as it is now, and rebuild the graph from it."""
+        explorer, options, base = self.explorer, self.options, self.explorer.base
+        orders, rows, losses = explorer.antithetic(options.samples)
+        if not np.isfinite(losses).all():
+            raise RuntimeError("the exploration's training diverged: a loss is not finite")
+        look = measure(losses, orders, rows, seed_from(explorer.rng))
+        self.benefits += look.benefit
+        threshold = z_threshold(options.error_rate, pairs(self.length))
+        supports, fine = list(self.known.supports), self.known.fine.copy()
+        told = look.step_loss <= EXPLAINED * base
+        self.recent = [*self.recent[1 - POOLED :], (losses, orders, rows)] if told.any() else []
+        pooled = look, losses, orders, rows
+        if len(self.recent) > 1:
+            all_losses, all_orders, all_rows = (np.concatenate(parts) for parts in zip(*self.recent, strict=True))
+            all_look = measure(all_losses, all_orders, all_rows, seed_from(explorer.rng))
+            pooled = all_look, all_losses, all_orders, all_rows
+        for step in range(self.length):
+            if told[step]:
+                if look.step_loss[step] <= FINE * base[step] or (supports[step] and not fine[step]):
+                    continue
+                floor, evidence = FINE * float(base[step]), pooled
+            else:
+                floor, evidence = EXPLAINED * float(base[step]), (look, losses, orders, rows)
+            fine[step] = told[step]
+            supports[step] = predecessors(step, *evidence, share=options.share, threshold=threshold, floor=floor)
+        before = edge_set(self.graph)
+        graph = assemble(self.laboratory.constraints, [one for found in supports for one in found], explorer.rng)
+        now = edge_set(graph)
+        self.stable = self.stable + 1 if now == before else 0
+        seen = np.arange(explorer.evidence_rows)
+        sorts = graph.sample_sorts(len(seen), seed=seed_from(explorer.rng))
+        held = explorer.losses(seen, sorts)
+        at_random = np.zeros(len(seen))
+        np.add.at(at_random, np.tile(seen, len(rows) // len(seen)), losses.mean(1).sum(1))
+        at_random /= len(rows) // len(seen)
+        kept = explorer.training_losses(sorts[:MEMORY_ROWS]).sum(1)
+        self.known = _Known(
+            graph, supports, fine, held.mean(0), look,
+            order_gain=mean_and_error(at_random - held.sum(1), explorer.cluster),
+            gap=_difference(mean_and_error(held.sum(1), explorer.cluster), mean_and_error(kept)),
+        )  # fmt: skip
+        self.done.append(
+            Round(
+                training_steps=explorer.steps_done,
+                uniform_loss=float(look.step_loss.mean()),
+                graph_loss=float(held.mean()),
+                training_loss=float(kept.mean() / self.length),
+                dependencies=len(now),
+                gained=len(now - before),
+                withdrawn=len(before - now),
+                seconds=self.laboratory.seconds,
+            )
+        )
+        loss, error = mean_and_error(held.sum(1), explorer.cluster)
+        if self.best is None or loss < self.best[0]:
+            self.best = loss, error, self.known, explorer.state()
+        self.worse = self.worse + 1 if loss > self.best[0] + 2 * self.best[1] else 0
+
+    def has_settled(self) -> bool:
+        """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""
+        loss, base = self.known.graph_loss, self.explorer.base
+        told = np.array(
+            [fine or not found for found, fine in zip(self.known.supports, self.known.fine, strict=True)]
+        )
+        if loss[told].sum() <= TOLD_LEFT and any(
+            self.stable >= rounds and (loss <= share * base).all() for rounds, share in LEARNED
+        ):
+            return True
+        if self.stable < STABLE_ROUNDS:
+            return False
+        patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * base).all() else PATIENCE
+        losses = [done.graph_loss for done in self.done]
+        if len(losses) <= patience:
+            return False
+        left = min(losses[-patience:])
+        return min(losses[:-patience]) - left < min(PROGRESS * float(base.mean()), RELATIVE * left)
+
+    def overfits(self) -> bool:
+        """Whether the model gets worse on rows that it is not trained on, and knows the others better."""
+        gap, error = self.known.gap
+        return self.worse >= WORSE_ROUNDS and gap > SURE * error
+
+    def weighed_order(self) -> Orders:
+        """The sort of the graph that all evidence speaks for, also what is too weak to count as a dependency.
+
+        Among the sorts it earns the largest sum of benefits, averaged over the rounds: a step that has become easy
+        in any place may have been learned with another's help.
+        """
+        weights = self.benefits / max(1, len(self.done))
+        weights = weights + self.graph.closure * (np.abs(weights).sum() + 1.0)
+        return sort_along(self.graph, linear_ordering.solve(weights, seed=seed_from(self.explorer.rng)).order)
+
+    def result(self) -> Exploration | None:
+        """What was found; None before the first round has ended."""
+        known, explorer, look = self.known, self.explorer, self.known.look
+        if look is None:
+            return None
+        edges, threshold = edge_set(self.graph), z_threshold(self.options.error_rate, pairs(self.length))
+        found = []
+        for support in sorted((s for group in known.supports for s in group), key=lambda s: (s.before, s.after)):
+            if (support.before, support.after) in edges:
+                there, back = (support.before, support.after), (support.after, support.before)
+                gap = look.benefit[there] - look.benefit[back]
+                gap_error = float(np.hypot(look.standard_error[there], look.standard_error[back]))
+                chance = 1 - NormalDist().cdf(support.z)
+                found.append(
+                    Dependency(
+                        before=support.before,
+                        after=support.after,
+                        benefit=support.benefit,
+                        standard_error=support.standard_error,
+                        confidence=max(0.0, 1 - pairs(self.length) * chance),
+                        reversible=bool(gap < threshold * gap_error),
+                        fine=bool(known.fine[support.after]),
+                    )
+                )
+        return Exploration(
+            dependencies=tuple(found),
+            settled=self.settled,
+            memorised=self.memorised,
+            benefit=look.benefit,
+            standard_error=look.standard_error,
+            uniform_loss=look.step_loss,
+            graph_loss=known.graph_loss,
+            entropy=explorer.base,
+            order_gain=known.order_gain,
+            gap=known.gap,
+            training_rows=explorer.training_rows,
+            samples=look.samples,
+            by_input=explorer.by_input or not explorer.tokens.shape.input_length,
+            rounds=tuple(self.done),
+            seconds=self.laboratory.seconds,
+        )
+
+
+def _difference(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """The difference of two independent means, and its error."""
+    return one[0] - other[0], float(np.hypot(one[1], other[1]))

@@ -1,0 +1,101 @@
+"""What is concluded from an exploration, on explorations of known truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pyorder.dependencies import graph, verdict
+from pyorder.dependencies.graph import Dependency, Exploration
+from pyorder.dependencies.verdict import Verdict, judge
+
+EDGE = Dependency(1, 2, 1.3, 0.02, 0.999, reversible=False)
+NOTHING = np.zeros((4, 4))
+
+
+def explored(**changes):
+    """A settled exploration of four steps, all learned and worth nothing to each other, but for changes."""
+    told = {
+        "dependencies": (), "settled": True, "memorised": False, "benefit": NOTHING,
+        "standard_error": np.full((4, 4), 0.002), "uniform_loss": np.full(4, 0.01), "graph_loss": np.full(4, 0.01),
+        "entropy": np.full(4, 2.0), "order_gain": (0.0, 0.01), "gap": (0.0, 0.01), "training_rows": 1000,
+        "samples": 2048, "by_input": True, "rounds": (), "seconds": 1.0,
+    }  # fmt: skip
+    return Exploration(**{**told, **changes})
+
+
+@pytest.mark.parametrize("module", [verdict])
+def test_docstring_examples(doctests, module):
+    doctests(module)
+
+
+LOST_TWO = np.array([0.01, 0.01, 1.9, 1.9])
+LOST_ONE = np.array([0.01, 0.01, 0.01, 1.9])
+AT_RANDOM = np.array([0.01, 0.01, 1.5, 0.01])
+CHAIN = {"dependencies": (EDGE,), "uniform_loss": AT_RANDOM, "order_gain": (1.5, 0.02)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Verdict.INDEPENDENT),
+        ({"standard_error": np.full((4, 4), 0.2)}, Verdict.FEW_ROWS),
+        ({"memorised": True, "settled": False}, Verdict.FEW_ROWS),
+        ({**CHAIN, "memorised": True}, Verdict.FEW_ROWS),
+        (CHAIN, Verdict.FOUND),
+        ({**CHAIN, "settled": False}, Verdict.OPEN),
+        ({**CHAIN, "graph_loss": LOST_ONE}, Verdict.OPEN),
+        ({"graph_loss": LOST_ONE}, Verdict.OPEN),
+        ({"graph_loss": LOST_TWO, "uniform_loss": LOST_TWO}, Verdict.UNRESOLVED),
+        ({"graph_loss": np.full(4, 2.0), "settled": False}, Verdict.UNRESOLVED),
+        # what depends on something is not called difficult for being random as well
+        ({**CHAIN, "graph_loss": np.array([0.01, 1.1, 1.1, 0.01])}, Verdict.FOUND),
+        # steps tell each other, and yet all orders lose the same
+        ({**CHAIN, "uniform_loss": np.full(4, 1.0), "order_gain": (0.01, 0.02)}, Verdict.INDIFFERENT),
+        ({**CHAIN, "uniform_loss": np.full(4, 1.0), "order_gain": (0.01, 0.2)}, Verdict.FOUND),
+    ],
+)
+def test_verdicts(changes, expected):
+    assert judge(explored(**changes)) is expected
+
+
+def test_a_pair_that_may_matter_is_no_independence():
+    """One wide interval among narrow ones is enough; that of a dependency is not asked for."""
+    error = np.full((4, 4), 0.002)
+    error[3, 0] = 0.1
+    assert explored(standard_error=error).wide == 1
+    assert explored(standard_error=error, dependencies=(replace(EDGE, before=3, after=0),)).wide == 0
+    benefit = NOTHING.copy()
+    benefit[0, 1] = 0.5
+    assert explored(benefit=benefit).wide == 1
+
+
+def test_every_verdict_has_a_sentence():
+    assert {one.sentence for one in Verdict} == set(verdict.SENTENCES.values())
+    assert all(one.sentence.endswith(".") for one in Verdict)
+
+
+def test_remarks_say_what_is_open():
+    assert explored().remarks == (
+        "No step is worth anything to another: given the input the steps look independent.",
+    )
+    (wide,) = explored(standard_error=np.full((4, 4), 0.2)).remarks
+    assert wide == "Whether 12 pairs of steps matter to each other takes more rows to tell."
+    unsettled, lost = explored(settled=False, graph_loss=LOST_TWO).remarks
+    assert unsettled.startswith("The exploration ended before")
+    assert lost.startswith("No order that was tried lowers 2 of 4 steps below 95 to 95 % of their entropy")
+    (heart,) = explored(
+        memorised=True, settled=False, gap=(1.234, 0.1), dependencies=(EDGE,), uniform_loss=AT_RANDOM
+    ).remarks
+    assert "1,000 training rows by heart: it loses 1.23 (± 0.20) nats a row less on them" in heart
+    (fine,) = explored(dependencies=(replace(EDGE, fine=True),)).remarks
+    assert fine == "1 of 1 dependencies matter for the last percent only."
+    (early,) = explored(dependencies=(EDGE,)).remarks
+    assert early.startswith("1 of 1 dependencies helped early on only")
+    (by_row,) = explored(by_input=False, **CHAIN).remarks
+    assert by_row.startswith("Evidence was set apart by row")
+
+
+def test_an_exploration_is_read_back_as_it_was_written():
+    told = explored(**CHAIN)
+    assert graph.Exploration.of(told.summary(), told.arrays()) == told

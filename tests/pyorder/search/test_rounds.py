@@ -1,0 +1,134 @@
+"""The rounds of an exploration: few rows, and what the input nearly tells."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import pyorder
+from pyorder.data.tokens import Tokens
+from pyorder.dependencies.explorer import DROPOUT, Explorer
+from pyorder.models.architecture import Architecture
+from pyorder.models.learner import AnyOrderLearner
+from pyorder.search import Precedence, Verdict
+from pyorder.search import _rounds as rounds
+from pyorder.search._rounds import Rounds
+from pyorder.training.presets import EXPLORER
+
+SMALL = {
+    "architecture": Architecture(
+        layers=2, heads=2, width=48, feed_forward=96, dropout=0.0, embedding_std=0.5, tied=False
+    ),
+    "recipe": replace(EXPLORER.recipe, precision="float32"),
+    "candidates": 4,
+}
+
+
+def search(data, **options):
+    strategy = Precedence(**{**SMALL, **options})
+    return pyorder.discover(data, validation=data.select(range(40)), strategy=strategy, steps=5, seed=0)
+
+
+def noise(rows, length=4):
+    rng = np.random.default_rng(7)
+    return pyorder.Dataset(rng.integers(9, size=(rows, 5)), rng.integers(9, size=(rows, length)))
+
+
+@pytest.mark.parametrize("kind", ["noise", "chain"])
+def test_two_hundred_rows_are_few(kind):
+    """They are learned by heart: no order is called found, and nothing independent."""
+    data = noise(200) if kind == "noise" else pyorder.make_task("square", length=4).generate(200, seed=1)
+    found = search(data)
+    assert found.verdict is Verdict.FEW_ROWS
+    assert not found.converged
+    assert not found.exploration.settled
+    gap, error = found.exploration.gap
+    assert gap > 3 * error
+    assert found.exploration.training_rows == 160
+    assert "160 training rows by heart" in found.exploration.remarks[0]
+
+
+def test_what_is_told_of_few_rows_is_of_the_round_that_did_best_on_others():
+    found = search(noise(300)).exploration
+    best = min(found.rounds, key=lambda done: done.graph_loss)
+    assert found.graph_loss.mean() == pytest.approx(best.graph_loss)
+    assert found.rounds[-1].graph_loss > best.graph_loss
+    assert found.rounds[-1].training_loss < best.training_loss
+    assert found.rounds[0].training_steps == rounds.FEWEST_STEPS
+
+
+def test_steps_that_the_input_tells_are_independent():
+    """Each is a function of one input: learned in any order, so that none is worth anything to another."""
+    x = np.random.default_rng(3).integers(9, size=(6000, 4))
+    found = search(pyorder.Dataset(x, (3 * x + 1) % 9))
+    assert found.verdict is Verdict.INDEPENDENT
+    assert found.converged
+    assert not found.dependencies
+
+
+def test_noise_beside_a_chain_is_open_and_noise_alone_is_unresolved():
+    task = pyorder.make_task("square", length=4).generate(6000, seed=1)
+    random = np.random.default_rng(5).integers(-9, 10, size=(6000, 1))
+    found = search(pyorder.Dataset(task.inputs, np.concatenate([random, task.targets], axis=1)), rounds=12)
+    assert found.exploration.unmoved == (0,)
+    assert found.verdict is Verdict.OPEN
+    assert {(edge.before, edge.after) for edge in found.dependencies} >= {(2, 3), (3, 4)}
+    alone = search(noise(6000), rounds=3)
+    assert alone.verdict is Verdict.UNRESOLVED
+    assert not alone.converged
+
+
+def test_a_state_is_gone_back_to(square5):
+    tokens = Tokens.of(square5.train, "train", torch.device("cpu"))
+    learner = AnyOrderLearner(SMALL["architecture"])
+    explorer = Explorer(tokens, learner=learner, recipe=SMALL["recipe"], evidence_rows=64, seed=0)
+    orders = pyorder.permutations.sample(5, 5 * 128, seed=0)
+    seen, rows = orders[:64], np.arange(64)
+    explorer.train(orders)
+    before, state = explorer.losses(rows, seen), explorer.state()
+    explorer.train(orders)
+    assert (explorer.losses(rows, seen) != before).any()
+    for _ in range(2):  # a state can be used again: what was trained after it does not change it
+        explorer.restore(state)
+        assert (explorer.losses(rows, seen) == before).all()
+        explorer.train(orders)
+    assert explorer.regularise()
+    assert not explorer.regularise()
+    assert {block.dropout for block in explorer.trainer.module.blocks} == {DROPOUT}
+    assert explorer.trainer.learner.draws  # so that the caller's generator is left alone
+    explorer.restore(state)
+    assert (explorer.losses(rows, seen) == before).all()  # no dropout where losses are measured
+
+
+def ends(monkeypatch, losses, stable, uniform=None, supports=((), (1,), (1,)), fine=(False,) * 3):
+    """Whether rounds end that have seen losses (n, 3) of steps whose entropy is 2 nats."""
+    monkeypatch.setattr(Rounds, "__init__", lambda self: None)
+    told = Rounds()
+    told.explorer = type("Seen", (), {"base": np.full(3, 2.0)})
+    told.stable = stable
+    told.known = type("Known", (), {"graph_loss": np.array(losses[-1]), "supports": supports, "fine": fine})
+    told.done = [type("Done", (), {"graph_loss": np.mean(loss)}) for loss in losses]
+    return told.has_settled()
+
+
+def test_a_graph_that_is_learned_settles_and_one_that_gets_better_does_not(monkeypatch):
+    learned, half, little = [0.01, 0.1, 0.1], [0.01, 0.4, 0.4], [0.01, 1.2, 1.2]
+    assert ends(monkeypatch, [learned], stable=1)
+    assert not ends(monkeypatch, [learned], stable=0)
+    assert not ends(monkeypatch, [half] * 3, stable=2)
+    assert ends(monkeypatch, [half] * 3, stable=3)
+    assert not ends(monkeypatch, [little] * 12, stable=11)
+    assert ends(monkeypatch, [little] * 13, stable=12)
+    falling = [[0.01, 1.2 - 0.01 * n, 1.2 - 0.01 * n] for n in range(13)]
+    assert not ends(monkeypatch, falling, stable=12)
+
+
+def test_steps_that_the_input_nearly_tells_are_waited_for_while_they_get_better(monkeypatch):
+    nearly = {"supports": ((), (), ()), "stable": 9}
+    falling = [[0.2 * 0.95**n] * 3 for n in range(10)]
+    assert not ends(monkeypatch, falling, **nearly)
+    assert ends(monkeypatch, [*falling, *[falling[-1]] * 6], **nearly)
+    assert ends(monkeypatch, [[0.01] * 3], **nearly)
+    assert not ends(monkeypatch, falling, supports=((), (1,), (1,)), fine=(False, True, True), stable=9)
+    assert ends(monkeypatch, [[0.01, 0.15, 0.15]] * 2, stable=1)
