@@ -75,8 +75,8 @@ class Exploration(ByContents):
     ----------
     dependencies : edges of the transitive reduction
     settled : whether it ended because graph and loss had settled, rather than by the budget or the last round
-    memorised : whether the model learned the training rows by heart, so that what it loses on others rose or stayed
-        far behind; if it rose, all but ``gap`` is told of the round in which it did best on others
+    memorised : whether the model learned the training rows by heart, so that what it loses on others rose, or
+        stayed far behind; if it rose, all but ``gap`` is told of the round in which it did best on others
     benefit, standard_error : (L, L) float64, nats; ``[j, i]`` is what step i gains with j before it, one pair at a
         time: the precedence matrix
     uniform_loss, graph_loss : (L,) float64, nats; the loss of each step under uniformly random orders, and under
