@@ -240,8 +240,8 @@ def judge_runs(profile: Profile, entropy: Floats, orders: int, *, ended: bool) -
     Examples
     --------
     >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
-    >>> profile = pyorder.profile(splits.train, [[0, 1, 2]], validation=splits.validation, steps=1)
-    >>> judge_runs(profile, np.full(3, 2.9), orders=6, ended=True)
+    >>> short = profile(splits.train, [[0, 1, 2]], validation=splits.validation, steps=1)
+    >>> judge_runs(short, np.full(3, 2.9), orders=6, ended=True)
     <Verdict.UNRESOLVED: 'unresolved'>
     """
     best = int(profile.ranking[0])

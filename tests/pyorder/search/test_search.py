@@ -1,6 +1,7 @@
 """What every strategy must keep to, and what each does of its own."""
 
 import itertools
+import json
 import math
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from pyorder.profiling.result import Cost, Profile
 from pyorder.search import (
     Annealing,
     Budget,
+    Discovery,
     Evolutionary,
     Exhaustive,
     Greedy,
@@ -22,6 +24,7 @@ from pyorder.search import (
     Precedence,
     Random,
     Soft,
+    Verdict,
     _pools,
     budget,
     discover_shuffled,
@@ -30,9 +33,10 @@ from pyorder.search import (
     strategies,
 )
 from pyorder.search.strategies import exhaustive, hierarchical, random
-from pyorder.training.presets import PRESETS
+from pyorder.training.presets import EXPLORER, PRESETS
 
 TINY = PRESETS["nano"].but(width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
+BRIEF = replace(EXPLORER.recipe, steps=9)
 STRATEGIES = [
     Exhaustive(),
     Random(candidates=30, pool=12, finalists=4),
@@ -40,7 +44,7 @@ STRATEGIES = [
     Hierarchical(depth=2, initialisation="Pg"),
     Hierarchical(depth=2, initialisation="Pf"),
     Hierarchical(depth=2, initialisation="Pb", block=2),
-    Precedence(rounds=2, samples=32, candidates=12),
+    Precedence(rounds=2, samples=32, candidates=12, architecture=TINY.architecture, recipe=BRIEF),
     Greedy(completions=3),
     Evolutionary(parents=4, children=8, generations=3),
     Annealing(chains=6, rounds=3, finalists=6),
@@ -68,7 +72,8 @@ class TestEveryStrategy:
         found = find(square5, strategy)
         assert sorted(found.order.tolist()) == list(range(5))
         assert found.order.dtype == np.int64
-        assert found.converged == (found.exploration is None or found.exploration.settled)
+        told = found.verdict not in (Verdict.UNRESOLVED, Verdict.FEW_ROWS)
+        assert found.converged == (found.exploration is None or (found.exploration.settled and told))
         assert found.runs == len(found.history)
         profiles = [stage.profile for stage in found.history]
         assert found.candidates_profiled == sum(len(profile.orders) for profile in profiles)
@@ -77,6 +82,15 @@ class TestEveryStrategy:
         assert found.cost.rows_scored == 200 * found.candidates_profiled + beside.rows_scored
         assert any((profiles[-1].orders == found.order).all(1))
         assert found.strategy == strategy.name
+
+    def test_its_verdict_claims_no_more_than_it_can_know(self, strategy, square5, tmp_path):
+        """Nothing is learned in a few steps: no order is called found, by whichever strategy."""
+        found = find(square5, strategy, run_dir=tmp_path / "run")
+        assert found.verdict in (Verdict.UNRESOLVED, Verdict.FEW_ROWS, Verdict.OPEN)
+        again = Discovery.load(tmp_path / "run")
+        assert again.verdict is found.verdict
+        told = json.loads((tmp_path / "run" / "result.json").read_text())
+        assert (told["verdict"], told["conclusion"]) == (found.verdict.value, found.verdict.sentence)
 
     def test_every_run_holds_distinct_orders(self, strategy, square5):
         for stage in find(square5, strategy).history:

@@ -1,0 +1,38 @@
+"""What a search without dependencies may conclude."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import pyorder
+from pyorder.search import Verdict
+from pyorder.search.discovery import judge_runs
+from pyorder.training.presets import PRESETS
+
+TINY = PRESETS["nano"].but(width=16, feed_forward=32, steps=2, batch_size=32)
+
+
+@pytest.mark.parametrize(
+    ("losses", "orders", "ended", "expected"),
+    [
+        ([0.5, 0.9, 1.0], 3, True, Verdict.FOUND),
+        ([0.5, 0.9, 1.0], 3, False, Verdict.OPEN),
+        ([0.5, 0.9, 1.0], 6, True, Verdict.OPEN),  # others were not tried
+        ([0.5, 0.501, 1.0], 3, True, Verdict.OPEN),  # one is as good
+        ([0.5, 0.501, 0.502], 6, True, Verdict.INDIFFERENT),
+        ([0.5, 0.501, 0.502], 6, False, Verdict.OPEN),
+        ([2.0, 2.1, 2.2], 3, True, Verdict.UNRESOLVED),
+    ],
+)
+def test_runs_are_judged_by_what_they_compared(square5, losses, orders, ended, expected):
+    pool = [[0, 1, 2, 3, 4], [1, 0, 2, 3, 4], [4, 3, 2, 1, 0]]
+    measured = pyorder.profile(square5.train, pool, validation=square5.validation, model=TINY)
+    profile = replace(
+        measured,
+        loss=np.array(losses),
+        step_loss=np.repeat(losses, 5).reshape(3, 5),
+        standard_error=np.array([0.0, 0.01, 0.01]),
+        ranking=np.arange(3),
+    )
+    assert judge_runs(profile, np.full(5, 2.0), orders, ended=ended) is expected
