@@ -146,14 +146,14 @@ class Rounds:
         """Go on until the graph has settled, rows are known by heart, or the budget is spent."""
         recipe = self.options.recipe
         few = max(FEWEST_STEPS, EPOCHS * self.explorer.training_rows // recipe.batch_size)
-        training = min(recipe.steps, few) * recipe.batch_size
-        cost = self.options.round_cost()
+        cost = replace(self.options.round_cost(), training_steps=min(recipe.steps, few))
+        rows = cost.training_steps * recipe.batch_size
         for number in range(1, self.options.rounds + 1):
             if not self.laboratory.affords(self.last, beside=cost):
                 self.laboratory.curtail()
                 return
             tell = self.laboratory.teller(self.describe(number), cost, to_come=self.laboratory.run_cost(self.last))
-            self.explorer.train(self.training_orders(training), partial(tell, "training"))
+            self.explorer.train(self.training_orders(rows), partial(tell, "training"))
             self.laboratory.cost += cost
             self.weigh()
             if self.has_settled():
@@ -166,7 +166,8 @@ class Rounds:
                 *_, known, state = self.best
                 self.known = replace(known, gap=self.known.gap)  # that is what is said of few rows
                 self.explorer.restore(state)
-                self.worse = 0
+                self.worse = self.stable = 0
+                self.recent = []
                 if not self.explorer.regularise():
                     self.memorised = True
                     return

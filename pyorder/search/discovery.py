@@ -250,10 +250,11 @@ def judge_runs(profile: Profile, entropy: Floats, orders: int, *, ended: bool) -
     lead = (profile.loss - profile.loss[best]) / np.maximum(profile.standard_error, 1e-12)
     rest = np.delete(lead, best)
     threshold = z_threshold(ERROR_RATE, len(rest))
-    if len(rest) and (rest < threshold).all():
-        return Verdict.INDIFFERENT if ended else Verdict.OPEN
-    known = ended and len(profile.orders) >= orders and len(rest) and rest.min() > threshold
-    return Verdict.FOUND if known else Verdict.OPEN
+    if not ended or len(profile.orders) < orders or not len(rest):
+        return Verdict.OPEN
+    if (rest < threshold).all():
+        return Verdict.INDIFFERENT
+    return Verdict.FOUND if rest.min() > threshold else Verdict.OPEN
 
 
 def _taken(names: tuple[str, ...], steps: npt.NDArray[np.int64]) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ TINY = PRESETS["nano"].but(width=16, feed_forward=32, steps=2, batch_size=32)
         ([0.5, 0.9, 1.0], 3, False, Verdict.OPEN),
         ([0.5, 0.9, 1.0], 6, True, Verdict.OPEN),  # others were not tried
         ([0.5, 0.501, 1.0], 3, True, Verdict.OPEN),  # one is as good
-        ([0.5, 0.501, 0.502], 6, True, Verdict.INDIFFERENT),
-        ([0.5, 0.501, 0.502], 6, False, Verdict.OPEN),
+        ([0.5, 0.501, 0.502], 3, True, Verdict.INDIFFERENT),
+        ([0.5, 0.501, 0.502], 3, False, Verdict.OPEN),
+        ([0.5, 0.501, 0.502], 6, True, Verdict.OPEN),
         ([2.0, 2.1, 2.2], 3, True, Verdict.UNRESOLVED),
     ],
 )

@@ -47,6 +47,7 @@ def test_two_hundred_rows_are_few(kind):
     assert gap > 3 * error
     assert found.exploration.training_rows == 160
     assert "160 training rows by heart" in found.exploration.remarks[0]
+    assert found.cost.training_steps == found.exploration.rounds[-1].training_steps + 5
 
 
 def test_what_is_told_of_few_rows_is_of_the_round_that_did_best_on_others():
