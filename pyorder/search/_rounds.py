@@ -103,7 +103,7 @@ class Exploring:
         return Cost(self.recipe.steps, 3 * self.samples + MEMORY_ROWS)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Known:
     """What is known after a round."""
 

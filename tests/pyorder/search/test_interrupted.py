@@ -56,7 +56,7 @@ def test_the_best_order_so_far_is_saved_and_told(square5, tmp_path, error):
     assert failed.value.__notes__ == [f"the best order so far: {told}", f"saved in {tmp_path / 'run'}"]
 
 
-@pytest.mark.parametrize(("stage", "rounds"), [("round 3", 2), ("final candidates", 3)])
+@pytest.mark.parametrize(("stage", "rounds"), [("round 2", 1), ("final candidates", 2)])
 def test_an_exploration_is_kept(square5, tmp_path, stage, rounds):
     progress = interrupting(stage, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt) as failed:
