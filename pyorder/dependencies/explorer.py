@@ -36,6 +36,7 @@ Floats = npt.NDArray[np.float64]
 HIDDEN_ROWS, MOST_HIDDEN = 0.5, 0.5
 DROPOUT, WEIGHT_DECAY = 0.2, 0.3  # where rows are few
 ROWS_AT_ONCE = 128
+SCORES_ON_GPU = 2**27  # 512 MiB of attention scores in float32
 LEAST_ENTROPY = 0.01  # nats; what hardly varies needs no predecessor
 MOST_COUNTED = 2**20  # different ids that are counted in a table of all
 
@@ -137,13 +138,17 @@ class Explorer:
         return True
 
     def _losses(self, rows: Tensor, orders: Orders) -> Floats:
-        found = np.empty(orders.shape)
-        for part in row_slices(len(orders), 1, min(ROWS_AT_ONCE, self.trainer.rows_at_once)):
-            batch = self.tokens.batch(rows[part], self.tokens.column_orders(orders[part]))
-            with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):
-                losses = self.learner.step_loss(self.trainer.module, batch)
-                found[part] = losses.double().cpu().numpy()
-        return found
+        columns = self.tokens.column_orders(orders)
+        at_once = min(ROWS_AT_ONCE, self.trainer.rows_at_once)
+        if self.device.type == "cuda":  # the more at once, the fewer launches; nothing waits before the end
+            scores = self.learner.scores(self.tokens.shape)
+            at_once = SCORES_ON_GPU // scores if scores else at_once
+        parts = []
+        with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):
+            for part in row_slices(len(orders), 1, at_once):
+                batch = self.tokens.batch(rows[part], columns[part])
+                parts.append(self.learner.step_loss(self.trainer.module, batch))
+            return torch.cat(parts).double().cpu().numpy()
 
     def antithetic(self, samples: int) -> tuple[Orders, npt.NDArray[np.int64], Floats]:
         """Losses of every evidence row in k uniformly random orders and in their reverses.
