@@ -2,9 +2,10 @@
 
 `python benchmarks/precedence.py STUDY ...` with the studies below; every cell is a whole `pyorder.discover` with
 the strategy's defaults, on data whose target columns were shuffled, mapped back at the end. Rows go to
-docs/results/precedence.jsonl, finished cells are skipped. `python benchmarks/precedence.py table STUDY ...`
+docs/results/precedence_0_2.jsonl, finished cells are skipped. `python benchmarks/precedence.py table STUDY ...`
 prints the tables of the rows that are there, and `python benchmarks/precedence.py plot` draws how time grows, with
-the exponent fitted to it, as docs/results/precedence_growth.png.
+the exponent fitted to it, as docs/results/precedence_growth.png. A first word 0.1, as in `... 0.1 table 13`, means
+the rows of version 0.1, docs/results/precedence.jsonl.
 
 *Solved*: every dependency p -> i of the task has p before i; where y_p is computable from the input alone (step 0)
 there is none. *Recall*: share of the dependencies that follow from the graph that was found. *Precision*: share of
@@ -114,12 +115,12 @@ def reference_seconds() -> float:
     return time.perf_counter() - started
 
 
-def table(names: list[str]) -> None:
+def table(source: str, names: list[str]) -> None:
     """Print a line for every task and length: solved, medians and ranges, and every failure."""
     wanted = [cell for name in names for cell in STUDIES[name]]
-    rows = read_rows("precedence", [cell for place, cell in enumerate(wanted) if cell not in wanted[:place]])
-    print("| task | solved | recall | precision | to the graph | to the answer | training steps |")
-    print("|---|---|---|---|---|---|---|")
+    rows = read_rows(source, [cell for place, cell in enumerate(wanted) if cell not in wanted[:place]])
+    print("| task | solved | recall | precision | to the graph | to the answer | multiples | training steps |")
+    print("|---|---|---|---|---|---|---|---|")
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         name = f"{row['task']} L = {row['length']}" + (f", d = {row['d']}" if "d" in row else "")
@@ -131,8 +132,9 @@ def table(names: list[str]) -> None:
         kept = [row["precision"] for row in judged if row["precision"] is not None]
         precision = f"{100 * np.mean(kept):.1f} %" if kept else "-"
         spent = " | ".join(spread([row[key] for row in group]) for key in ("graph_seconds", "seconds"))
+        multiples = spread([row["graph_seconds"] / row["reference_seconds"] for row in group], 1)
         steps = spread([row["training_steps"] for row in group])
-        print(f"| {name} | {solved} | {recall} | {precision} | {spent} | {steps} |")
+        print(f"| {name} | {solved} | {recall} | {precision} | {spent} | {multiples} | {steps} |")
     print(f"\nreference workload: {spread([row['reference_seconds'] for row in rows], 2)} s")
     for row in rows:
         if row.get("satisfied", 1) < 1:
@@ -149,11 +151,11 @@ def spread(values: list[float], digits: int = 0) -> str:
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def plot() -> None:
+def plot(source: str) -> None:
     """Draw the times of the study of growth over the number of steps, and the power law through them."""
     from matplotlib.figure import Figure
 
-    rows = read_rows("precedence", STUDIES["growth"])
+    rows = read_rows(source, STUDIES["growth"])
     lengths = np.array([row["length"] for row in rows])
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
@@ -171,15 +173,17 @@ def plot() -> None:
 
 
 def main() -> None:
-    names = sys.argv[1:]
+    names, source = sys.argv[1:], "precedence_0_2"
+    if names[:1] == ["0.1"]:
+        names, source = names[1:], "precedence"
     if names == ["plot"]:
-        plot()
+        plot(source)
     elif names[:1] == ["table"]:
-        table(names[1:] or list(STUDIES))
+        table(source, names[1:] or list(STUDIES))
     else:
         for name in names or STUDIES:
-            run_cells("precedence", STUDIES[name], measure)
-        table(names or list(STUDIES))
+            run_cells(source, STUDIES[name], measure)
+        table(source, names or list(STUDIES))
 
 
 if __name__ == "__main__":
