@@ -55,11 +55,14 @@ def judge(exploration: Exploration) -> Verdict:
         return Verdict.FEW_ROWS
     if len(exploration.unmoved) >= UNRESOLVED_SHARE * len(exploration.entropy):
         return Verdict.UNRESOLVED
-    if exploration.unmoved or not exploration.settled:
+    if not exploration.settled:
+        return Verdict.OPEN
+    gain, error = exploration.order_gain
+    if exploration.dependencies and gain + 2 * error < INDIFFERENT_SHARE * float(exploration.uniform_loss.sum()):
+        return Verdict.INDIFFERENT  # steps tell each other something, and as much in any order
+    if exploration.unmoved:
         return Verdict.OPEN
     if exploration.dependencies:
-        gain, error = exploration.order_gain
-        bound = INDIFFERENT_SHARE * float(exploration.uniform_loss.sum())
-        return Verdict.INDIFFERENT if gain + 2 * error < bound else Verdict.FOUND
+        return Verdict.FOUND
     # Where rows are few an interval is wide: then nothing is known of that pair, which is not to say that it is 0.
     return Verdict.FEW_ROWS if exploration.wide else Verdict.INDEPENDENT

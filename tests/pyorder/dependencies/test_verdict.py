@@ -53,6 +53,8 @@ CHAIN = {"dependencies": (EDGE,), "uniform_loss": AT_RANDOM, "order_gain": (1.5,
         # steps tell each other, and yet all orders lose the same
         ({**CHAIN, "uniform_loss": np.full(4, 1.0), "order_gain": (0.01, 0.02)}, Verdict.INDIFFERENT),
         ({**CHAIN, "uniform_loss": np.full(4, 1.0), "order_gain": (0.01, 0.2)}, Verdict.FOUND),
+        ({**CHAIN, "order_gain": (0.001, 0.001), "graph_loss": LOST_ONE}, Verdict.INDIFFERENT),
+        ({**CHAIN, "order_gain": (0.001, 0.001), "graph_loss": LOST_ONE, "settled": False}, Verdict.OPEN),
     ],
 )
 def test_verdicts(changes, expected):
