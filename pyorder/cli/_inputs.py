@@ -168,6 +168,31 @@ def satisfied(order: Orders, task: Task | None) -> float | None:
     return satisfied_dependencies(order, task.dependencies)
 
 
+def parse_weights(text: str | None, length: int, names: Sequence[str] = ()) -> tuple[float, ...] | None:
+    """Read --step-weights: a number for each of ``length`` steps, or STEP=NUMBER for those that count.
+
+    Examples
+    --------
+    >>> parse_weights("plan=0.5,answer=2", 3, ["plan", "tool", "answer"]), parse_weights("0,0,1", 3)
+    ((0.5, 0.0, 2.0), (0.0, 0.0, 1.0))
+    """
+    if text is None:
+        return None
+    words = text.split(",")
+    with naming("--step-weights"):
+        try:
+            if not any("=" in word for word in words):
+                return tuple(map(float, words))
+            weights = [0.0] * length
+            for word in words:
+                step, weight = word.split("=")
+                weights[int(as_steps(step, names))] = float(weight)
+        except (ValueError, IndexError) as error:
+            known = "is no step" in str(error)
+            raise ValueError(error if known else f"{text!r} is neither numbers nor STEP=NUMBER words") from None
+        return tuple(weights)
+
+
 def parse_pairs(pairs: Sequence[str] | None, option: str) -> dict[str, Any]:
     """Read KEY=VALUE words; a value is an integer, a float, true, false, none, or else text.
 

@@ -77,6 +77,14 @@ FitBatchSize = Annotated[
 ]
 FitLearningRate = Annotated[float | None, _fit(help="Highest learning rate.", show_default=_THE_MODELS)]
 
+StepWeights = Annotated[
+    str | None,
+    typer.Option(
+        help="How much each step counts in training and in ranking: a number for each, 0,0,1, or answer=1, which "
+        "leaves out the steps that are not named.",
+        metavar="WEIGHTS",
+    ),
+]
 Precision = Annotated[str, typer.Option(help="Matrix products: auto, float32 or bfloat16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Out = Annotated[Path | None, _output(help="A new folder for settings, results and weights.")]

@@ -74,6 +74,7 @@ def command(
     ] = True,
     fit_model: options.FitModel = None,
     fit_steps: options.FitSteps = None,
+    step_weights: options.StepWeights = None,
     precision: options.Precision = "auto",
     device: options.Device = "auto",
     out: options.Out = None,
@@ -87,6 +88,7 @@ def command(
         load_data,
         parse_model,
         parse_pairs,
+        parse_weights,
         read_constraints,
         satisfied,
         warn_of_shared_inputs,
@@ -118,6 +120,7 @@ def command(
     allowed = graph or Poset(train.target_length)
     searching = _make_strategy(strategy, allowed, parse_pairs(option, "--option"))
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
+    weights = parse_weights(step_weights, train.target_length, given_names(train))
     final = parse_model(fit_model, "--fit-model")
     _check_final_training(train, test, final)
     check_run_dir(out, name="--out")
@@ -134,6 +137,7 @@ def command(
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            step_weights=weights,
             precision=precision,
             budget=budget,
             seed=seed,
@@ -173,6 +177,7 @@ def command(
                     test=test,
                     model=final,
                     steps=fit_steps,
+                    step_weights=weights,
                     precision=precision,  # type: ignore[arg-type]
                     seed=seed,
                     device=device,

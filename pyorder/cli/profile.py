@@ -32,6 +32,7 @@ def command(
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
     seeds: options.Seeds = 1,
+    step_weights: options.StepWeights = None,
     precision: options.Precision = "auto",
     device: options.Device = "auto",
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of the table.")] = 20,
@@ -41,7 +42,15 @@ def command(
     """Rank orders by the early loss of one model that learns all of them."""
     import numpy as np
 
-    from pyorder.cli._inputs import given_names, load_data, naming, parse_model, read_orders, warn_of_shared_inputs
+    from pyorder.cli._inputs import (
+        given_names,
+        load_data,
+        naming,
+        parse_model,
+        parse_weights,
+        read_orders,
+        warn_of_shared_inputs,
+    )
     from pyorder.cli._results import print_candidates
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.permutations import sample
@@ -73,6 +82,7 @@ def command(
     origins |= dict.fromkeys(others, "random")
     if not origins:
         raise ValueError("--random: no order to profile; give --random, --orders or --forward")
+    weights = parse_weights(step_weights, train.target_length, given_names(train))
     check_run_dir(out, name="--out")
     warn_of_shared_inputs(train, validation=validation)
     with show_progress("profile") as progress:
@@ -84,6 +94,7 @@ def command(
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            step_weights=weights,
             precision=precision,  # type: ignore[arg-type]
             seed=seed,
             seeds=seeds,

@@ -30,6 +30,7 @@ def command(
     steps: options.FitSteps = None,
     batch_size: options.FitBatchSize = None,
     learning_rate: options.FitLearningRate = None,
+    step_weights: options.StepWeights = None,
     precision: options.Precision = "auto",
     device: options.Device = "auto",
     out: options.Out = None,
@@ -43,6 +44,7 @@ def command(
         load_data,
         parse_model,
         parse_order,
+        parse_weights,
         satisfied,
         warn_of_shared_inputs,
     )
@@ -61,6 +63,7 @@ def command(
         seed=seed,
     )
     chosen = parse_order(order, train.target_length, seed, given_names(train))
+    weights = parse_weights(step_weights, train.target_length, given_names(train))
     check_run_dir(out, name="--out")
     warn_of_shared_inputs(train, test=test)
     with show_progress("training") as progress:
@@ -72,6 +75,7 @@ def command(
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            step_weights=weights,
             precision=precision,  # type: ignore[arg-type]
             seed=seed,
             device=device,

@@ -58,7 +58,7 @@ Floats = npt.NDArray[np.float64]
 UNIFORM_SHARE = 0.35  # of the training orders
 # A graph is settled when it did not change for so many rounds and every step loses at most so much of its entropy,
 LEARNED = ((1, 0.1), (3, 0.25))
-STABLE_ROUNDS = 2  # or for so many, and nothing more is learned:
+STABLE_ROUNDS = 2  # or for so many, but for directions, and nothing more is learned:
 PATIENCE = 12  # rounds in which something must be gained
 PROGRESS, RELATIVE = 0.01, 0.1  # which is this share of the entropy, or that of the loss that is left
 TOLD_LEFT = 0.05  # nats a row; what steps that the input nearly tells may keep between them
@@ -132,7 +132,7 @@ class Rounds:
         self.benefits = np.zeros((self.length, self.length))  # summed over rounds
         self.settled = False
         self.memorised = False
-        self.stable = 0
+        self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
         self.best: tuple[float, float, _Known, Mapping[str, Any]] | None = None
         self.worse = 0
         self.recent: list[tuple[Floats, Orders, Orders]] = []
@@ -166,7 +166,7 @@ class Rounds:
                 *_, known, state = self.best
                 self.known = replace(known, gap=self.known.gap)  # that is what is said of few rows
                 self.explorer.restore(state)
-                self.worse = self.stable = 0
+                self.worse = self.stable = self.paired = 0
                 self.recent = []
                 if not self.explorer.regularise():
                     self.memorised = True
@@ -222,6 +222,8 @@ class Rounds:
         graph = assemble(self.laboratory.constraints, [one for found in supports for one in found], explorer.rng)
         now = edge_set(graph)
         self.stable = self.stable + 1 if now == before else 0
+        same_pairs = {frozenset(edge) for edge in now} == {frozenset(edge) for edge in before}
+        self.paired = self.paired + 1 if same_pairs else 0
         seen = np.arange(explorer.evidence_rows)
         sorts = graph.sample_sorts(len(seen), seed=seed_from(explorer.rng))
         held = explorer.losses(seen, sorts)
@@ -261,7 +263,7 @@ class Rounds:
             self.stable >= rounds and (loss <= share * base).all() for rounds, share in LEARNED
         ):
             return True
-        if self.stable < STABLE_ROUNDS:
+        if self.paired < STABLE_ROUNDS:
             return False
         patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * base).all() else PATIENCE
         losses = [done.graph_loss for done in self.done]

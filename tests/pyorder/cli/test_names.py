@@ -72,6 +72,37 @@ def test_discover_train_and_report_tell_names(run, told, named, tmp_path):
     assert (code, ",".join(result["names"]) in out) == (0, True)
 
 
+@pytest.mark.parametrize("command", ["profile", "train"])
+@pytest.mark.parametrize("text", ["rest=2,sum=0.5", "0.5,0,2", "2=2,0=0.5"])
+def test_steps_are_weighed_by_name_and_by_number(told, named, command, text):
+    words = ["--random", 2] if command == "profile" else ["--order", "reverse"]
+    weighed = told(command, *named, *words, *TINY, "--step-weights", text)
+    assert weighed["settings"]["step_weights"] == [0.5, 0, 2]
+
+
+def test_a_search_and_its_trainings_weigh_steps(told, named, tmp_path):
+    fitting = ["--fit-model", "nano", "--fit-steps", 2]
+    told("discover", *named, *TINY, *fitting, "--step-weights", "rest=2,sum=0.5", "--out", "run")
+    parts = load_run(tmp_path / "run").parts
+    assert len(parts) > 2
+    assert all(part.config["settings"]["step_weights"] == [0.5, 0, 2] for part in parts.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1,2", "step_weights: 2 given, the data has 3 steps"),
+        ("1,x,2", "--step-weights: '1,x,2' is neither numbers nor STEP=NUMBER words"),
+        ("sum=x", "--step-weights: 'sum=x' is neither numbers nor STEP=NUMBER words"),
+        ("sum=1,2", "--step-weights: 'sum=1,2' is neither numbers nor STEP=NUMBER words"),
+        ("difference=1", "--step-weights: 'difference' is no step; steps are sum, sign, rest, or 0 to 2"),
+        ("0,0,0", "step_weights: numbers of at least 0, one of them positive, are needed"),
+    ],
+)
+def test_weights_that_are_none_are_refused(refused, named, text, said):
+    assert refused("train", *named, "--order", "reverse", *TINY, "--step-weights", text).startswith(said)
+
+
 def test_profiled_candidates_are_told_by_name(run, named):
     code, out, _ = run("profile", *named, "--forward", "--random", 2, *TINY)
     assert code == 0

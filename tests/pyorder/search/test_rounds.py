@@ -102,12 +102,12 @@ def test_a_state_is_gone_back_to(square5):
     assert (explorer.losses(rows, seen) == before).all()  # no dropout where losses are measured
 
 
-def ends(monkeypatch, losses, stable, uniform=None, supports=((), (1,), (1,)), fine=(False,) * 3):
+def ends(monkeypatch, losses, stable, paired=None, supports=((), (1,), (1,)), fine=(False,) * 3):
     """Whether rounds end that have seen losses (n, 3) of steps whose entropy is 2 nats."""
     monkeypatch.setattr(Rounds, "__init__", lambda self: None)
     told = Rounds()
     told.explorer = type("Seen", (), {"base": np.full(3, 2.0)})
-    told.stable = stable
+    told.stable, told.paired = stable, stable if paired is None else paired
     told.known = type("Known", (), {"graph_loss": np.array(losses[-1]), "supports": supports, "fine": fine})
     told.done = [type("Done", (), {"graph_loss": np.mean(loss)}) for loss in losses]
     return told.has_settled()
@@ -121,6 +121,8 @@ def test_a_graph_that_is_learned_settles_and_one_that_gets_better_does_not(monke
     assert ends(monkeypatch, [half] * 3, stable=3)
     assert not ends(monkeypatch, [little] * 12, stable=11)
     assert ends(monkeypatch, [little] * 13, stable=12)
+    assert ends(monkeypatch, [little] * 13, stable=0, paired=2)  # directions may come and go
+    assert not ends(monkeypatch, [half] * 3, stable=0, paired=3)
     falling = [[0.01, 1.2 - 0.01 * n, 1.2 - 0.01 * n] for n in range(13)]
     assert not ends(monkeypatch, falling, stable=12)
 
