@@ -15,6 +15,8 @@ from pyorder.dependencies.statistics import EXPLAINED, pairs, z_threshold
 PLAIN = ("settled", "memorised", "training_rows", "samples", "by_input", "seconds")
 EVIDENCE = ("benefit", "standard_error", "uniform_loss", "graph_loss", "entropy")  # arrays kept beside a run
 LOST = 0.5  # a step is lost if it still loses this share of its entropy
+# If so many of all steps are lost and stand apart, what was found says nothing about most of the target.
+UNRESOLVED_SHARE = 0.5
 # No dependency: with this error rate over all pairs a benefit is below this share of the step's loss, or entropy.
 NOTHING, NOTHING_OF_LOSS, NOTHING_OF_ENTROPY = 0.01, 0.1, 0.01
 
@@ -74,7 +76,8 @@ class Exploration(ByContents):
     Attributes
     ----------
     dependencies : edges of the transitive reduction
-    settled : whether it ended because graph and loss had settled, rather than by the budget or the last round
+    settled : whether it ended because graph and loss had settled, rather than by the budget or the last round, and
+        on something: not where rows are known by heart, or `unresolved`
     memorised : whether the model learned the training rows by heart, so that what it loses on others rose, or
         stayed far behind; if it rose, all but ``gap`` is told of the round in which it did best on others
     benefit, standard_error : (L, L) float64, nats; ``[j, i]`` is what step i gains with j before it, one pair at a
@@ -124,6 +127,11 @@ class Exploration(ByContents):
         return tuple(sorted(set(self.lost) & set(self.apart)))
 
     @property
+    def unresolved(self) -> bool:
+        """Whether half of the steps or more are so."""
+        return len(self.unmoved) >= UNRESOLVED_SHARE * len(self.entropy)
+
+    @property
     def wide(self) -> int:
         """Number of pairs of steps whose benefit is not significant, and not surely negligible either."""
         nothing = np.maximum(NOTHING_OF_LOSS * self.uniform_loss, NOTHING_OF_ENTROPY * self.entropy)
@@ -144,7 +152,7 @@ class Exploration(ByContents):
                 f"(± {2 * self.gap[1]:.2f}) nats a row less on them than on others. More rows may show what these "
                 "do not."
             )
-        elif not self.settled:
+        elif not self.settled and not self.unresolved:
             said.append("The exploration ended before graph and loss had settled.")
         if self.unmoved:
             shares = 100 * (self.graph_loss / self.entropy)[list(self.unmoved)]

@@ -6,9 +6,6 @@ from enum import StrEnum
 
 from pyorder.dependencies.graph import Exploration
 
-# A step stands apart if no dependency was found from it or to it. If so many of all steps do, and stay lost, then
-# what was found says nothing about most of the target.
-UNRESOLVED_SHARE = 0.5
 # Sorts of the graph gain at most this share of the loss that random orders have: then any order will do.
 INDIFFERENT_SHARE = 0.02
 
@@ -53,7 +50,7 @@ def judge(exploration: Exploration) -> Verdict:
     """Judge what an exploration found; see `Verdict`."""
     if exploration.memorised:
         return Verdict.FEW_ROWS
-    if len(exploration.unmoved) >= UNRESOLVED_SHARE * len(exploration.entropy):
+    if exploration.unresolved:
         return Verdict.UNRESOLVED
     if not exploration.settled:
         return Verdict.OPEN

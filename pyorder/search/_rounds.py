@@ -12,7 +12,7 @@ yet all that is left to gain. Such a step is looked at more closely, and the rou
 
 Few rows are learned by heart: the loss on others rises while that on the training rows falls. Then the model goes
 back to where it was best and goes on with dropout; when that, too, learns nothing more, the rounds end there. Nor
-is anything called settled that holds for rows known by heart.
+is anything called settled that holds for rows known by heart, or says nothing about most steps.
 """
 
 from __future__ import annotations
@@ -311,7 +311,7 @@ class Rounds:
                         fine=bool(known.fine[support.after]),
                     )
                 )
-        return Exploration(
+        explored = Exploration(
             dependencies=tuple(found),
             settled=self.settled,
             memorised=self.memorised,
@@ -328,6 +328,7 @@ class Rounds:
             rounds=tuple(self.done),
             seconds=self.laboratory.seconds,
         )
+        return replace(explored, settled=explored.settled and not explored.unresolved)
 
 
 def _difference(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

@@ -175,7 +175,7 @@ def _search(
         explored, ended = laboratory.exploration, not (laboratory.curtailed or interrupted)
         if explored is not None:
             verdict = judge(explored)
-            ended = ended and explored.settled and verdict not in (Verdict.UNRESOLVED, Verdict.FEW_ROWS)
+            ended = ended and explored.settled and verdict is not Verdict.FEW_ROWS
         else:
             last = laboratory.history[-1].profile
             allowed = count_up_to(graph, len(last.orders) + 1)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder._values import ByContents
-from pyorder.dependencies.graph import Dependency, Exploration
+from pyorder.dependencies.graph import UNRESOLVED_SHARE, Dependency, Exploration
 from pyorder.dependencies.statistics import z_threshold
-from pyorder.dependencies.verdict import UNRESOLVED_SHARE, Verdict
+from pyorder.dependencies.verdict import Verdict
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.runs.folder import (

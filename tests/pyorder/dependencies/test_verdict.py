@@ -83,9 +83,11 @@ def test_remarks_say_what_is_open():
     )
     (wide,) = explored(standard_error=np.full((4, 4), 0.2)).remarks
     assert wide == "Whether 12 pairs of steps matter to each other takes more rows to tell."
-    unsettled, lost = explored(settled=False, graph_loss=LOST_TWO).remarks
+    unsettled, lost = explored(settled=False, graph_loss=LOST_ONE).remarks
     assert unsettled.startswith("The exploration ended before")
-    assert lost.startswith("No order that was tried lowers 2 of 4 steps below 95 to 95 % of their entropy")
+    assert lost.startswith("No order that was tried lowers 1 of 4 steps below 95 to 95 % of their entropy")
+    (unresolved,) = explored(settled=False, graph_loss=LOST_TWO).remarks
+    assert unresolved.startswith("No order that was tried lowers 2 of 4 steps")
     (heart,) = explored(
         memorised=True, settled=False, gap=(1.234, 0.1), dependencies=(EDGE,), uniform_loss=AT_RANDOM
     ).remarks

@@ -77,6 +77,7 @@ def test_noise_beside_a_chain_is_open_and_noise_alone_is_unresolved():
     assert {(edge.before, edge.after) for edge in found.dependencies} >= {(2, 3), (3, 4)}
     alone = search(noise(6000), rounds=3)
     assert alone.verdict is Verdict.UNRESOLVED
+    assert not alone.exploration.settled
     assert not alone.converged
 
 
