@@ -194,30 +194,13 @@ class Rounds:
 
     def weigh(self) -> None:
         """Take the evidence of the model as it is now, and rebuild the graph from it."""
-        explorer, options, base = self.explorer, self.options, self.explorer.base
-        orders, rows, losses = explorer.antithetic(options.samples)
+        explorer = self.explorer
+        orders, rows, losses = explorer.antithetic(self.options.samples)
         if not np.isfinite(losses).all():
             raise RuntimeError("the exploration's training diverged: a loss is not finite")
         look = measure(losses, orders, rows, seed_from(explorer.rng))
         self.benefits += look.benefit
-        threshold = z_threshold(options.error_rate, pairs(self.length))
-        supports, fine = list(self.known.supports), self.known.fine.copy()
-        told = look.step_loss <= EXPLAINED * base
-        self.recent = [*self.recent[1 - POOLED :], (losses, orders, rows)] if told.any() else []
-        pooled = look, losses, orders, rows
-        if len(self.recent) > 1:
-            all_losses, all_orders, all_rows = (np.concatenate(parts) for parts in zip(*self.recent, strict=True))
-            all_look = measure(all_losses, all_orders, all_rows, seed_from(explorer.rng))
-            pooled = all_look, all_losses, all_orders, all_rows
-        for step in range(self.length):
-            if told[step]:
-                if look.step_loss[step] <= FINE * base[step] or (supports[step] and not fine[step]):
-                    continue
-                floor, evidence = FINE * float(base[step]), pooled
-            else:
-                floor, evidence = EXPLAINED * float(base[step]), (look, losses, orders, rows)
-            fine[step] = told[step]
-            supports[step] = predecessors(step, *evidence, share=options.share, threshold=threshold, floor=floor)
+        supports, fine = self.gather(look, losses, orders, rows)
         before = edge_set(self.graph)
         graph = assemble(self.laboratory.constraints, [one for found in supports for one in found], explorer.rng)
         now = edge_set(graph)
@@ -252,6 +235,29 @@ class Rounds:
         if self.best is None or loss < self.best[0]:
             self.best = loss, error, self.known, explorer.state()
         self.worse = self.worse + 1 if loss > self.best[0] + 2 * self.best[1] else 0
+
+    def gather(
+        self, look: FirstLook, losses: Floats, orders: Orders, rows: Orders
+    ) -> tuple[list[list[Support]], npt.NDArray[np.bool_]]:
+        """The predecessors of every step by the evidence of a round, and for which steps they are fine."""
+        base, supports, fine = self.explorer.base, list(self.known.supports), self.known.fine.copy()
+        threshold = z_threshold(self.options.error_rate, pairs(self.length))
+        told = look.step_loss <= EXPLAINED * base
+        kept = np.array([bool(found) for found in supports]) & ~fine  # their last verdict stands
+        closely = told & ~kept & (look.step_loss > FINE * base)
+        self.recent = [*self.recent[1 - POOLED :], (losses, orders, rows)] if closely.any() else []
+        pooled = now = look, losses, orders, rows
+        if len(self.recent) > 1:
+            all_losses, all_orders, all_rows = (np.concatenate(parts) for parts in zip(*self.recent, strict=True))
+            all_look = measure(all_losses, all_orders, all_rows, seed_from(self.explorer.rng))
+            pooled = all_look, all_losses, all_orders, all_rows
+        for step in np.flatnonzero(closely | ~told).tolist():
+            evidence, floor = (pooled, FINE) if told[step] else (now, EXPLAINED)
+            fine[step] = told[step]
+            supports[step] = predecessors(
+                step, *evidence, share=self.options.share, threshold=threshold, floor=floor * float(base[step])
+            )
+        return supports, fine
 
     def has_settled(self) -> bool:
         """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""

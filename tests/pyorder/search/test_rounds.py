@@ -1,6 +1,7 @@
 """The rounds of an exploration: few rows, and what the input nearly tells."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 import pyorder
 from pyorder.data.tokens import Tokens
 from pyorder.dependencies.explorer import DROPOUT, Explorer
+from pyorder.dependencies.statistics import Support, measure
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner
 from pyorder.search import Precedence, Verdict
@@ -136,3 +138,58 @@ def test_steps_that_the_input_nearly_tells_are_waited_for_while_they_get_better(
     assert ends(monkeypatch, [[0.01] * 3], **nearly)
     assert not ends(monkeypatch, falling, supports=((), (1,), (1,)), fine=(False, True, True), stable=9)
     assert ends(monkeypatch, [[0.01, 0.15, 0.15]] * 2, stable=1)
+
+
+def evidence(rng, benefit, rows=400):
+    """A round's, of three steps: step 1 loses less by ``benefit`` nats behind step 0, beside rare large losses."""
+    orders = np.argsort(rng.random((rows, 3)), axis=1)
+    slots = np.argsort(orders, axis=1)
+    losses = 2.0 * (rng.random((rows, 2, 3)) < 0.02)
+    losses[:, 0, 1] += benefit * (slots[:, 1] < slots[:, 0])
+    losses[:, 1, 1] += benefit * (slots[:, 1] > slots[:, 0])
+    return losses, orders, np.arange(rows)
+
+
+def gathered(rounds_, told):
+    losses, orders, rows = told
+    return rounds_.gather(measure(losses, orders, rows, seed=0), losses, orders, rows)
+
+
+@pytest.fixture
+def gathering(monkeypatch):
+    monkeypatch.setattr(Rounds, "__init__", lambda self: None)
+    made = Rounds()
+    made.length, made.recent, made.options = 3, [], Precedence()
+    made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0))
+    made.known = SimpleNamespace(supports=[[], [], []], fine=np.zeros(3, bool))
+    return made
+
+
+def test_little_that_a_round_cannot_tell_is_told_by_several_together(gathering):
+    rng, found = np.random.default_rng(1), []
+    for _ in range(rounds.POOLED):
+        supports, fine = gathered(gathering, evidence(rng, 0.03))
+        found.append([(one.before, one.after) for group in supports for one in group])
+        gathering.known = SimpleNamespace(supports=supports, fine=fine)
+    assert found[0] == []
+    assert found[-1] == [(0, 1)]
+    assert fine.all()
+    gathered(gathering, evidence(rng, 0.03))
+    assert len(gathering.recent) == rounds.POOLED
+
+
+def test_the_last_verdict_on_a_step_that_has_nothing_left_to_lose_stands(gathering):
+    known = Support(2, 1, 1.5, 0.1, 9.0)
+    gathering.known = SimpleNamespace(supports=[[], [known], []], fine=np.zeros(3, bool))
+    losses, orders, rows = evidence(np.random.default_rng(1), 0.03)
+    supports, fine = gathered(gathering, (losses, orders, rows))
+    assert supports[1] == [known]
+    assert fine.tolist() == [True, False, True]
+    losses[:, :, 1] += 1.0  # until it loses again
+    supports, fine = gathered(gathering, (losses, orders, rows))
+    assert supports[1] == []
+    assert not fine[1]
+    losses[:] = 0.001  # and what loses nothing is not looked at
+    gathering.known = SimpleNamespace(supports=[[], [], []], fine=np.zeros(3, bool))
+    assert gathered(gathering, (losses, orders, rows))[0] == [[], [], []]
+    assert gathering.recent == []
