@@ -119,27 +119,11 @@ def discovery(
     batch_size: int | None,
 ) -> dict[str, Any]:
     """Run a whole search, defaults, the columns shuffled in secret."""
-    made = pyorder.make_task(task, length=length)
-    splits = made.splits(train=train, validation=validation, test=1, seed=0)
-    found = discover_shuffled(
-        splits.train,
-        validation=splits.validation,
-        strategy=make_strategy("precedence" if options else "auto", length, **options),
-        steps=steps,
-        batch_size=batch_size,
-        device=device.type,
-        seed=0,
+    strategy = make_strategy("precedence" if options else "auto", length, **options)
+    found, told = _search(
+        device, task, length, train, validation, strategy=strategy, steps=steps, batch_size=batch_size
     )
-    satisfied = pyorder.satisfied_dependencies(found.order, made.dependencies)
-    return {
-        "taken_s": found.seconds,
-        "right": satisfied == 1,
-        "satisfied": satisfied,
-        "training_steps": found.cost.training_steps,
-        "converged": found.converged,
-        "order": found.order.tolist(),
-        "peak_bytes": device.peak_bytes(),
-    }
+    return {**told, "right": told["satisfied"] == 1, "converged": found.converged}
 
 
 def published_search(
@@ -153,24 +137,23 @@ def published_search(
     steps: int | None,
     batch_size: int | None,
 ) -> dict[str, Any]:
+    strategy = Hierarchical(depth=depth, direction=False)
+    found, told = _search(
+        device, task, length, train, validation,
+        strategy=strategy, model="small", steps=steps, batch_size=batch_size,
+    )  # fmt: skip
+    return {**told, "profiling_runs": found.runs, "rows_scored": found.cost.rows_scored}
+
+
+def _search(device: Gpu, task: str, length: int, train: int, validation: int, **arguments: Any) -> Any:
+    """A search on a task's data, and what is told of any."""
     made = pyorder.make_task(task, length=length)
     splits = made.splits(train=train, validation=validation, test=1, seed=0)
-    found = discover_shuffled(
-        splits.train,
-        validation=splits.validation,
-        strategy=Hierarchical(depth=depth, direction=False),
-        model="small",
-        steps=steps,
-        batch_size=batch_size,
-        device=device.type,
-        seed=0,
-    )
-    return {
+    found = discover_shuffled(splits.train, validation=splits.validation, device=device.type, seed=0, **arguments)
+    return found, {
         "taken_s": found.seconds,
-        "profiling_runs": found.runs,
-        "training_steps": found.cost.training_steps,
-        "rows_scored": found.cost.rows_scored,
         "satisfied": pyorder.satisfied_dependencies(found.order, made.dependencies),
+        "training_steps": found.cost.training_steps,
         "order": found.order.tolist(),
         "peak_bytes": device.peak_bytes(),
     }

@@ -19,7 +19,6 @@ pieces of work (`precedence.reference_seconds`), timed just before.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ import numpy as np
 import torch
 from precedence import reference_seconds
 from random_graphs import RandomGraph
-from study import read_rows, run_cells
+from study import read_rows, run_named
 
 import pyorder
 
@@ -176,13 +175,5 @@ def table() -> None:
             print(row)
 
 
-def main() -> None:
-    for name in sys.argv[1:] or STUDIES:
-        if name == "table":
-            table()
-        else:
-            run_cells("spans", STUDIES[name], measure)
-
-
 if __name__ == "__main__":
-    main()
+    run_named("spans", STUDIES, measure, table)

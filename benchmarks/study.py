@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,20 @@ def run_cells(
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
     return read_rows(name, cells)
+
+
+def run_named(
+    name: str,
+    studies: dict[str, list[dict[str, Any]]],
+    measure: Callable[..., dict[str, Any]],
+    table: Callable[[], None],
+) -> None:
+    """Do what the command line names: studies, all of them if it names none, and "table"."""
+    for word in sys.argv[1:] or studies:
+        if word == "table":
+            table()
+        else:
+            run_cells(name, studies[word], measure)
 
 
 def read_rows(name: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:

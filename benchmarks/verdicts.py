@@ -15,7 +15,6 @@ finished cells are skipped; `python benchmarks/verdicts.py table` prints what is
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from precedence import reference_seconds
-from study import read_rows, run_cells
+from study import read_rows, run_named
 
 import pyorder
 from pyorder import Verdict
@@ -189,13 +188,5 @@ def table() -> None:
         print(f"| {name} | {rows:,} | {of} | {verdicts} | {right} of {of} | {told} | {multiples:.1f} |")
 
 
-def main() -> None:
-    for name in sys.argv[1:] or STUDIES:
-        if name == "table":
-            table()
-        else:
-            run_cells("verdicts", STUDIES[name], measure)
-
-
 if __name__ == "__main__":
-    main()
+    run_named("verdicts", STUDIES, measure, table)

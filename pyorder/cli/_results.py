@@ -8,6 +8,7 @@ from typing import Any
 from pyorder.cli._terminal import order_text, percent, print_facts, print_table
 from pyorder.progress import duration
 
+DISCOVERED = "discovered"  # the order that a search found, among those that are trained on
 LEAST_SUCCESS = 0.01  # a share of right rows that is clearly above zero
 
 
@@ -116,8 +117,6 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
     First stands what can tell the orders apart, see `tells`.
     """
     lead = tells(list(fits.values()))
-    if better := beaten(fits):
-        print(f"Trained better than the order found: {', '.join(better)}\n")
     rows = []
     for name, fitted in sorted(fits.items(), key=lambda item: _rank(item[1], lead)):
         numbers = {"success": ["diverged", "-"], "row loss": ["-", "-"]}
@@ -177,6 +176,12 @@ def tells(fits: Sequence[Mapping[str, Any]]) -> str:
     return "success" if apart else "row loss"
 
 
+def print_beaten(fits: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say in a line that another order trained better than the one found, if one did."""
+    if better := [told for name in beaten(fits) for told in fits[name].get("called", [name])]:
+        print(f"Trained better than the order found: {', '.join(better)}\n")
+
+
 def beaten(fits: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Name the orders that trained better than the one found: their intervals of what `tells` lie apart.
 
@@ -184,16 +189,16 @@ def beaten(fits: Mapping[str, Mapping[str, Any]]) -> list[str]:
     --------
     >>> good = {"success_rate": 0.9, "success_interval": [0.88, 0.92], "row_loss": 0.5}
     >>> poor = {"success_rate": 0.8, "success_interval": [0.78, 0.82], "row_loss": 0.9}
-    >>> beaten({"found": poor, "forward": good}), beaten({"found": good, "forward": poor})
-    (['forward'], [])
+    >>> beaten({"discovered": poor, "reverse": good}), beaten({"discovered": good, "reverse": poor})
+    (['reverse'], [])
     """
     ended = {name: fitted for name, fitted in fits.items() if not fitted.get("diverged")}
-    if "found" not in fits or not ended:
+    if DISCOVERED not in fits or not ended:
         return []
-    if "found" not in ended:
+    if DISCOVERED not in ended:
         return list(ended)
     lead = tells(list(ended.values()))
-    ours = ended.pop("found")
+    ours = ended.pop(DISCOVERED)
     if lead == "success":
         return [name for name, fit in ended.items() if fit["success_interval"][0] > ours["success_interval"][1]]
     return [name for name, fit in ended.items() if fit["row_loss_interval"][1] < ours["row_loss_interval"][0]]

@@ -94,7 +94,7 @@ def command(
         warn_of_shared_inputs,
     )
     from pyorder.cli._pictures import draw_pictures
-    from pyorder.cli._results import beaten, data_text, print_fits, print_search
+    from pyorder.cli._results import beaten, data_text, print_beaten, print_fits, print_search
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.posets import Poset
     from pyorder.runs.folder import check_run_dir, load_run, write_json, write_run
@@ -197,6 +197,7 @@ def command(
         if as_json:
             print_json(result)
         elif result["fits"]:
+            print_beaten(result["fits"])
             print_fits(result["fits"], result["left_out"])
     if out is not None:  # last, so that nothing is lost should a picture fail
         draw_pictures(load_run(out))

@@ -16,7 +16,14 @@ def command(
 ) -> None:
     """Print what was found in a run, and draw it: PNG files in the run's folder."""
     from pyorder.cli._pictures import draw_pictures, fits_of, searches_of
-    from pyorder.cli._results import data_text, print_candidates, print_fits, print_search, print_stages
+    from pyorder.cli._results import (
+        data_text,
+        print_beaten,
+        print_candidates,
+        print_fits,
+        print_search,
+        print_stages,
+    )
     from pyorder.cli._terminal import print_json
     from pyorder.runs.folder import load_run
 
@@ -26,6 +33,8 @@ def command(
         print_json({"kind": run.kind, "config": run.config, "result": run.result, "pictures": pictures})
         return
     searches, fits = searches_of(run), fits_of(run)
+    told = run.result.get("fits") or {name: part.result for name, part in fits.items()}
+    print_beaten(told)
     if "data" in run.result:
         print(data_text(run.result["data"]), end="\n\n")
     for search in searches:
@@ -39,7 +48,6 @@ def command(
     if fits:
         if searches:
             print()
-        told = run.result.get("fits") or {name: part.result for name, part in fits.items()}
         print_fits(told, run.result.get("left_out", ()))
     if not run.result.get("complete", True):
         print("the run ended before all orders were trained on")

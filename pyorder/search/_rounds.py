@@ -210,9 +210,7 @@ class Rounds:
         seen = np.arange(explorer.evidence_rows)
         sorts = graph.sample_sorts(len(seen), seed=seed_from(explorer.rng))
         held = explorer.losses(seen, sorts)
-        at_random = np.zeros(len(seen))
-        np.add.at(at_random, np.tile(seen, len(rows) // len(seen)), losses.mean(1).sum(1))
-        at_random /= len(rows) // len(seen)
+        at_random = losses.mean(1).sum(1).reshape(-1, len(seen)).mean(0)  # all evidence rows, again and again
         kept = explorer.training_losses(sorts[:MEMORY_ROWS]).sum(1)
         self.known = _Known(
             graph, supports, fine, held.mean(0), look,

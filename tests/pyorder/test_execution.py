@@ -45,9 +45,18 @@ def test_auto_is_bfloat16_where_it_is_clearly_faster(monkeypatch, supported, sec
         execution._bfloat16_is_faster.cache_clear()
 
 
-def test_what_auto_is_does_not_change_within_a_process():
-    first = execution.resolve_precision("auto", torch.device("cpu"))
-    assert all(execution.resolve_precision("auto", torch.device("cpu")) == first for _ in range(100))
+def test_products_are_timed_once_a_process(monkeypatch):
+    """So that what a process computes does not change on the way."""
+    timed = []
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(execution, "_product_seconds", lambda kind: timed.append(kind) or 1.0)
+    execution._bfloat16_is_faster.cache_clear()
+    try:
+        for _ in range(3):
+            execution.resolve_precision("auto", torch.device("cpu"))
+    finally:
+        execution._bfloat16_is_faster.cache_clear()
+    assert timed == [torch.float32, torch.bfloat16] * execution.TURNS
 
 
 def test_a_lent_stream_leaves_the_callers_generator_alone_even_on_error():

@@ -103,6 +103,20 @@ def test_weights_that_are_none_are_refused(refused, named, text, said):
     assert refused("train", *named, "--order", "reverse", *TINY, "--step-weights", text).startswith(said)
 
 
+def test_that_other_orders_trained_better_is_the_first_thing_said(run, tmp_path):
+    """The search is told to end backwards, and its reverse is what is learned."""
+    (tmp_path / "graph.json").write_text("[[3, 2], [2, 1], [1, 0]]")
+    rows = ["--train-rows", 4000, "--validation-rows", 50, "--test-rows", 300, "--device", "cpu"]
+    fitting = ["--fit-model", "nano", "--fit-steps", 300, "--precision", "float32"]
+    words = ["--length", 4, *rows, "--steps", 2, "--constraints", "graph.json", *fitting]
+    code, out, err = run("discover", "square", *words, "--out", "run")
+    assert code == 0, err
+    said = "Trained better than the order found: reverse, as given, random"
+    assert said in out.splitlines()
+    assert run("report", "run")[1].splitlines()[0] == said
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["better"] == ["reverse", "random"]
+
+
 def test_profiled_candidates_are_told_by_name(run, named):
     code, out, _ = run("profile", *named, "--forward", "--random", 2, *TINY)
     assert code == 0

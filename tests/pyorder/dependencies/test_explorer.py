@@ -171,3 +171,21 @@ def test_a_vocabulary_that_is_declared_too_wide_changes_nothing():
 def test_a_step_that_never_varies_counts_as_known():
     data = pyorder.Dataset(np.arange(200).reshape(100, 2), np.ones((100, 3), int))
     assert explore(data, evidence_rows=8).base.tolist() == [exploration.LEAST_ENTROPY] * 3
+
+
+def test_losses_do_not_depend_on_how_many_rows_are_scored_at_once(explorer, monkeypatch):
+    rows, shown = np.arange(64), orders(64)
+    whole = explorer.losses(rows, shown)
+    monkeypatch.setattr(exploration, "ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(explorer.losses(rows, shown), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_training_losses_are_those_of_training_rows(explorer, monkeypatch):
+    seen = []
+    monkeypatch.setattr(explorer, "_losses", lambda rows, shown: seen.append((rows, shown)))
+    explorer.training_losses(orders(100))
+    explorer.training_losses(orders(1000))
+    (some, shown), (every, _) = seen
+    assert len(set(some.tolist())) == len(shown) == 100
+    assert set(some.tolist()) <= set(explorer._kept.tolist())
+    assert sorted(every.tolist()) == sorted(explorer._kept.tolist())

@@ -9,7 +9,7 @@ import torch
 
 import pyorder
 from pyorder.data.tokens import Tokens
-from pyorder.dependencies.explorer import DROPOUT, Explorer
+from pyorder.dependencies.explorer import DROPOUT, WEIGHT_DECAY, Explorer
 from pyorder.dependencies.statistics import Support, measure
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner
@@ -97,9 +97,11 @@ def test_a_state_is_gone_back_to(square5):
         explorer.restore(state)
         assert (explorer.losses(rows, seen) == before).all()
         explorer.train(orders)
+    assert explorer.trainer.optimiser.param_groups[0]["weight_decay"] < WEIGHT_DECAY
     assert explorer.regularise()
     assert not explorer.regularise()
     assert {block.dropout for block in explorer.trainer.module.blocks} == {DROPOUT}
+    assert explorer.trainer.optimiser.param_groups[0]["weight_decay"] == WEIGHT_DECAY
     assert explorer.trainer.learner.draws  # so that the caller's generator is left alone
     explorer.restore(state)
     assert (explorer.losses(rows, seen) == before).all()  # no dropout where losses are measured
