@@ -19,7 +19,7 @@ from pyorder.execution import RandomStream, multiply_in
 from pyorder.models.decoder import Decoder
 from pyorder.models.learner import DecoderLearner
 from pyorder.profiling.scoring import score
-from pyorder.training.ensemble import Ensemble, Stack
+from pyorder.training.ensemble import Lone
 from pyorder.training.orders import Mixture, RowQueue
 from pyorder.training.trainer import Trainer
 
@@ -128,12 +128,11 @@ def in_sequence(problem: Problem, recipe: pyorder.Recipe) -> tuple[list[RowQueue
     return [queue], numbers, Mixture(problem.table, numbers % len(problem.table))
 
 
-def side_by_side(problem: Problem, preset: pyorder.Preset, recipe: pyorder.Recipe) -> Callable[[], np.ndarray]:
-    """Return how pyorder profiles on a GPU: a stack of one decoder, and one CUDA graph for every step."""
-    decoder = problem.decoder(preset)
-    learner = Ensemble(DecoderLearner(preset.architecture))
+def captured(problem: Problem, preset: pyorder.Preset, recipe: pyorder.Recipe) -> Callable[[], np.ndarray]:
+    """Return how pyorder profiles one seed on a GPU: one CUDA graph for every step."""
+    decoder, learner = problem.decoder(preset), DecoderLearner(preset.architecture)
     queues, rows, _ = in_sequence(problem, recipe)
-    trainer = Trainer(learner, Stack([decoder]), problem.tokens, recipe, queues, subset=rows)
+    trainer = Trainer(learner, Lone(decoder), problem.tokens, recipe, queues, subset=rows)
 
     def train() -> np.ndarray:
         queues, rows, source = in_sequence(problem, recipe)
@@ -168,11 +167,11 @@ def training(
     problem = Problem(device, length, candidates)
     still = PRESET.but(dropout=0.0)
     few = recipe_of(precision, CHECKED_STEPS, batch)
-    given = side_by_side(problem, still, few)()
+    given = captured(problem, still, few)()
     wanted = twin_training(problem, problem.twin(problem.decoder(still), 0.0), few)
     np.testing.assert_allclose(given, wanted, rtol=1e-3 if precision == "float32" else 2e-2)
     recipe = recipe_of(precision, steps, batch)
-    ours = side_by_side(problem, PRESET, recipe)
+    ours = captured(problem, PRESET, recipe)
     theirs = problem.twin(problem.decoder(), PRESET.architecture.dropout)
     taken = alternate(ours, lambda: twin_training(problem, theirs, recipe), repeats)
     return {

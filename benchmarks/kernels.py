@@ -186,7 +186,8 @@ def assert_same_answers(case: Case) -> None:
         for given, true in zip(side(), wanted, strict=True):
             largest = true.abs().max().item()
             share = 2e-2 if torch.bfloat16 in (given.dtype, wanted[-1].dtype) else 1e-4
-            torch.testing.assert_close(given, true, rtol=share, atol=share * largest)
+            # Liger's loss has the type of the logits.
+            torch.testing.assert_close(given, true, rtol=share, atol=share * largest, check_dtype=False)
 
 
 def measure_size(device: Gpu, name: str, size: Size, copy: float, repeats: int = REPEATS) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Explorer:
                 f"{least} samples; {len(tokens)} rows and {given} samples given"
             )
         self.rng = np.random.default_rng([seed, 3])
-        self._generator = torch.Generator(self.device).manual_seed(int(self.rng.integers(2**62)))
+        hide = HiddenInputs(self.tokens.vocabulary_size, int(self.rng.integers(2**62)), self.device)
         held, kept, self.cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)
         self.evidence_rows, self.training_rows = len(held), len(kept)
         self._held, self._kept = (torch.from_numpy(rows).to(self.device) for rows in (held, kept))
@@ -84,7 +84,7 @@ class Explorer:
             [RowQueue(len(kept), self.rng)],
             stream=stream,
             subset=self._kept[None],
-            augment=self._hide if isinstance(learner, AnyOrderLearner) else None,
+            augment=hide if isinstance(learner, AnyOrderLearner) else None,
         )
 
     @property
@@ -96,7 +96,7 @@ class Explorer:
         """Train on the next rows, row n in the order ``orders[n]``; (n, L), a multiple of the batch size."""
         steps = len(orders) // self.recipe.batch_size
 
-        def after_step(step: int, _: Tensor) -> None:
+        def after_step(step: int) -> None:
             if on_share is not None:
                 on_share((step + 1) / steps)
 
@@ -118,8 +118,7 @@ class Explorer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a state."""
-        self.trainer.module.load_state_dict(state["module"])
-        self.trainer.optimiser.load_state_dict(deepcopy(state["optimiser"]))
+        self.trainer.go_back(state)
 
     def regularise(self) -> bool:
         """Go on with what small data need, dropout and more weight decay; False where that is so already.
@@ -129,12 +128,11 @@ class Explorer:
         learner, module = self.learner, self.trainer.module
         if not isinstance(learner, AnyOrderLearner) or learner.architecture.dropout >= DROPOUT:
             return False
-        self.learner = self.trainer.learner = AnyOrderLearner(replace(learner.architecture, dropout=DROPOUT))
+        self.learner = AnyOrderLearner(replace(learner.architecture, dropout=DROPOUT))
         for block in module.modules():
             if isinstance(block, Block):
                 block.dropout = DROPOUT
-        for group in self.trainer.optimiser.param_groups:
-            group["weight_decay"] = max(WEIGHT_DECAY, group["weight_decay"])
+        self.trainer.change(self.learner, max(WEIGHT_DECAY, self.recipe.weight_decay))
         return True
 
     def _losses(self, rows: Tensor, orders: Orders) -> Floats:
@@ -166,12 +164,33 @@ class Explorer:
         losses = np.stack([self.losses(rows, orders), self.losses(rows, orders[:, ::-1].copy())], axis=1)
         return orders, self.cluster[rows], losses
 
-    def _hide(self, batch: Batch) -> Batch:
-        shape, device = batch.inputs.shape, self.device
-        draw = torch.rand((shape[0], 2), generator=self._generator, dtype=torch.float32, device=device)
+
+class HiddenInputs:
+    """Hides inputs in training, as this module's notes on ``HIDDEN_ROWS`` say; see `Augment`.
+
+    Examples
+    --------
+    >>> hide = HiddenInputs(vocabulary_size=2, seed=0, device=torch.device("cpu"))
+    >>> data = Dataset([[0] * 4] * 3, [[0, 1]] * 3, vocabulary=range(2))
+    >>> tokens = Tokens.of(data, "train", torch.device("cpu"))
+    >>> hide(tokens.batch(torch.arange(3), torch.arange(2).expand(3, 2))).inputs.tolist()
+    [[0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
+    """
+
+    def __init__(self, vocabulary_size: int, seed: int, device: torch.device) -> None:
+        self.token = vocabulary_size
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch, each input of half of its rows hidden with a probability of the row's own."""
+        draw = self._uniform(len(batch.inputs), 2)
         rate = MOST_HIDDEN * draw[:, :1] * (draw[:, 1:] < HIDDEN_ROWS)
-        hidden = torch.rand(shape, generator=self._generator, dtype=torch.float32, device=device) < rate
-        return replace(batch, inputs=batch.inputs.masked_fill(hidden, self.tokens.vocabulary_size))
+        hidden = self._uniform(*batch.inputs.shape) < rate
+        return replace(batch, inputs=batch.inputs.masked_fill(hidden, self.token))
+
+    def _uniform(self, *shape: int) -> Tensor:
+        generator = self.generator
+        return torch.rand(shape, generator=generator, dtype=torch.float32, device=generator.device)
 
 
 def entropies(tokens: Tokens, rows: Tensor | slice = slice(None)) -> Floats:

@@ -35,14 +35,20 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from pyorder._values import ByContents
+from pyorder.execution import row_slices
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-# Pairs at least by which the z-scores of chance are gauged.
+CPU = torch.device("cpu")
+
+# Pairs at least by which the z-scores of chance are gauged, and up to how many steps all steps are taken for it.
 CHANCE_PAIRS = 400
+FEW_STEPS = 20
+NUMBERS_AT_ONCE = {"cpu": 2**18, "cuda": 2**25}  # of a design: what a cache holds, or what fills a GPU
 # Below this share of a step's entropy there is nothing left to explain. Where the input tells the step, so that it
 # is down there in any order, the second one is the floor.
 EXPLAINED, FINE = 0.05, 0.0025
@@ -118,8 +124,8 @@ def mean_and_error(values: Floats, cluster: Ints | None = None) -> tuple[float, 
     return float(values.mean()), float(np.sqrt((apart**2).sum())) / len(values)
 
 
-def measure(losses: Floats, orders: Ints, rows: Ints, seed: int) -> FirstLook:
-    """Take the first look at all pairs; see this module's notes.
+def measure(losses: Floats, orders: Ints, rows: Ints, seed: int, device: torch.device = CPU) -> FirstLook:
+    """Take the first look at all pairs, by sums that are made on ``device``; see this module's notes.
 
     Examples
     --------
@@ -130,19 +136,28 @@ def measure(losses: Floats, orders: Ints, rows: Ints, seed: int) -> FirstLook:
     array([[0.  , 0.95],
            [0.  , 0.  ]])
     """
-    slots = np.argsort(orders, axis=1)
-    benefit, error = _first_look(losses, slots, rows)
+    length = losses.shape[2]
+    every = np.arange(length)
+    saved = torch.from_numpy(losses[:, 1] - losses[:, 0]).to(device)
+    slots = torch.from_numpy(np.argsort(orders, axis=1)).to(device)
+    clusters = Clusters.of(rows, device)
+    found, found_error = _first_look(saved, slots, clusters, every)
     rng = np.random.default_rng(seed)
     scores: list[npt.NDArray[np.float64]] = []
-    for _ in range(-(-CHANCE_PAIRS // max(1, benefit.size - len(benefit)))):
-        null, null_error = _first_look(losses, slots[rng.permutation(len(rows))], rows)
+    # With few steps all of them several times, with many some of them once.
+    steps = (
+        rng.permutation(length)[: max(1, -(-CHANCE_PAIRS // max(1, length - 1)))] if length > FEW_STEPS else every
+    )
+    for _ in range(-(-CHANCE_PAIRS // max(1, len(steps) * (length - 1)))):
+        shuffled = slots[torch.from_numpy(rng.permutation(len(rows))).to(device)]
+        null, null_error = _first_look(saved, shuffled, clusters, steps)
         known = (null_error > 0) & np.isfinite(null_error)
         scores.append(null[known] / null_error[known])
     squares = np.concatenate(scores) ** 2
     inflation = float(np.sqrt(squares.mean())) if len(squares) else 1.0
     return FirstLook(
-        benefit=benefit,
-        standard_error=error * max(1.0, inflation),
+        benefit=found,
+        standard_error=found_error * max(1.0, inflation),
         step_loss=losses.mean((0, 1)),
         samples=len(rows),
         inflation=inflation,
@@ -159,6 +174,7 @@ def predecessors(
     share: float,
     threshold: float,
     floor: float,
+    device: torch.device = CPU,
 ) -> list[Support]:
     """Gather the predecessors of one step by the joint fit; see this module's notes.
 
@@ -168,6 +184,7 @@ def predecessors(
     share : a benefit counts from this share of the loss that the step still has
     threshold : z-score that counts, see `z_threshold`
     floor : loss, in nats, at which nothing is left to explain
+    device : that makes the sums
     """
     slots = np.argsort(orders, axis=1)
     widen = max(1.0, look.inflation)
@@ -182,7 +199,7 @@ def predecessors(
         found.append(int(np.argmax(np.where(sure, benefit, -np.inf))))
         seen = _with_all_before(step, found, losses, slots, rows)
         remaining = float(seen[0].mean()) if len(seen[0]) else 0.0
-        benefit, error = _context_fit(*seen, len(orders[0]), skip=[step, *found])
+        benefit, error = _context_fit(*seen, len(orders[0]), [step, *found], device)
         error = error * widen
     supports = []
     for before in found:
@@ -190,7 +207,7 @@ def predecessors(
         if others:
             seen = _with_all_before(step, others, losses, slots, rows)
             remaining = float(seen[0].mean())
-            benefit, error = _context_fit(*seen, len(orders[0]), skip=[step, *others])
+            benefit, error = _context_fit(*seen, len(orders[0]), [step, *others], device)
             error = error * widen
         else:
             benefit, error = look.benefit[:, step], look.standard_error[:, step]
@@ -201,18 +218,31 @@ def predecessors(
     return supports
 
 
-def _first_look(losses: Floats, slots: Ints, rows: Ints) -> tuple[Floats, Floats]:
-    length = losses.shape[2]
-    benefit, error = np.zeros((length, length)), np.full((length, length), np.inf)
-    place = torch.from_numpy(slots)
-    saved = torch.from_numpy(losses[:, 1] - losses[:, 0])
-    for step in range(length):
-        sign = torch.sign(place[:, step : step + 1] - place).double()  # +1: stands before the step
-        others = torch.arange(length) != step
-        fitted, fitted_error = _least_squares(saved[:, step], sign[:, others], rows)
-        benefit[others.numpy(), step] = fitted
-        error[others.numpy(), step] = fitted_error
-    np.fill_diagonal(error, 0.0)
+@dataclass(frozen=True)
+class Clusters:
+    """Which samples are of one row: (S,) numbers from 0 on, and how many there are."""
+
+    of_sample: Tensor
+    count: int
+
+    @staticmethod
+    def of(rows: Ints, device: torch.device) -> Clusters:
+        """Number the rows."""
+        names, cluster = np.unique(rows, return_inverse=True)
+        return Clusters(torch.from_numpy(cluster).to(device), len(names))
+
+
+def _first_look(saved: Tensor, slots: Tensor, clusters: Clusters, steps: Ints) -> tuple[Floats, Floats]:
+    """Benefits and their errors, columns for ``steps`` only: (L, steps) each."""
+    samples, length = slots.shape
+    benefit, error = (np.empty((length, len(steps))) for _ in range(2))
+    for part in row_slices(len(steps), samples * length, NUMBERS_AT_ONCE[slots.device.type]):
+        some = torch.from_numpy(steps[part]).to(slots.device)
+        # +1: stands before the step. The step itself is a column of zeros, which takes part in nothing.
+        signs = torch.sign(slots.T[some, :, None] - slots).double()  # (steps, S, L)
+        fitted, fitted_error = _least_squares(saved.T[some], signs, clusters, length - 1)
+        benefit[:, part], error[:, part] = fitted.T.cpu().numpy(), fitted_error.T.cpu().numpy()
+    benefit[steps, np.arange(len(steps))] = error[steps, np.arange(len(steps))] = 0.0
     return benefit, error
 
 
@@ -231,31 +261,33 @@ def _with_all_before(
 
 
 def _context_fit(
-    loss: Floats, before: npt.NDArray[np.bool_], rows: Ints, length: int, skip: list[int]
+    loss: Floats, before: npt.NDArray[np.bool_], rows: Ints, length: int, skip: list[int], device: torch.device
 ) -> tuple[Floats, Floats]:
     """Benefit (L,) of each step beside those required, and its error; infinite where it cannot be told."""
     benefit, error = np.zeros(length), np.full(length, np.inf)
     free = np.setdiff1d(np.arange(length), skip)
     if len(free) and len(loss):
         design = np.concatenate([np.ones((len(loss), 1)), before[:, free]], axis=1)
-        fitted, fitted_error = _least_squares(torch.from_numpy(-loss), torch.from_numpy(design), rows)
-        benefit[free], error[free] = fitted[1:], fitted_error[1:]
+        wanted, known = (torch.from_numpy(array).to(device) for array in (-loss[None], design[None]))
+        fitted, fitted_error = _least_squares(wanted, known, Clusters.of(rows, device), design.shape[1])
+        benefit[free], error[free] = fitted[0, 1:].cpu().numpy(), fitted_error[0, 1:].cpu().numpy()
     return benefit, error
 
 
-def _least_squares(wanted: torch.Tensor, design: torch.Tensor, rows: Ints) -> tuple[Floats, Floats]:
-    """Coefficients (P,) and standard errors that are robust and clustered by row; infinite with too few rows."""
-    names, cluster = np.unique(rows, return_inverse=True)
-    parameters, clusters = design.shape[1], len(names)
-    if clusters <= parameters + 1:
-        return np.zeros(parameters), np.full(parameters, math.inf)
-    gram = design.T @ design
-    gram += 1e-9 * len(rows) * torch.eye(parameters, dtype=gram.dtype)
-    weights = torch.linalg.solve(gram, design.T)  # (P, S)
-    fitted = weights @ wanted
-    scores = weights * (wanted - design @ fitted)
-    if clusters < len(rows):
-        sums = torch.zeros((parameters, clusters), dtype=scores.dtype)
-        scores = sums.index_add_(1, torch.from_numpy(cluster), scores)
-    variance = scores.square().sum(1) * clusters / (clusters - parameters)
-    return fitted.numpy(), variance.sqrt().numpy()
+def _least_squares(wanted: Tensor, design: Tensor, clusters: Clusters, parameters: int) -> tuple[Tensor, Tensor]:
+    """Coefficients (B, P) of wanted (B, S) in design (B, S, P), and their standard errors.
+
+    Those are robust and clustered by row; infinite where rows are too few for so many ``parameters``.
+    """
+    batch, samples, columns = design.shape
+    if clusters.count <= parameters + 1:
+        return design.new_zeros(batch, columns), design.new_full((batch, columns), math.inf)
+    gram = design.mT @ design
+    gram.diagonal(dim1=1, dim2=2).add_(1e-9 * samples)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    fitted = inverse @ (design.mT @ wanted[:, :, None])
+    scores = design * (wanted[:, :, None] - design @ fitted)
+    if clusters.count < samples:
+        scores = design.new_zeros(batch, clusters.count, columns).index_add_(1, clusters.of_sample, scores)
+    variance = (scores @ inverse).square().sum(1) * clusters.count / (clusters.count - parameters)
+    return fitted[:, :, 0], variance.sqrt()

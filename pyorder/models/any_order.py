@@ -89,6 +89,9 @@ def sees(order: Tensor, input_length: int) -> Tensor:
     >>> sees(torch.tensor([[1, 0]]), 1)[0, 0].int().tolist()
     [[1, 0, 1], [1, 0, 0]]
     """
-    slots = order.argsort(1)
+    place = torch.arange(order.shape[1], device=order.device)
+    slots = torch.empty_like(order).scatter_(
+        1, order, place.expand_as(order)
+    )  # sorting takes a GPU ten times as long
     before = slots[:, None] < slots[:, :, None]
     return torch.cat([before.new_ones(*order.shape, input_length), before], dim=2)[:, None]

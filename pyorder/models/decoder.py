@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from pyorder.models.architecture import Architecture
 
 Memory: TypeAlias = list[tuple[Tensor, Tensor]]
+Positions: TypeAlias = Tensor | range
 
 FLOAT = torch.float32  # of weights, whatever the calling program's default type
 
@@ -154,20 +155,23 @@ class Decoder(nn.Module):
         Where ``padding`` (B, C) is true nothing was emitted, and no other position looks there.
         """
         before = torch.cat([self.separator.expand(len(emitted), 1), emitted[:, :-1]], dim=1)
-        positions = torch.arange(emitted.shape[1], device=emitted.device)
         visible = self.visible
         if padding is not None:
             shown = F.pad(~padding[:, :-1], (1, 0), value=True)
             visible = sees_shown(visible, shown)
-        return self.write(self.read(inputs), before, positions, visible)[0]
+        return self.write(self.read(inputs), before, range(emitted.shape[1]), visible)[0]
 
-    def place(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Embedded tokens (B, U, W) at sequence positions (U,) -> (B, U, W)."""
-        return F.dropout(x + self.position_embedding(positions), self.dropout, self.training)
+    def place(self, x: Tensor, positions: Positions, first: int = 0) -> Tensor:
+        """Embedded tokens (B, U, W) at sequence positions (U,), counted from the one called first."""
+        if isinstance(positions, range):  # a view, where looking up takes a kernel forward and two backward
+            there = self.position_embedding.weight[first + positions.start : first + positions.stop]
+        else:
+            there = self.position_embedding(first + positions)
+        return F.dropout(x + there, self.dropout, self.training)
 
     def read(self, inputs: Tensor) -> Memory:
         """Inputs (B, X) -> keys and values of every layer, each (B, H, X, W / H)."""
-        x = self.place(self.token_embedding(inputs), torch.arange(self.input_length, device=inputs.device))
+        x = self.place(self.token_embedding(inputs), range(self.input_length))
         memory: Memory = []
         for block in self.blocks:
             assert isinstance(block, Block)
@@ -181,7 +185,7 @@ class Decoder(nn.Module):
         self,
         memory: Memory,
         before: Tensor,
-        slots: Tensor,
+        slots: Positions,
         visible: Tensor,
         remembered: Tensor | None = None,
     ) -> tuple[Tensor, Memory]:
@@ -197,12 +201,12 @@ class Decoder(nn.Module):
         self,
         memory: Memory,
         before: Tensor,
-        slots: Tensor,
+        slots: Positions,
         visible: Tensor,
         remembered: Tensor | None = None,
     ) -> tuple[Tensor, Memory]:
         """As `write`, for embeddings ``before`` (B, U, W), which may be mixtures of those of tokens."""
-        x = self.place(before, slots + self.input_length)
+        x = self.place(before, slots, self.input_length)
         if remembered is None:
             known = visible.new_ones(*visible.shape[:-1], memory[0][0].shape[2])
         else:

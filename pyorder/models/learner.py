@@ -58,7 +58,7 @@ class Learner(ABC):
     ----------
     name : as it is written beside a result
     draws : whether training draws from torch's global random generators
-    capturable : whether a training step can be recorded as a CUDA graph, and several modules stacked
+    capturable : whether a training step can be recorded as a CUDA graph
     """
 
     name: str
@@ -160,6 +160,7 @@ class AnyOrderLearner(Learner):
     """
 
     name = "any-order"
+    capturable = True
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture

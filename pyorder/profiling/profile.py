@@ -28,7 +28,7 @@ from pyorder.orders.permutations import check_orders
 from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
-from pyorder.training.ensemble import Ensemble, Stack, most_members
+from pyorder.training.ensemble import Ensemble, Lone, Stack, most_members
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
@@ -164,7 +164,7 @@ class Profiler:
         weight = trained / (trained + len(self.held) * len(orders))
         weights = column_weights(self.recipe, self.held)
         modules, curves = self._train(
-            orders, seeds, lambda step, _: tell("training", weight * (step + 1) / self.recipe.steps)
+            orders, seeds, lambda step: tell("training", weight * (step + 1) / self.recipe.steps)
         )
         for number, (module, curve) in enumerate(zip(modules, curves, strict=True)):
 
@@ -191,7 +191,7 @@ class Profiler:
         trainer = self._trainer(modules, list(queues), streams[0], self._stacked(subset))
         source = Mixture(self.tokens.column_orders(orders), self._stacked(assigned))
         curves = trainer.train(source, self.recipe.steps, after_step)
-        if isinstance(trainer.module, Stack):
+        if isinstance(trainer.module, Stack | Lone):
             trainer.module.give([module for module in modules if isinstance(module, Decoder)])
         for module in modules:
             self.learner.check(module, self.tokens.shape)
@@ -210,11 +210,13 @@ class Profiler:
         decoders = [module for module in modules if isinstance(module, Decoder)]
         trainer = self.together.get(len(decoders))
         if trainer is None:
-            learner, stack = Ensemble(self.learner), Stack(decoders)
-            trainer = Trainer(learner, stack, self.tokens, self.recipe, queues, stream=stream, subset=subset)
+            several = len(decoders) > 1
+            learner = Ensemble(self.learner) if several else self.learner
+            module = Stack(decoders) if several else Lone(decoders[0])
+            trainer = Trainer(learner, module, self.tokens, self.recipe, queues, stream=stream, subset=subset)
             self.together[len(decoders)] = trainer
         else:
-            assert isinstance(trainer.module, Stack)
+            assert isinstance(trainer.module, Stack | Lone)
             trainer.module.take(decoders)
             trainer.restart(queues, stream, subset)
         return trainer

@@ -198,7 +198,7 @@ class Rounds:
         orders, rows, losses = explorer.antithetic(self.options.samples)
         if not np.isfinite(losses).all():
             raise RuntimeError("the exploration's training diverged: a loss is not finite")
-        look = measure(losses, orders, rows, seed_from(explorer.rng))
+        look = measure(losses, orders, rows, seed_from(explorer.rng), explorer.device)
         self.benefits += look.benefit
         supports, fine = self.gather(look, losses, orders, rows)
         before = edge_set(self.graph)
@@ -247,13 +247,20 @@ class Rounds:
         pooled = now = look, losses, orders, rows
         if len(self.recent) > 1:
             all_losses, all_orders, all_rows = (np.concatenate(parts) for parts in zip(*self.recent, strict=True))
-            all_look = measure(all_losses, all_orders, all_rows, seed_from(self.explorer.rng))
+            all_look = measure(
+                all_losses, all_orders, all_rows, seed_from(self.explorer.rng), self.explorer.device
+            )
             pooled = all_look, all_losses, all_orders, all_rows
         for step in np.flatnonzero(closely | ~told).tolist():
             evidence, floor = (pooled, FINE) if told[step] else (now, EXPLAINED)
             fine[step] = told[step]
             supports[step] = predecessors(
-                step, *evidence, share=self.options.share, threshold=threshold, floor=floor * float(base[step])
+                step,
+                *evidence,
+                share=self.options.share,
+                threshold=threshold,
+                floor=floor * float(base[step]),
+                device=self.explorer.device,
             )
         return supports, fine
 
@@ -287,9 +294,13 @@ class Rounds:
         Among the sorts it earns the largest sum of benefits, averaged over the rounds: a step that has become easy
         in any place may have been learned with another's help.
         """
+        seed, closure = seed_from(self.explorer.rng), self.graph.closure
+        if closure.sum() == self.length * (self.length - 1) // 2:  # there is one sort
+            (order,) = self.graph.sample_sorts(1, seed=seed)
+            return np.asarray(order)
         weights = self.benefits / max(1, len(self.done))
-        weights = weights + self.graph.closure * (np.abs(weights).sum() + 1.0)
-        return sort_along(self.graph, linear_ordering.solve(weights, seed=seed_from(self.explorer.rng)).order)
+        weights = weights + closure * (np.abs(weights).sum() + 1.0)
+        return sort_along(self.graph, linear_ordering.solve(weights, seed=seed).order)
 
     def result(self) -> Exploration | None:
         """What was found; None before the first round has ended."""

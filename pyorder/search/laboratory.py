@@ -10,7 +10,7 @@ import numpy as np
 
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import Exploration
-from pyorder.execution import RandomStream
+from pyorder.execution import Precision, RandomStream
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner, CustomLearner, Learner, takes_order
 from pyorder.orders.posets import Poset
@@ -102,17 +102,20 @@ class Laboratory:
     def explorer(self, samples: int, architecture: Architecture, recipe: Recipe) -> Explorer:
         """Make an any-order model on the training rows, some of which it sets apart as evidence.
 
-        It is the caller's own module where that takes the order; else a built-in one of the given architecture.
-        Products run in the precision of profiling, unless the recipe says otherwise.
+        It is the caller's own module where that takes the order, and multiplies as in profiling; else a built-in
+        one of the given architecture, in float32, unless the recipe says otherwise: in bfloat16 its losses do not
+        come to rest, and a graph takes more rounds (docs/gpu.md).
         """
         profiler, tokens = self.profiler, self.profiler.tokens
         learner: Learner = AnyOrderLearner(architecture)
+        precision: Precision = "float32"
         if isinstance(profiler.learner, CustomLearner):
             with RandomStream(self.seed, tokens.device).lent():
                 if takes_order(profiler.learner.build(tokens.shape), tokens.shape, tokens.length):
                     learner = CustomLearner(profiler.learner.function, told=True)
+                    precision = profiler.recipe.precision
         if recipe.precision == "auto":
-            recipe = replace(recipe, precision=profiler.recipe.precision)
+            recipe = replace(recipe, precision=precision)
         return Explorer(tokens, learner=learner, recipe=recipe, evidence_rows=samples, seed=self.seed)
 
     def run_cost(self, candidates: int) -> Cost:

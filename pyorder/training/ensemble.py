@@ -8,6 +8,7 @@ Parameters of all members are stacked, so that every layer is one batched produc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,30 @@ def most_members(architecture: Architecture, batch_size: int, length: int) -> in
     """
     one = batch_size * length * architecture.width * architecture.layers
     return max(1, min(MOST_MEMBERS, MOST_ACTIVATIONS // one))
+
+
+class Lone(nn.Module):
+    """One decoder in which runs are trained, one after the other: a recorded step holds its memory."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = deepcopy(decoder)
+
+    def forward(self, inputs: Tensor, emitted: Tensor, padding: Tensor | None = None) -> Tensor:
+        """As the decoder."""
+        logits: Tensor = self.decoder(inputs, emitted, padding)
+        return logits
+
+    def take(self, decoders: Sequence[Decoder]) -> None:
+        """Take the parameters of the only decoder, in place."""
+        (decoder,) = decoders
+        self.decoder.load_state_dict(decoder.state_dict())
+
+    def give(self, decoders: Sequence[Decoder]) -> None:
+        """Give them to it, ready to be evaluated."""
+        (decoder,) = decoders
+        decoder.load_state_dict(self.decoder.state_dict())
+        decoder.eval()
 
 
 class Stack(nn.Module):

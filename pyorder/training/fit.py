@@ -13,7 +13,7 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
@@ -97,7 +97,7 @@ def fit(
     with stream.lent():
         module = learner.build(rows.shape).to(on)
 
-    def after_step(step: int, _: Tensor) -> None:
+    def after_step(step: int) -> None:
         if watched is not None and ((step + 1) % validate_every == 0 or step + 1 == recipe.steps):
             module.eval()
             looks.append((step + 1, *look(learner, module, watched, chosen, precision)))

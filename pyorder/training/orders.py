@@ -1,7 +1,7 @@
 """Order sources: which order each row of the next batch is shown in.
 
-k  members that train side by side    B  rows a step of each    T  candidate orders    C  columns
-places  (k, B) numbers of rows among those that a member trains on
+n  steps    k  members that train side by side    B  rows a step of each    T  candidate orders    C  columns
+places  (n, k, B) numbers of rows among those that a member trains on
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class OrderSource(ABC):
 
     @abstractmethod
     def columns(self, places: Tensor) -> Tensor:
-        """Orders (k B, C) for the rows at ``places`` (k, B)."""
+        """Orders (n, k B, C) for the rows of the next n steps, at ``places`` (n, k, B)."""
 
 
 class OneOrder(OrderSource):
@@ -26,9 +26,9 @@ class OneOrder(OrderSource):
 
     Examples
     --------
-    >>> OneOrder(torch.tensor([1, 0])).columns(torch.tensor([[5, 6]]))
-    tensor([[1, 0],
-            [1, 0]])
+    >>> OneOrder(torch.tensor([1, 0])).columns(torch.tensor([[[5, 6]]]))
+    tensor([[[1, 0],
+             [1, 0]]])
     """
 
     def __init__(self, order: Tensor) -> None:
@@ -36,7 +36,8 @@ class OneOrder(OrderSource):
 
     def columns(self, places: Tensor) -> Tensor:
         """As `OrderSource.columns`."""
-        return self.order.expand(places.numel(), -1)
+        steps, members, size = places.shape
+        return self.order.expand(steps, members * size, -1)
 
 
 class Mixture(OrderSource):
@@ -50,9 +51,9 @@ class Mixture(OrderSource):
     Examples
     --------
     >>> mixture = Mixture(torch.tensor([[0, 1], [1, 0]]), torch.tensor([[1, 0, 1]]))
-    >>> mixture.columns(torch.tensor([[2, 1]]))
-    tensor([[1, 0],
-            [0, 1]])
+    >>> mixture.columns(torch.tensor([[[2, 1]]]))
+    tensor([[[1, 0],
+             [0, 1]]])
     """
 
     def __init__(self, table: Tensor, assigned: Tensor) -> None:
@@ -60,7 +61,9 @@ class Mixture(OrderSource):
 
     def columns(self, places: Tensor) -> Tensor:
         """As `OrderSource.columns`."""
-        return self.table[self.assigned.gather(1, places).flatten().long()]
+        steps, members, size = places.shape
+        chosen = self.assigned.gather(1, places.transpose(0, 1).reshape(members, -1))
+        return self.table[chosen.view(members, steps, size).transpose(0, 1).flatten(1).long()]
 
 
 class Succession(OrderSource):
@@ -69,8 +72,8 @@ class Succession(OrderSource):
     Examples
     --------
     >>> succession = Succession(torch.tensor([[0, 1], [1, 0]]))
-    >>> succession.columns(torch.tensor([[7]])), succession.columns(torch.tensor([[9]]))
-    (tensor([[0, 1]]), tensor([[1, 0]]))
+    >>> succession.columns(torch.tensor([[[7]]])), succession.columns(torch.tensor([[[9]]]))
+    (tensor([[[0, 1]]]), tensor([[[1, 0]]]))
     """
 
     def __init__(self, orders: Tensor) -> None:
@@ -79,7 +82,7 @@ class Succession(OrderSource):
     def columns(self, places: Tensor) -> Tensor:
         """As `OrderSource.columns`."""
         start, self.next = self.next, self.next + places.numel()
-        return self.orders[start : self.next].long()
+        return self.orders[start : self.next].long().view(len(places), -1, self.orders.shape[1])
 
 
 class RowQueue:

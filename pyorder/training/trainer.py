@@ -1,17 +1,19 @@
 """The one training loop: loss profiling, exploration, soft relaxation and final training all go through it.
 
-Rows and orders of many steps are handed to the device at once, and nothing in a step waits for it. On a GPU the
-whole step of a built-in module (lookup, forward, backward, optimiser) is captured in a CUDA graph when it is first
-taken; every later step replays it.
+Rows, orders and learning rates of many steps are handed to the device at once, and nothing in a step waits for
+it. On a GPU the whole step of a built-in module (lookup, forward, backward, optimiser) is captured in a CUDA graph
+when it is first taken; every later step is a replay and no more, until the module or its optimiser is changed from
+outside.
 
     k  members that train side by side    B  rows a step of each    C  columns    L  steps of a target
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from copy import deepcopy
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,9 +25,19 @@ from pyorder.models.learner import Learner
 from pyorder.training.orders import OrderSource, RowQueue
 from pyorder.training.recipe import Recipe
 
-StepHook = Callable[[int, Tensor], None]
+StepHook = Callable[[int], None]
 
-STEPS_AT_ONCE = 512  # whose rows are drawn and handed over together
+
+class Augment(Protocol):
+    """Changes a batch before it is learned, by random numbers of its own."""
+
+    generator: torch.Generator  # on the device of the batches
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch that is learned instead."""
+
+
+STEPS_AT_ONCE = 128  # whose rows and orders are drawn and handed over together
 # On a CPU a batch is learned in parts whose attention scores are at most so many. What is larger than caches, and
 # than the memory that the C library keeps (32 MiB), costs more time to get than to fill.
 SCORES_AT_ONCE = 2**21 + 2**19
@@ -69,7 +81,7 @@ class Trainer:
         *,
         stream: RandomStream | None = None,
         subset: Tensor | None = None,
-        augment: Callable[[Batch], Batch] | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self.learner, self.module, self.tokens, self.recipe = learner, module, tokens, recipe
         self.queues, self.stream, self.subset, self.augment = list(queues), stream, subset, augment
@@ -103,8 +115,7 @@ class Trainer:
         Parameters
         ----------
         source : the orders that rows are shown in
-        after_step : called with the number of every step that was handed to the device, from 0 on, and its loss,
-            a tensor (k,) that was not waited for
+        after_step : called with the number of every step that was handed to the device, from 0 on
 
         Returns
         -------
@@ -114,28 +125,38 @@ class Trainer:
         self.module.train()
         for first in range(0, steps, STEPS_AT_ONCE):
             places = self._places(min(STEPS_AT_ONCE, steps - first))
-            for step, here in enumerate(places, start=first):
-                rows = here if self.subset is None else self.subset.gather(1, here)
-                losses[step] = self.step(rows.flatten(), source.columns(here))
-                if after_step is not None:
-                    after_step(step, losses[step])
+            taken = self.take_steps(self._rows(places), source.columns(places), after_step, first)
+            losses[first : first + len(places)] = taken
         self.module.eval()
         return losses.T.cpu()
 
-    def step(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Take one step on rows (k B,), each with an order (k B, C) of its columns; loss (k,), not waited for."""
-        rate = self.recipe.rate_at(self.steps_done)
+    def take_steps(
+        self, rows: Tensor, columns: Tensor, after_step: StepHook | None = None, first: int = 0
+    ) -> Tensor:
+        """Take n steps on rows (n, k B), each with an order (n, k B, C) of its columns; losses (n, k).
+
+        At most ``STEPS_AT_ONCE`` steps, of which the first has number ``first`` for ``after_step``. Nothing waits
+        for the device; the losses are overwritten by the next call.
+        """
+        count = len(rows)
+        rates = [self.recipe.rate_at(self.steps_done + step) for step in range(count)]
+        self.steps_done += count
         if self._rate is not None:
-            self._rate.fill_(rate)
-        else:
-            self.optimiser.param_groups[0]["lr"] = rate
-        self.steps_done += 1
-        with self._random():
-            if self._rate is None:
-                return self._step(rows, columns)
             if self._graph is None:
-                self._graph = _Graph(self, rows, columns)
-            return self._graph.replay(rows, columns)
+                with self._random():
+                    self._graph = _Graph(self, rows[0], columns[0])
+            self._graph.load(rows, columns, self._handed_over(torch.tensor(rates, dtype=torch.float32)))
+        losses = []
+        for step in range(count):
+            with self._random():
+                if self._graph is not None:
+                    self._graph.replay()
+                else:
+                    self.optimiser.param_groups[0]["lr"] = rates[step]
+                    losses.append(self._step(rows[step], columns[step]))
+            if after_step is not None:
+                after_step(first + step)
+        return torch.stack(losses) if self._graph is None else self._graph.losses[:count]
 
     def restart(self, queues: Sequence[RowQueue], stream: RandomStream | None, subset: Tensor) -> None:
         """Begin another run of as many members with the same module, whose parameters were drawn anew in place."""
@@ -158,8 +179,7 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state, of a trainer that was made the same way."""
-        self.module.load_state_dict(state["module"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.go_back(state)
         self.steps_done = state["steps_done"]
         for queue, waiting, generator in zip(self.queues, state["waiting"], state["queues"], strict=True):
             queue.waiting = waiting.numpy()
@@ -167,11 +187,39 @@ class Trainer:
         if self.stream is not None:
             self.stream.set_state(state["stream"])
 
+    def go_back(self, state: Mapping[str, Any]) -> None:
+        """Take module and optimiser from a state, and go on with the rows that come next here."""
+        self.module.load_state_dict(state["module"])
+        self.optimiser.load_state_dict(deepcopy(state["optimiser"]))  # which would share the state's tensors
+        if self._rate is not None:
+            for group in self.optimiser.param_groups:
+                group["lr"] = self._rate
+        self._graph = None
+
+    def change(self, learner: Learner, weight_decay: float) -> None:
+        """Go on with another learner of the same modules, and another weight decay."""
+        self.learner = learner
+        for group in self.optimiser.param_groups:
+            group["weight_decay"] = weight_decay
+        self._graph = None
+
     def _places(self, steps: int) -> Tensor:
         """The next rows of every member: (steps, k, B) on the device."""
         size = self.recipe.batch_size
         drawn = np.stack([queue.take(steps * size).reshape(steps, size) for queue in self.queues], 1)
-        return torch.from_numpy(drawn).to(self.device, non_blocking=True)
+        return self._handed_over(torch.from_numpy(drawn))
+
+    def _rows(self, places: Tensor) -> Tensor:
+        """Rows of the tokens (n, k B) at places (n, k, B) of the queues."""
+        if self.subset is None:
+            return places.flatten(1)
+        steps, members, size = places.shape
+        found = self.subset.gather(1, places.transpose(0, 1).reshape(members, -1))
+        return found.view(members, steps, size).transpose(0, 1).flatten(1)
+
+    def _handed_over(self, host: Tensor) -> Tensor:
+        """On the device, which is not waited for."""
+        return host if self.device.type == "cpu" else host.pin_memory().to(self.device, non_blocking=True)
 
     def _random(self) -> Any:
         return nullcontext() if self.stream is None or not self.learner.draws else self.stream.lent()
@@ -212,35 +260,63 @@ def column_weights(recipe: Recipe, tokens: Tokens) -> Tensor | None:
 
 
 class _Graph:
-    """A trainer's step as a CUDA graph, with the places that it reads from and writes to."""
+    """A trainer's step as a CUDA graph that reads rows, orders and rate of the next step from tables."""
 
     def __init__(self, trainer: Trainer, rows: Tensor, columns: Tensor) -> None:
-        self.rows, self.columns = rows.clone(), columns.clone()
-        module, optimiser = trainer.module, trainer.optimiser
-        # What is learned while warming up is undone: parameters in place, the optimiser by zeros.
-        kept = [parameter.detach().clone() for parameter in module.parameters()]
-        with torch.cuda.device(trainer.device), RandomStream(0, trainer.device).lent():
+        self.rows, self.columns = (one.repeat(STEPS_AT_ONCE, *[1] * one.dim()) for one in (rows, columns))
+        self.rates = torch.zeros(STEPS_AT_ONCE, dtype=torch.float32, device=trainer.device)
+        self.losses = torch.zeros(STEPS_AT_ONCE, trainer.members, dtype=torch.float32, device=trainer.device)
+        self.next = torch.zeros(1, dtype=torch.long, device=trainer.device)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(trainer.device), _undone(trainer), RandomStream(0, trainer.device).lent():
             # A stream of its own: torch's for captures is on whichever device was the first to capture.
             stream = torch.cuda.Stream(trainer.device)  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP_STEPS):
-                    trainer._step(self.rows, self.columns)
+                    self._step(trainer)
             torch.cuda.current_stream().wait_stream(stream)
-            optimiser.zero_grad()  # so that gradients are made in the graph's own memory
-            self.graph = torch.cuda.CUDAGraph()
+            trainer.optimiser.zero_grad()  # so that gradients are made in the graph's own memory
+            if trainer.augment is not None:
+                self.graph.register_generator_state(trainer.augment.generator)
             # Other threads of the calling program may use the device meanwhile.
             with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
-                self.losses = trainer._step(self.rows, self.columns)
-        with torch.no_grad():
-            for parameter, value in zip(module.parameters(), kept, strict=True):
-                parameter.copy_(value)
-            for state in optimiser.state.values():
-                for value in state.values():
-                    value.zero_()
+                self._step(trainer)
 
-    def replay(self, rows: Tensor, columns: Tensor) -> Tensor:
-        self.rows.copy_(rows)
-        self.columns.copy_(columns)
+    def _step(self, trainer: Trainer) -> None:
+        rate, rows, columns = (
+            table.index_select(0, self.next)[0] for table in (self.rates, self.rows, self.columns)
+        )
+        assert trainer._rate is not None
+        trainer._rate.copy_(rate)
+        self.losses.index_copy_(0, self.next, trainer._step(rows, columns)[None])
+        self.next += 1
+
+    def load(self, rows: Tensor, columns: Tensor, rates: Tensor) -> None:
+        """Fill the tables of the next steps."""
+        for table, given in ((self.rows, rows), (self.columns, columns), (self.rates, rates)):
+            table[: len(given)].copy_(given)
+        self.next.zero_()
+
+    def replay(self) -> None:
+        """Take the next step."""
         self.graph.replay()
-        return self.losses
+
+
+@contextmanager
+def _undone(trainer: Trainer) -> Iterator[None]:
+    """Undo at the end what is learned and drawn meanwhile, in place; a new optimiser's state becomes zeros."""
+    parameters = list(trainer.module.parameters())
+    states, augment = trainer.optimiser.state, trainer.augment
+    learned = [parameter.detach().clone() for parameter in parameters]
+    moments = {key: {name: value.clone() for name, value in state.items()} for key, state in states.items()}
+    drawn = None if augment is None else augment.generator.get_state()
+    yield
+    with torch.no_grad():
+        for parameter, value in zip(parameters, learned, strict=True):
+            parameter.copy_(value)
+        for key, state in states.items():
+            for name, value in state.items():
+                value.copy_(moments[key][name]) if key in moments else value.zero_()
+    if augment is not None and drawn is not None:
+        augment.generator.set_state(drawn)

@@ -240,7 +240,7 @@ def relax(
     )
     looks: list[Leakage] = []
 
-    def after_step(step: int, _: Tensor) -> None:
+    def after_step(step: int) -> None:
         on_share((step + 1) / strategy.steps)
         if LOOKS * (step + 1) // strategy.steps > len(looks):
             with multiply_in(trainer.precision, device):

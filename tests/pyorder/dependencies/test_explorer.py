@@ -13,6 +13,7 @@ from pyorder.data.tokens import Tokens
 from pyorder.dependencies import explorer as exploration
 from pyorder.dependencies.explorer import Explorer, entropies
 from pyorder.models.learner import AnyOrderLearner
+from pyorder.training.orders import Succession
 from pyorder.training.presets import EXPLORER
 
 
@@ -26,9 +27,9 @@ def make(seed=0, rows=600, evidence_rows=64, length=4):
     return explore(data, evidence_rows, seed)
 
 
-def explore(data, evidence_rows, seed=0):
+def explore(data, evidence_rows, seed=0, device="cpu"):
     return Explorer(
-        Tokens.of(data, "train", torch.device("cpu")),
+        Tokens.of(data, "train", torch.device(device)),
         learner=AnyOrderLearner(EXPLORER.architecture),
         recipe=replace(EXPLORER.recipe, precision="float32"),
         evidence_rows=evidence_rows,
@@ -114,7 +115,7 @@ def test_inputs_are_hidden_in_half_of_the_rows_at_rates_up_to_a_half(explorer):
         explorer.tokens.batch(torch.zeros(4000, dtype=torch.long), torch.arange(4).expand(4000, -1)),
         inputs=torch.zeros((4000, 50), dtype=torch.long),
     )
-    share = (explorer._hide(batch).inputs == explorer.trainer.module.hidden).float().mean(1)
+    share = (explorer.trainer.augment(batch).inputs == explorer.trainer.module.hidden).float().mean(1)
     assert (share == 0).float().mean() == pytest.approx(0.5, abs=0.05)
     assert share.mean() == pytest.approx(0.125, abs=0.01)
     assert share.max() < 0.85
@@ -189,3 +190,48 @@ def test_training_losses_are_those_of_training_rows(explorer, monkeypatch):
     assert len(set(some.tolist())) == len(shown) == 100
     assert set(some.tolist()) <= set(explorer._kept.tolist())
     assert sorted(every.tolist()) == sorted(explorer._kept.tolist())
+
+
+@pytest.mark.gpu
+def test_a_captured_exploration_hides_the_same_inputs_and_learns_the_same(monkeypatch):
+    data = pyorder.make_task("square", length=4).generate(2000, seed=3)
+    curves = []
+    for captured in (True, False):
+        monkeypatch.setattr(AnyOrderLearner, "capturable", captured)
+        trainer = explore(data, 64, device="cuda").trainer
+        curves.append(trainer.train(Succession(torch.from_numpy(orders(128 * 30)).cuda()), 30))
+        assert (trainer._graph is not None) == captured
+    torch.testing.assert_close(*curves, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.gpu
+def test_a_captured_exploration_goes_back_and_changes_what_it_is_trained_with():
+    data = pyorder.make_task("square", length=4).generate(2000, seed=3)
+    explorer, sorts = explore(data, 64, device="cuda"), orders(64)
+    explorer.train(orders(128 * 20))
+    state, before = explorer.state(), explorer.losses(np.arange(64), sorts)
+    explorer.train(orders(128 * 20, seed=1))
+    after = explorer.losses(np.arange(64), sorts)
+    assert after.mean() < before.mean() - 0.01
+    explorer.restore(state)
+    np.testing.assert_allclose(explorer.losses(np.arange(64), sorts), before, atol=1e-5)
+    assert explorer.regularise()
+    explorer.train(orders(128 * 20, seed=1))
+    assert explorer.trainer._graph is not None
+    dropped = explorer.losses(np.arange(64), sorts)
+    assert np.isfinite(dropped).all()
+    assert before.mean() > dropped.mean()
+    assert abs(dropped.mean() - after.mean()) > 1e-4  # dropout is in the step that was recorded anew
+
+
+@pytest.mark.gpu
+def test_a_round_waits_for_nothing_until_its_losses_are_read(waiting_is_an_error):
+    data = pyorder.make_task("square", length=4).generate(2000, seed=3)
+    trainer = explore(data, 64, device="cuda").trainer
+    source = Succession(torch.from_numpy(orders(128 * 30)).cuda())
+    trainer.train(source, 5)
+    trainer.module.train()
+    torch.cuda.synchronize()
+    with waiting_is_an_error():
+        places = trainer._places(20)
+        trainer.take_steps(trainer._rows(places), source.columns(places))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from pyorder.dependencies import statistics as precedence
 from pyorder.dependencies.statistics import measure, predecessors, z_threshold
@@ -133,3 +134,30 @@ def test_labels_play_no_part():
 def test_too_few_rows_prove_nothing():
     drawn = draw(lambda before, step, rng: 1.0 - before[:, 1], 6, 5)
     assert named(gather(drawn, 0)) == set()
+
+
+def noisy_chain(before, step, rng):
+    return 1 - 0.5 * before[:, step - 1] * (step > 0) + 0.1 * rng.random(len(before))
+
+
+def test_steps_that_are_looked_at_together_change_nothing(monkeypatch):
+    drawn = draw(noisy_chain, 30, 400)
+    together = measure(*drawn, seed=0)
+    monkeypatch.setitem(precedence.NUMBERS_AT_ONCE, "cpu", 1)
+    alone = measure(*drawn, seed=0)
+    np.testing.assert_allclose(together.benefit, alone.benefit, atol=1e-12)
+    np.testing.assert_allclose(together.standard_error, alone.standard_error, rtol=1e-9)
+
+
+@pytest.mark.gpu
+def test_a_gpu_sums_as_a_cpu_does():
+    drawn = draw(noisy_chain, 30, 600)
+    on_cpu, on_gpu = (measure(*drawn, seed=0, device=torch.device(device)) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(on_gpu.benefit, on_cpu.benefit, atol=1e-9)
+    np.testing.assert_allclose(on_gpu.standard_error, on_cpu.standard_error, rtol=1e-6)
+    for step in (0, 7):
+        wanted, found = (
+            predecessors(step, look, *drawn, share=0.1, threshold=4.0, floor=0.05, device=torch.device(device))
+            for look, device in ((on_cpu, "cpu"), (on_gpu, "cuda"))
+        )
+        assert [one.before for one in wanted] == [one.before for one in found] == [step - 1] * (step > 0)

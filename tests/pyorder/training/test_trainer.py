@@ -96,7 +96,7 @@ def test_a_step_is_adamw_on_the_mean_loss_of_its_rows(tokens):
     loss.backward()
     optimiser.step()
     trainer.module.train()
-    assert trainer.step(rows, columns).item() == pytest.approx(loss.item(), rel=1e-6)
+    assert trainer.take_steps(rows[None], columns[None]).item() == pytest.approx(loss.item(), rel=1e-6)
     for ours, theirs in zip(trainer.module.parameters(), module.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -114,7 +114,9 @@ def test_a_batch_that_is_learned_in_parts_takes_the_step_of_the_whole(tokens, le
     assert (whole.rows_at_once, parts.rows_at_once) == (17, 4)
     for one in (whole, parts):
         one.module.train()
-    assert parts.step(rows, columns).item() == pytest.approx(whole.step(rows, columns).item(), rel=1e-6)
+    assert parts.take_steps(rows[None], columns[None]).item() == pytest.approx(
+        whole.take_steps(rows[None], columns[None]).item(), rel=1e-6
+    )
     for ours, theirs in zip(parts.module.parameters(), whole.module.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-7)
 
@@ -138,7 +140,12 @@ def test_a_run_that_is_written_down_and_taken_up_is_the_run_that_was_not(tokens,
 def test_rows_and_orders_are_those_that_were_asked_for(tokens, monkeypatch):
     seen = []
     trainer = make(tokens, subset=torch.arange(100, 150)[None])
-    monkeypatch.setattr(trainer, "step", lambda rows, columns: seen.append((rows, columns)) or torch.zeros(1))
+
+    def take_steps(rows, columns, *_):
+        seen.append((rows.flatten(), columns.flatten(0, 1)))
+        return torch.zeros(len(rows), 1)
+
+    monkeypatch.setattr(trainer, "take_steps", take_steps)
     table = torch.tensor([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]])
     assigned = torch.arange(50)[None] % 2
     trainer.train(Mixture(table, assigned), 25)
@@ -196,7 +203,7 @@ def test_the_callers_generators_are_left_alone(tokens):
 @pytest.mark.parametrize("preset", [TINY, DROPPING])
 @pytest.mark.parametrize("members", [0, 2])
 def test_a_captured_step_waits_for_nothing(tokens, preset, members, waiting_is_an_error):
-    """Rows are handed over before; looking orders up, a step, and its loss are all left to the device."""
+    """Drawing rows, looking orders up, a step and its loss."""
     device = torch.device("cuda")
     on_gpu = replace(tokens, inputs=tokens.inputs.to(device), targets=tokens.targets.to(device))
     learner, rows = DecoderLearner(preset.architecture), len(tokens)
@@ -218,12 +225,54 @@ def test_a_captured_step_waits_for_nothing(tokens, preset, members, waiting_is_a
     graph = trainer._graph
     assert graph is not None
     trainer.module.train()
-    places = trainer._places(20)
-    losses = torch.empty(20, len(queues), device=device)
     torch.cuda.synchronize()
     with waiting_is_an_error():
-        for step, here in enumerate(places):
-            losses[step] = trainer.step(trainer.subset.gather(1, here).flatten(), source.columns(here))
+        places = trainer._places(20)
+        losses = trainer.take_steps(trainer._rows(places), source.columns(places))
     assert trainer._graph is graph
     assert losses.isfinite().all()
     assert len(losses.unique()) == losses.numel()
+
+
+def test_members_of_a_step_are_shown_their_own_rows_and_orders(tokens):
+    """Numbers of many steps are looked up at once, and cut into steps again."""
+    subset = torch.stack([torch.randperm(60)[:40] for _ in range(3)])
+    queues = [RowQueue(40, np.random.default_rng(seed)) for seed in range(3)]
+    learner = DecoderLearner(TINY.architecture)
+    stack = Stack([learner.build(tokens.shape) for _ in range(3)])
+    trainer = Trainer(Ensemble(learner), stack, tokens, TINY.recipe, queues, subset=subset)
+    table = torch.stack([torch.randperm(5) for _ in range(7)])
+    source = Mixture(table, torch.arange(120).view(3, 40) % 7)
+    places = trainer._places(4)
+    rows, columns = trainer._rows(places), source.columns(places)
+    for step in range(4):
+        for member in range(3):
+            for number, place in enumerate(places[step, member].tolist()):
+                at = 8 * member + number
+                assert rows[step, at] == subset[member, place]
+                assert torch.equal(columns[step, at], table[(40 * member + place) % 7])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("preset", [TINY, DROPPING])
+@pytest.mark.parametrize("learner", [None, AnyOrderLearner(TINY.architecture)])
+def test_a_captured_run_that_is_taken_up_goes_on_at_its_rates(tokens, preset, learner):
+    device = torch.device("cuda")
+    on_gpu = replace(tokens, inputs=tokens.inputs.to(device), targets=tokens.targets.to(device))
+    source = OneOrder(torch.tensor([2, 0, 1, 4, 3], device=device))
+
+    def begin(seed):
+        kind = learner or DecoderLearner(preset.architecture)
+        stream = RandomStream(seed, device)
+        with stream.lent():
+            module = kind.build(on_gpu.shape).to(device)
+        queues = [RowQueue(len(on_gpu), np.random.default_rng(seed))]
+        return Trainer(kind, module, on_gpu, preset.recipe, queues, stream=stream)
+
+    expected = begin(0).train(source, 40)
+    first = begin(0)
+    losses = first.train(source, 13)
+    second = begin(5)
+    second.train(source, 2)  # so that a graph and moments are there
+    second.restore(first.state())
+    torch.testing.assert_close(torch.cat([losses, second.train(source, 27)], 1), expected, rtol=1e-3, atol=1e-4)
