@@ -1,6 +1,7 @@
 """What work takes on a GPU, from its bytes, operations and launches: what predictions are made of.
 
-`COUNTS` and `NODES` were counted on a CPU, and tests count again. Nothing here imports torch.
+`COUNTS` and `NODES` were counted on a CPU, and tests count again. The times of an operation are those that the
+first rows of an H100 gave (docs/gpu.md). Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -15,26 +16,26 @@ class Chip:
     name: str
     copy: float  # bytes a second of a large copy, read and written
     matrix: float = 790e12  # operations a second of a large bfloat16 product
-    plain: float = 50e12  # the same in float32, without tensor cores
-    node: float = 2e-6  # a small kernel in a graph
-    launch: float = 5e-6  # an operation in eager mode: the host's time
-    learned: float = 8e-6  # the same with its share of autograd and optimiser, forward and backward
-    custom: float = 60e-6  # an operation of pyorder's in eager mode, through torch's Python dispatch
+    plain: float = 40e12  # the same in float32, without tensor cores
+    node: float = 3.5e-6  # an operation in a graph, of the size that they have here
+    launch: float = 15e-6  # an operation in eager mode: the host's time
+    learned: float = 40e-6  # the same with its share of autograd and optimiser, forward and backward
 
 
 CHIPS = (Chip("H100", copy=3.0e12), Chip("H200", copy=4.3e12))
 
 # Counted on a CPU, bfloat16, by a dispatch mode that leaves views out.
 COUNTS = {
-    "step": 217,  # operations of a training step of `small`, optimiser included
-    "step, float32": 181,
-    "twin": 161,  # of GPT-2's: no vmap
-    "explorer": 221,  # of a training step of the exploration
-    "explorer, scoring": 84,  # of 128 rows in one order each
+    "step": 160,  # operations of a training step of `small`, optimiser included
+    "step, float32": 124,
+    "stacked": 217,  # the same of a stack of several, in bfloat16
+    "twin": 161,  # of GPT-2's
+    "explorer": 156,  # of a training step of the exploration, in float32
     "chunk": 71,  # of scoring one chunk of the tree of orders
 }
 NODES = {64: 729, 128: 1425, 720: 7580, 5040: 49_212}  # of the tree of so many random orders, L = 13
 HALF = 0.5  # of the peak rate is what products of this size reach
+SCORED = 106e3  # bytes that move for a node of the tree and a row, in some fifty passes over W float32 numbers
 
 
 def forward_operations(positions: int, read: int = 0) -> float:
@@ -50,7 +51,9 @@ def step_seconds(chip: Chip, length: int = 13, seeds: int = 1, precision: str = 
     """A captured training step: its products, forward and twice that backward, and a node an operation."""
     operations = 3 * seeds * forward_operations(128 * length, 128 * length)
     rate = HALF * chip.matrix if precision == "bfloat16" else chip.plain
-    return operations / rate + COUNTS["step" if precision == "bfloat16" else "step, float32"] * chip.node
+    count = COUNTS["stacked" if seeds > 1 else "step" if precision == "bfloat16" else "step, float32"]
+    moved = 0.3e9 * (seeds - 1)  # activations and optimiser of each member that is not the first
+    return operations / rate + count * chip.node + moved / chip.copy
 
 
 def twin_step_seconds(chip: Chip, precision: str) -> float:
@@ -60,15 +63,16 @@ def twin_step_seconds(chip: Chip, precision: str) -> float:
 
 
 def scoring_seconds(chip: Chip, nodes: float, rows: int, precision: str = "bfloat16") -> float:
-    """The tree of orders, in chunks of 64 nodes, each a launch an operation or its products."""
+    """The tree of orders, in chunks of 64 nodes: launches of the host, or what the device multiplies and moves."""
     rate = HALF * chip.matrix if precision == "bfloat16" else chip.plain
-    chunks = nodes / 64
-    return max(chunks * COUNTS["chunk"] * chip.launch, forward_operations(int(nodes) * rows) / rate)
+    moved = nodes * rows * SCORED
+    device = forward_operations(int(nodes) * rows) / rate + moved / chip.copy
+    return max(nodes / 64 * COUNTS["chunk"] * chip.launch, device)
 
 
 def twin_scoring_seconds(chip: Chip, sequences: int, precision: str) -> float:
     rate = HALF * chip.matrix if precision == "bfloat16" else chip.plain
-    return forward_operations(26 * sequences) / rate
+    return forward_operations(26 * sequences) / rate + 26 * sequences * SCORED / chip.copy
 
 
 def profiling_seconds(chip: Chip, orders: int, length: int = 13, seeds: int = 1) -> float:
@@ -78,12 +82,11 @@ def profiling_seconds(chip: Chip, orders: int, length: int = 13, seeds: int = 1)
 
 
 def discovery_seconds(chip: Chip, length: int, steps: int) -> float:
-    """Exploration in eager mode, evidence (40 ms of the host a round at 13 steps, growing as L²), the last run."""
+    """Exploration in a graph, its evidence, capture and compilation of both graphs, and the last run."""
     rounds = steps / 100
-    wide = 1 + length / 100  # attention over 2 L places, forward and backward
-    train = steps * COUNTS["explorer"] * chip.learned * wide
-    evidence = rounds * (48 * COUNTS["explorer, scoring"] * chip.launch + 0.04 * (length / 13) ** 2)
-    return train + evidence + 2.0 + profiling_seconds(chip, 64, length)
+    train = steps * (COUNTS["explorer"] * chip.node + 26e-6 * length)  # as measured at 13 and at 100 steps
+    evidence = rounds * (0.36e-3 + 1.5e-3) * length  # losses, and a joint fit for every step
+    return train + evidence + 1.5 + profiling_seconds(chip, 64, length)
 
 
 def kernel_seconds(chip: Chip, slots: int, values: int, size: int) -> float:

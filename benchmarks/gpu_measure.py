@@ -123,7 +123,10 @@ def discovery(
     found, told = _search(
         device, task, length, train, validation, strategy=strategy, steps=steps, batch_size=batch_size
     )
-    return {**told, "right": told["satisfied"] == 1, "converged": found.converged}
+    explored = {}
+    if found.exploration is not None:
+        explored = {"explored_s": found.exploration.seconds, "rounds": len(found.exploration.rounds)}
+    return {**told, "right": told["satisfied"] == 1, "converged": found.converged, **explored}
 
 
 def published_search(

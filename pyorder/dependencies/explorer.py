@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Batch, Tokens
+from pyorder.dependencies.statistics import Evidence
 from pyorder.execution import RandomStream, multiply_in, row_slices
 from pyorder.models.decoder import Block
 from pyorder.models.learner import AnyOrderLearner, Learner
@@ -148,21 +149,16 @@ class Explorer:
                 parts.append(self.learner.step_loss(self.trainer.module, batch))
             return torch.cat(parts).double().cpu().numpy()
 
-    def antithetic(self, samples: int) -> tuple[Orders, npt.NDArray[np.int64], Floats]:
-        """Losses of every evidence row in k uniformly random orders and in their reverses.
+    def antithetic(self, samples: int) -> Evidence:
+        """Losses of every evidence row in k uniformly random orders and in their reverses: k E samples.
 
         k is as large as k E <= ``samples`` allows, and at least 1.
-
-        Returns
-        -------
-        orders (k E, L); clusters (k E,), equal for samples that are not independent, of one row or of rows with
-        equal inputs; and losses (k E, 2, L): in the order, and in its reverse.
         """
         pairs = max(1, samples // self.evidence_rows)
         rows = np.tile(np.arange(self.evidence_rows), pairs)
         orders = sample(self.length, len(rows), seed=int(self.rng.integers(2**62)))
         losses = np.stack([self.losses(rows, orders), self.losses(rows, orders[:, ::-1].copy())], axis=1)
-        return orders, self.cluster[rows], losses
+        return Evidence(losses, orders, self.cluster[rows], self.device)
 
 
 class HiddenInputs:

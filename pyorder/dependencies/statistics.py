@@ -6,7 +6,7 @@ symbol      shape             meaning
 L                             steps
 S                             samples: an evidence row in a random order and in the reverse of it
 orders      (S, L) int64      uniformly random; ``order[j]`` is the step at slot j
-rows        (S,) int64        the evidence row of each sample
+rows        (S,) int64        the evidence row of each sample; equal where rows are not independent
 losses      (S, 2, L)         nats by canonical step, in the order and in its reverse
 before      (L, L) entries    ``[j, i]``: about step j standing before step i
 ==========  ================  =====================================================================
@@ -29,7 +29,9 @@ between rows, if that is more than they say.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -52,6 +54,42 @@ NUMBERS_AT_ONCE = {"cpu": 2**18, "cuda": 2**25}  # of a design: what a cache hol
 # Below this share of a step's entropy there is nothing left to explain. Where the input tells the step, so that it
 # is down there in any order, the second one is the floor.
 EXPLAINED, FINE = 0.05, 0.0025
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What samples lost in their orders and in the reverses; sums over them are made on ``device``."""
+
+    losses: Floats
+    orders: Ints
+    rows: Ints
+    device: torch.device = CPU
+
+    @staticmethod
+    def together(parts: Sequence[Evidence]) -> Evidence:
+        """The samples of several."""
+        losses, orders, rows = zip(*((part.losses, part.orders, part.rows) for part in parts), strict=True)
+        return Evidence(np.concatenate(losses), np.concatenate(orders), np.concatenate(rows), parts[0].device)
+
+    @property
+    def length(self) -> int:
+        """L."""
+        return int(self.orders.shape[1])
+
+    @cached_property
+    def lost(self) -> Tensor:
+        """The losses, on the device."""
+        return torch.from_numpy(self.losses).to(self.device)
+
+    @cached_property
+    def slots(self) -> Tensor:
+        """(S, L) the slot of each step, on the device."""
+        return torch.from_numpy(np.argsort(self.orders, axis=1)).to(self.device)
+
+    @cached_property
+    def clusters(self) -> Tensor:
+        """(S,) int64, the rows numbered from 0 on, on the device."""
+        return torch.from_numpy(np.unique(self.rows, return_inverse=True)[1]).to(self.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,33 +162,29 @@ def mean_and_error(values: Floats, cluster: Ints | None = None) -> tuple[float, 
     return float(values.mean()), float(np.sqrt((apart**2).sum())) / len(values)
 
 
-def measure(losses: Floats, orders: Ints, rows: Ints, seed: int, device: torch.device = CPU) -> FirstLook:
-    """Take the first look at all pairs, by sums that are made on ``device``; see this module's notes.
+def measure(evidence: Evidence, seed: int) -> FirstLook:
+    """Take the first look at all pairs; see this module's notes.
 
     Examples
     --------
     >>> orders = np.array([[0, 1], [1, 0], [0, 1], [1, 0]])
     >>> losses = np.zeros((4, 2, 2))
     >>> losses[:, :, 1] = [[0.1, 1.0], [1.0, 0.1], [0.0, 1.0], [1.0, 0.0]]  # step 1 needs step 0
-    >>> measure(losses, orders, np.arange(4), seed=0).benefit.round(2) + 0.0
+    >>> measure(Evidence(losses, orders, np.arange(4)), seed=0).benefit.round(2) + 0.0
     array([[0.  , 0.95],
            [0.  , 0.  ]])
     """
-    length = losses.shape[2]
-    every = np.arange(length)
-    saved = torch.from_numpy(losses[:, 1] - losses[:, 0]).to(device)
-    slots = torch.from_numpy(np.argsort(orders, axis=1)).to(device)
-    clusters = Clusters.of(rows, device)
-    found, found_error = _first_look(saved, slots, clusters, every)
+    length, slots = evidence.length, evidence.slots
+    saved = evidence.lost[:, 1] - evidence.lost[:, 0]
+    steps = np.arange(length)
+    found, found_error = _first_look(saved, slots, evidence.clusters, steps)
     rng = np.random.default_rng(seed)
     scores: list[npt.NDArray[np.float64]] = []
-    # With few steps all of them several times, with many some of them once.
-    steps = (
-        rng.permutation(length)[: max(1, -(-CHANCE_PAIRS // max(1, length - 1)))] if length > FEW_STEPS else every
-    )
+    if length > FEW_STEPS:  # all of few steps several times, some of many once
+        steps = rng.permutation(length)[: -(-CHANCE_PAIRS // (length - 1))]
     for _ in range(-(-CHANCE_PAIRS // max(1, len(steps) * (length - 1)))):
-        shuffled = slots[torch.from_numpy(rng.permutation(len(rows))).to(device)]
-        null, null_error = _first_look(saved, shuffled, clusters, steps)
+        shuffled = slots[torch.from_numpy(rng.permutation(len(slots))).to(slots.device)]
+        null, null_error = _first_look(saved, shuffled, evidence.clusters, steps)
         known = (null_error > 0) & np.isfinite(null_error)
         scores.append(null[known] / null_error[known])
     squares = np.concatenate(scores) ** 2
@@ -158,81 +192,52 @@ def measure(losses: Floats, orders: Ints, rows: Ints, seed: int, device: torch.d
     return FirstLook(
         benefit=found,
         standard_error=found_error * max(1.0, inflation),
-        step_loss=losses.mean((0, 1)),
-        samples=len(rows),
+        step_loss=evidence.losses.mean((0, 1)),
+        samples=len(slots),
         inflation=inflation,
     )
 
 
 def predecessors(
-    step: int,
-    look: FirstLook,
-    losses: Floats,
-    orders: Ints,
-    rows: Ints,
-    *,
-    share: float,
-    threshold: float,
-    floor: float,
-    device: torch.device = CPU,
+    step: int, look: FirstLook, evidence: Evidence, *, share: float, threshold: float, floor: float
 ) -> list[Support]:
     """Gather the predecessors of one step by the joint fit; see this module's notes.
 
     Parameters
     ----------
-    look : of the same samples, by `measure`
+    look : of the same evidence, by `measure`
     share : a benefit counts from this share of the loss that the step still has
     threshold : z-score that counts, see `z_threshold`
     floor : loss, in nats, at which nothing is left to explain
-    device : that makes the sums
     """
-    slots = np.argsort(orders, axis=1)
     widen = max(1.0, look.inflation)
-    benefit, error = look.benefit[:, step], look.standard_error[:, step]
-    remaining = float(look.step_loss[step])
+
+    def beside(required: list[int]) -> tuple[float, Floats, Floats]:
+        """With ``required`` before the step: its loss, and the benefit of every other step with its error."""
+        if not required:
+            return float(look.step_loss[step]), look.benefit[:, step], look.standard_error[:, step]
+        remaining, benefit, error = _context_fit(step, required, evidence)
+        return remaining, benefit, error * widen
+
     found: list[int] = []
+    remaining, benefit, error = beside(found)
     while remaining > floor:
         sure = benefit - threshold * error > share * remaining
         sure[[step, *found]] = False
         if not sure.any():
             break
         found.append(int(np.argmax(np.where(sure, benefit, -np.inf))))
-        seen = _with_all_before(step, found, losses, slots, rows)
-        remaining = float(seen[0].mean()) if len(seen[0]) else 0.0
-        benefit, error = _context_fit(*seen, len(orders[0]), [step, *found], device)
-        error = error * widen
+        remaining, benefit, error = beside(found)
     supports = []
     for before in found:
-        others = [other for other in found if other != before]
-        if others:
-            seen = _with_all_before(step, others, losses, slots, rows)
-            remaining = float(seen[0].mean())
-            benefit, error = _context_fit(*seen, len(orders[0]), [step, *others], device)
-            error = error * widen
-        else:
-            benefit, error = look.benefit[:, step], look.standard_error[:, step]
-            remaining = float(look.step_loss[step])
+        remaining, benefit, error = beside([other for other in found if other != before])
         z = (benefit[before] - share * remaining) / max(error[before], 1e-12)
         if z > threshold:
             supports.append(Support(before, step, float(benefit[before]), float(error[before]), float(z)))
     return supports
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """Which samples are of one row: (S,) numbers from 0 on, and how many there are."""
-
-    of_sample: Tensor
-    count: int
-
-    @staticmethod
-    def of(rows: Ints, device: torch.device) -> Clusters:
-        """Number the rows."""
-        names, cluster = np.unique(rows, return_inverse=True)
-        return Clusters(torch.from_numpy(cluster).to(device), len(names))
-
-
-def _first_look(saved: Tensor, slots: Tensor, clusters: Clusters, steps: Ints) -> tuple[Floats, Floats]:
+def _first_look(saved: Tensor, slots: Tensor, clusters: Tensor, steps: Ints) -> tuple[Floats, Floats]:
     """Benefits and their errors, columns for ``steps`` only: (L, steps) each."""
     samples, length = slots.shape
     benefit, error = (np.empty((length, len(steps))) for _ in range(2))
@@ -246,48 +251,44 @@ def _first_look(saved: Tensor, slots: Tensor, clusters: Clusters, steps: Ints) -
     return benefit, error
 
 
-def _with_all_before(
-    step: int, required: list[int], losses: Floats, slots: Ints, rows: Ints
-) -> tuple[Floats, npt.NDArray[np.bool_], Ints]:
-    """Samples in which all ``required`` steps stand before ``step``: its loss, who stands before it, the row."""
-    loss, before, row = [], [], []
-    for side in (0, 1):  # the order, and its reverse
-        ahead = slots < slots[:, step : step + 1] if side == 0 else slots > slots[:, step : step + 1]
-        use = ahead[:, required].all(1)
-        loss.append(losses[use, side, step])
-        before.append(ahead[use])
-        row.append(rows[use])
-    return np.concatenate(loss), np.concatenate(before), np.concatenate(row)
+def _context_fit(step: int, required: list[int], evidence: Evidence) -> tuple[float, Floats, Floats]:
+    """In the samples in which all ``required`` steps stand before ``step``: its mean loss, and benefits (L,).
+
+    Benefits have errors, infinite where they cannot be told.
+    """
+    length = evidence.length
+    ahead = evidence.slots < evidence.slots[:, step : step + 1]
+    wanted = torch.tensor(required, device=ahead.device)
+    there = ahead.index_select(1, wanted)
+    here, back = (torch.nonzero(use)[:, 0] for use in (there.all(1), ~there.any(1)))  # the order, and its reverse
+    loss = torch.cat([evidence.lost[here, 0, step], evidence.lost[back, 1, step]])
+    if not len(loss):
+        return 0.0, np.zeros(length), np.full(length, np.inf)
+    design = torch.cat([ahead[here], ~ahead[back]]).double()
+    design.index_fill_(1, wanted, 0.0)
+    design[:, step] = 1.0  # what is lost without any other
+    clusters = torch.unique(torch.cat([evidence.clusters[here], evidence.clusters[back]]), return_inverse=True)[1]
+    fitted, fitted_error = _least_squares(-loss[None], design[None], clusters, length - len(required))
+    benefit, error = fitted[0].cpu().numpy(), fitted_error[0].cpu().numpy()
+    benefit[[step, *required]], error[[step, *required]] = 0.0, np.inf
+    return float(loss.mean()), benefit, error
 
 
-def _context_fit(
-    loss: Floats, before: npt.NDArray[np.bool_], rows: Ints, length: int, skip: list[int], device: torch.device
-) -> tuple[Floats, Floats]:
-    """Benefit (L,) of each step beside those required, and its error; infinite where it cannot be told."""
-    benefit, error = np.zeros(length), np.full(length, np.inf)
-    free = np.setdiff1d(np.arange(length), skip)
-    if len(free) and len(loss):
-        design = np.concatenate([np.ones((len(loss), 1)), before[:, free]], axis=1)
-        wanted, known = (torch.from_numpy(array).to(device) for array in (-loss[None], design[None]))
-        fitted, fitted_error = _least_squares(wanted, known, Clusters.of(rows, device), design.shape[1])
-        benefit[free], error[free] = fitted[0, 1:].cpu().numpy(), fitted_error[0, 1:].cpu().numpy()
-    return benefit, error
-
-
-def _least_squares(wanted: Tensor, design: Tensor, clusters: Clusters, parameters: int) -> tuple[Tensor, Tensor]:
+def _least_squares(wanted: Tensor, design: Tensor, clusters: Tensor, parameters: int) -> tuple[Tensor, Tensor]:
     """Coefficients (B, P) of wanted (B, S) in design (B, S, P), and their standard errors.
 
     Those are robust and clustered by row; infinite where rows are too few for so many ``parameters``.
     """
     batch, samples, columns = design.shape
-    if clusters.count <= parameters + 1:
+    count = int(clusters.max()) + 1
+    if count <= parameters + 1:
         return design.new_zeros(batch, columns), design.new_full((batch, columns), math.inf)
     gram = design.mT @ design
     gram.diagonal(dim1=1, dim2=2).add_(1e-9 * samples)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
     fitted = inverse @ (design.mT @ wanted[:, :, None])
     scores = design * (wanted[:, :, None] - design @ fitted)
-    if clusters.count < samples:
-        scores = design.new_zeros(batch, clusters.count, columns).index_add_(1, clusters.of_sample, scores)
-    variance = (scores @ inverse).square().sum(1) * clusters.count / (clusters.count - parameters)
+    if count < samples:
+        scores = design.new_zeros(batch, count, columns).index_add_(1, clusters, scores)
+    variance = (scores @ inverse).square().sum(1) * count / (count - parameters)
     return fitted[:, :, 0], variance.sqrt()

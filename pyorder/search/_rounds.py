@@ -33,6 +33,7 @@ from pyorder.dependencies.graph import LOST, Dependency, Exploration, Round
 from pyorder.dependencies.statistics import (
     EXPLAINED,
     FINE,
+    Evidence,
     FirstLook,
     Support,
     mean_and_error,
@@ -135,7 +136,7 @@ class Rounds:
         self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
         self.best: tuple[float, float, _Known, Mapping[str, Any]] | None = None
         self.worse = 0
-        self.recent: list[tuple[Floats, Orders, Orders]] = []
+        self.recent: list[Evidence] = []
 
     @property
     def graph(self) -> Poset:
@@ -195,12 +196,12 @@ class Rounds:
     def weigh(self) -> None:
         """Take the evidence of the model as it is now, and rebuild the graph from it."""
         explorer = self.explorer
-        orders, rows, losses = explorer.antithetic(self.options.samples)
-        if not np.isfinite(losses).all():
+        evidence = explorer.antithetic(self.options.samples)
+        if not np.isfinite(evidence.losses).all():
             raise RuntimeError("the exploration's training diverged: a loss is not finite")
-        look = measure(losses, orders, rows, seed_from(explorer.rng), explorer.device)
+        look = measure(evidence, seed_from(explorer.rng))
         self.benefits += look.benefit
-        supports, fine = self.gather(look, losses, orders, rows)
+        supports, fine = self.gather(look, evidence)
         before = edge_set(self.graph)
         graph = assemble(self.laboratory.constraints, [one for found in supports for one in found], explorer.rng)
         now = edge_set(graph)
@@ -210,7 +211,9 @@ class Rounds:
         seen = np.arange(explorer.evidence_rows)
         sorts = graph.sample_sorts(len(seen), seed=seed_from(explorer.rng))
         held = explorer.losses(seen, sorts)
-        at_random = losses.mean(1).sum(1).reshape(-1, len(seen)).mean(0)  # all evidence rows, again and again
+        at_random = (
+            evidence.losses.mean(1).sum(1).reshape(-1, len(seen)).mean(0)
+        )  # all evidence rows, again and again
         kept = explorer.training_losses(sorts[:MEMORY_ROWS]).sum(1)
         self.known = _Known(
             graph, supports, fine, held.mean(0), look,
@@ -234,33 +237,23 @@ class Rounds:
             self.best = loss, error, self.known, explorer.state()
         self.worse = self.worse + 1 if loss > self.best[0] + 2 * self.best[1] else 0
 
-    def gather(
-        self, look: FirstLook, losses: Floats, orders: Orders, rows: Orders
-    ) -> tuple[list[list[Support]], npt.NDArray[np.bool_]]:
+    def gather(self, look: FirstLook, evidence: Evidence) -> tuple[list[list[Support]], npt.NDArray[np.bool_]]:
         """The predecessors of every step by the evidence of a round, and for which steps they are fine."""
         base, supports, fine = self.explorer.base, list(self.known.supports), self.known.fine.copy()
         threshold = z_threshold(self.options.error_rate, pairs(self.length))
         told = look.step_loss <= EXPLAINED * base
         kept = np.array([bool(found) for found in supports]) & ~fine  # their last verdict stands
         closely = told & ~kept & (look.step_loss > FINE * base)
-        self.recent = [*self.recent[1 - POOLED :], (losses, orders, rows)] if closely.any() else []
-        pooled = now = look, losses, orders, rows
+        self.recent = [*self.recent[1 - POOLED :], evidence] if closely.any() else []
+        pooled = now = look, evidence
         if len(self.recent) > 1:
-            all_losses, all_orders, all_rows = (np.concatenate(parts) for parts in zip(*self.recent, strict=True))
-            all_look = measure(
-                all_losses, all_orders, all_rows, seed_from(self.explorer.rng), self.explorer.device
-            )
-            pooled = all_look, all_losses, all_orders, all_rows
+            together = Evidence.together(self.recent)
+            pooled = measure(together, seed_from(self.explorer.rng)), together
         for step in np.flatnonzero(closely | ~told).tolist():
-            evidence, floor = (pooled, FINE) if told[step] else (now, EXPLAINED)
+            told_by, floor = (pooled, FINE) if told[step] else (now, EXPLAINED)
             fine[step] = told[step]
             supports[step] = predecessors(
-                step,
-                *evidence,
-                share=self.options.share,
-                threshold=threshold,
-                floor=floor * float(base[step]),
-                device=self.explorer.device,
+                step, *told_by, share=self.options.share, threshold=threshold, floor=floor * float(base[step])
             )
         return supports, fine
 

@@ -11,7 +11,6 @@ from pyorder.data.tokens import Tokens
 from pyorder.dependencies.explorer import Explorer
 from pyorder.models.learner import AnyOrderLearner, DecoderLearner
 from pyorder.profiling.scoring import chunks, score
-from pyorder.training.ensemble import Ensemble
 from pyorder.training.orders import RowQueue
 from pyorder.training.presets import EXPLORER, PRESETS
 from pyorder.training.trainer import Trainer
@@ -106,7 +105,7 @@ def tokens():
 def test_operations_of_a_step_are_those_that_torch_runs(formulas, tokens, name, precision):
     """Within a tenth: another version of torch may take a step in a few more or less."""
     preset = PRESETS["small"].but(precision=precision, batch_size=8)
-    learner = Ensemble(DecoderLearner(preset.architecture))
+    learner = DecoderLearner(preset.architecture)
     queue = RowQueue(len(tokens), np.random.default_rng(0))
     trainer = Trainer(learner, learner.build(tokens.shape), tokens, preset.recipe, [queue])
     trainer.module.train()
@@ -116,18 +115,13 @@ def test_operations_of_a_step_are_those_that_torch_runs(formulas, tokens, name, 
 
 
 def test_operations_of_the_exploration_are_those_that_torch_runs(formulas, tokens):
-    recipe = EXPLORER.but(precision="bfloat16").recipe
+    recipe = EXPLORER.but(precision="float32").recipe
     learner = AnyOrderLearner(EXPLORER.architecture)
     explorer = Explorer(tokens, learner=learner, recipe=recipe, evidence_rows=20, seed=0)
     one, two = (pyorder.permutations.sample(13, 128 * steps, seed=0) for steps in (1, 2))
     explorer.train(one)
     a_step = count(lambda: explorer.train(two)) - count(lambda: explorer.train(one))
     assert formulas.COUNTS["explorer"] == pytest.approx(a_step, rel=0.1)
-    rows = np.zeros(128, np.int64)
-    explorer.losses(rows, one)
-    assert formulas.COUNTS["explorer, scoring"] == pytest.approx(
-        count(lambda: explorer.losses(rows, one)), rel=0.1
-    )
 
 
 def test_operations_of_scoring_are_those_that_torch_runs(formulas, tokens):

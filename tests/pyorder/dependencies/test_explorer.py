@@ -69,7 +69,7 @@ def test_rows_with_equal_inputs_are_on_one_side_and_count_as_one(distinct):
     assert not of[0] & of[1]
     assert explorer.by_input
     assert 640 <= explorer.evidence_rows < 640 + 4000 // distinct
-    _, clusters, _ = explorer.antithetic(640)
+    clusters = explorer.antithetic(640).rows
     assert len(set(clusters.tolist())) == len(of[0])
 
 
@@ -81,7 +81,7 @@ def test_inputs_that_tell_no_rows_apart_are_split_by_row(inputs):
     assert not explorer.by_input
     assert not set(explorer._held.tolist()) & set(explorer._kept.tolist())
     explorer.train(orders(256, length=3))
-    assert np.isfinite(explorer.antithetic(64)[2]).all()
+    assert np.isfinite(explorer.antithetic(64).losses).all()
 
 
 def test_few_rows_give_a_fifth_of_them_as_evidence():
@@ -102,7 +102,8 @@ def test_losses_are_cross_entropies_by_canonical_step(explorer):
 
 
 def test_antithetic_pairs_are_an_order_and_its_reverse(explorer):
-    drawn, _, losses = explorer.antithetic(130)
+    evidence = explorer.antithetic(130)
+    drawn, losses = evidence.orders, evidence.losses
     rows = np.tile(np.arange(64), 2)
     assert drawn.shape == (128, 4)  # two pairs for each of the 64 rows
     assert losses.shape == (128, 2, 4)
@@ -124,11 +125,11 @@ def test_inputs_are_hidden_in_half_of_the_rows_at_rates_up_to_a_half(explorer):
 def test_training_lowers_the_loss_and_a_seed_fixes_it():
     before = torch.random.get_rng_state()
     one, again, other = make(seed=1), make(seed=1), make(seed=2)
-    first = one.antithetic(64)[2].mean()
+    first = one.antithetic(64).losses.mean()
     again.antithetic(64), other.antithetic(64)
     for explorer in (one, again, other):
         explorer.train(orders(128 * 30))
-    losses = [explorer.antithetic(64)[2] for explorer in (one, again, other)]
+    losses = [explorer.antithetic(64).losses for explorer in (one, again, other)]
     assert losses[0].mean() < first - 0.3
     assert np.array_equal(losses[0], losses[1])
     assert not np.array_equal(losses[0], losses[2])
@@ -165,7 +166,7 @@ def test_a_vocabulary_that_is_declared_too_wide_changes_nothing():
     for one in (narrow, wide):
         explorer = explore(one, evidence_rows=8)
         explorer.train(orders(256))
-        losses.append(explorer.antithetic(8)[2])
+        losses.append(explorer.antithetic(8).losses)
     assert np.array_equal(*losses)
 
 

@@ -1,11 +1,13 @@
 """The statistics of precedence against what is known: simulated losses, NumPy's least squares, chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from pyorder.dependencies import statistics as precedence
-from pyorder.dependencies.statistics import measure, predecessors, z_threshold
+from pyorder.dependencies.statistics import Evidence, measure, predecessors, z_threshold
 
 
 def draw(loss, length, samples, seed=0, rows=None):
@@ -17,14 +19,13 @@ def draw(loss, length, samples, seed=0, rows=None):
         slots = np.argsort(seen, axis=1)
         for step in range(length):
             losses[:, side, step] = loss(slots < slots[:, step : step + 1], step, rng)
-    return losses, orders, np.arange(samples) if rows is None else rows
+    return Evidence(losses, orders, np.arange(samples) if rows is None else rows)
 
 
 def gather(drawn, step, share=0.1, entropy=1.0, error_rate=0.01, look=None):
-    losses, orders, rows = drawn
-    threshold = z_threshold(error_rate, orders.shape[1] * (orders.shape[1] - 1))
-    look = look or measure(*drawn, seed=0)
-    return predecessors(step, look, losses, orders, rows, share=share, threshold=threshold, floor=0.05 * entropy)
+    threshold = z_threshold(error_rate, drawn.length * (drawn.length - 1))
+    look = look or measure(drawn, seed=0)
+    return predecessors(step, look, drawn, share=share, threshold=threshold, floor=0.05 * entropy)
 
 
 def named(supports):
@@ -45,7 +46,7 @@ def test_additive_benefits_are_found_within_their_errors():
 
     z, off = [], ~np.eye(6, dtype=bool)
     for seed in range(20):
-        look = measure(*draw(loss, 6, 3000, seed=seed), seed=0)
+        look = measure(draw(loss, 6, 3000, seed=seed), seed=0)
         z.append((look.benefit - benefits)[off] / look.standard_error[off])
         assert look.standard_error[off].max() < 0.02  # the row effects of size 5 have cancelled
     assert np.abs(z).max() < 5
@@ -54,8 +55,8 @@ def test_additive_benefits_are_found_within_their_errors():
 
 def test_coefficients_and_clustered_errors_equal_those_of_numpy():
     drawn = draw(lambda before, step, rng: before[:, 0] * rng.random(len(before)), 4, 60, rows=np.arange(60) // 3)
-    losses, orders, rows = drawn
-    look = measure(*drawn, seed=0)
+    losses, orders, rows = drawn.losses, drawn.orders, drawn.rows
+    look = measure(drawn, seed=0)
     slots = np.argsort(orders, axis=1)
     step, others = 2, [0, 1, 3]
     design = np.where(slots[:, others] < slots[:, [step]], 1.0, -1.0)
@@ -70,9 +71,9 @@ def test_coefficients_and_clustered_errors_equal_those_of_numpy():
 
 
 def test_repeating_the_same_samples_adds_no_certainty():
-    losses, orders, rows = draw(lambda before, step, rng: before[:, 0] + rng.normal(size=len(before)), 4, 500)
-    once = measure(losses, orders, rows, seed=0)
-    thrice = measure(np.tile(losses, (3, 1, 1)), np.tile(orders, (3, 1)), np.tile(rows, 3), seed=0)
+    drawn = draw(lambda before, step, rng: before[:, 0] + rng.normal(size=len(before)), 4, 500)
+    once = measure(drawn, seed=0)
+    thrice = measure(Evidence.together([drawn] * 3), seed=0)
     off = ~np.eye(4, dtype=bool)
     assert thrice.benefit == pytest.approx(once.benefit, abs=1e-6)
     ratio = thrice.standard_error[off] / once.standard_error[off]
@@ -85,7 +86,7 @@ def test_chance_makes_edges_no_more_often_than_stated():
     false = 0
     for seed in range(100):
         drawn = draw(lambda before, step, rng: rng.exponential(size=len(before)) * (1 + step), 5, 300, seed=seed)
-        look = measure(*drawn, seed=0)
+        look = measure(drawn, seed=0)
         false += any(gather(drawn, step, share=1e-9, error_rate=0.1, look=look) for step in range(5))
     assert false <= 19  # binomial(100, 0.1) exceeds it with probability 0.002
 
@@ -106,7 +107,7 @@ def test_ancestors_and_descendants_are_explained_away():
         return np.where(before[:, 1], 0.0, half) * (step == 2) + rng.normal(size=len(before)) * 0.05
 
     drawn = draw(loss, 5, 2000)
-    look = measure(*drawn, seed=0)
+    look = measure(drawn, seed=0)
     assert look.benefit[[0, 3], 2].min() > 0.05
     assert named(gather(drawn, 2)) == {1}
 
@@ -123,11 +124,12 @@ def test_labels_play_no_part():
     def loss(before, step, rng):
         return 1 - 0.8 * before[:, 1] * (step == 0) - 0.5 * before[:, 2] * (step == 1)
 
-    losses, orders, rows = draw(loss, 5, 400)
+    drawn = draw(loss, 5, 400)
     names = np.random.default_rng(5).permutation(5)
-    renamed = np.empty_like(losses)
-    renamed[:, :, names] = losses
-    one, other = measure(losses, orders, rows, seed=0), measure(renamed, names[orders], rows, seed=0)
+    renamed = np.empty_like(drawn.losses)
+    renamed[:, :, names] = drawn.losses
+    one = measure(drawn, seed=0)
+    other = measure(replace(drawn, losses=renamed, orders=names[drawn.orders]), seed=0)
     assert other.benefit[np.ix_(names, names)] == pytest.approx(one.benefit, abs=1e-9)
 
 
@@ -142,9 +144,9 @@ def noisy_chain(before, step, rng):
 
 def test_steps_that_are_looked_at_together_change_nothing(monkeypatch):
     drawn = draw(noisy_chain, 30, 400)
-    together = measure(*drawn, seed=0)
+    together = measure(drawn, seed=0)
     monkeypatch.setitem(precedence.NUMBERS_AT_ONCE, "cpu", 1)
-    alone = measure(*drawn, seed=0)
+    alone = measure(drawn, seed=0)
     np.testing.assert_allclose(together.benefit, alone.benefit, atol=1e-12)
     np.testing.assert_allclose(together.standard_error, alone.standard_error, rtol=1e-9)
 
@@ -152,12 +154,11 @@ def test_steps_that_are_looked_at_together_change_nothing(monkeypatch):
 @pytest.mark.gpu
 def test_a_gpu_sums_as_a_cpu_does():
     drawn = draw(noisy_chain, 30, 600)
-    on_cpu, on_gpu = (measure(*drawn, seed=0, device=torch.device(device)) for device in ("cpu", "cuda"))
+    both = [replace(drawn, device=torch.device(device)) for device in ("cpu", "cuda")]
+    on_cpu, on_gpu = (measure(evidence, seed=0) for evidence in both)
     np.testing.assert_allclose(on_gpu.benefit, on_cpu.benefit, atol=1e-9)
     np.testing.assert_allclose(on_gpu.standard_error, on_cpu.standard_error, rtol=1e-6)
     for step in (0, 7):
-        wanted, found = (
-            predecessors(step, look, *drawn, share=0.1, threshold=4.0, floor=0.05, device=torch.device(device))
-            for look, device in ((on_cpu, "cpu"), (on_gpu, "cuda"))
-        )
-        assert [one.before for one in wanted] == [one.before for one in found] == [step - 1] * (step > 0)
+        for look, evidence in zip((on_cpu, on_gpu), both, strict=True):
+            found = predecessors(step, look, evidence, share=0.1, threshold=4.0, floor=0.05)
+            assert [one.before for one in found] == [step - 1] * (step > 0)

@@ -10,7 +10,7 @@ import torch
 import pyorder
 from pyorder.data.tokens import Tokens
 from pyorder.dependencies.explorer import DROPOUT, WEIGHT_DECAY, Explorer
-from pyorder.dependencies.statistics import Support, measure
+from pyorder.dependencies.statistics import Evidence, Support, measure
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner
 from pyorder.search import Precedence, Verdict
@@ -149,12 +149,11 @@ def evidence(rng, benefit, rows=400):
     losses = 2.0 * (rng.random((rows, 2, 3)) < 0.02)
     losses[:, 0, 1] += benefit * (slots[:, 1] < slots[:, 0])
     losses[:, 1, 1] += benefit * (slots[:, 1] > slots[:, 0])
-    return losses, orders, np.arange(rows)
+    return Evidence(losses, orders, np.arange(rows))
 
 
 def gathered(rounds_, told):
-    losses, orders, rows = told
-    return rounds_.gather(measure(losses, orders, rows, seed=0), losses, orders, rows)
+    return rounds_.gather(measure(told, seed=0), told)
 
 
 @pytest.fixture
@@ -183,15 +182,16 @@ def test_little_that_a_round_cannot_tell_is_told_by_several_together(gathering):
 def test_the_last_verdict_on_a_step_that_has_nothing_left_to_lose_stands(gathering):
     known = Support(2, 1, 1.5, 0.1, 9.0)
     gathering.known = SimpleNamespace(supports=[[], [known], []], fine=np.zeros(3, bool))
-    losses, orders, rows = evidence(np.random.default_rng(1), 0.03)
-    supports, fine = gathered(gathering, (losses, orders, rows))
+    told = evidence(np.random.default_rng(1), 0.03)
+    supports, fine = gathered(gathering, told)
     assert supports[1] == [known]
     assert fine.tolist() == [True, False, True]
+    losses = told.losses.copy()
     losses[:, :, 1] += 1.0  # until it loses again
-    supports, fine = gathered(gathering, (losses, orders, rows))
+    supports, fine = gathered(gathering, replace(told, losses=losses))
     assert supports[1] == []
     assert not fine[1]
-    losses[:] = 0.001  # and what loses nothing is not looked at
+    told = replace(told, losses=np.full_like(losses, 0.001))  # and what loses nothing is not looked at
     gathering.known = SimpleNamespace(supports=[[], [], []], fine=np.zeros(3, bool))
-    assert gathered(gathering, (losses, orders, rows))[0] == [[], [], []]
+    assert gathered(gathering, told)[0] == [[], [], []]
     assert gathering.recent == []
