@@ -290,7 +290,7 @@ PLAN = (
     eight_seeds(),
     discovery("relu", 100, 1100),
     discovery("square", 200, 400),
-    evaluation("bfloat16", 1000),
+    evaluation("bfloat16", 300),
     kernel(EMBEDDING, 128, 13, 20, "bfloat16"),
     kernel(LINEAR, 128, 13, 20, "bfloat16"),
     published("relu", 13),

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from pyorder.models.architecture import Architecture
 from pyorder.models.decoder import FLOAT, Block, initialise
+from pyorder.models.lookup import lookup
 
 # Adam moves all parameters at one rate. Links must reach attention scores of several units in a hundred steps.
 LINK_RATE = 20.0
@@ -68,7 +69,8 @@ class AnyOrderDecoder(nn.Module):
         """
         if not inputs.shape[1]:
             inputs = inputs.new_full((len(inputs), 1), self.hidden)
-        memory = self.token_embedding(torch.cat([inputs, targets], dim=1)) + self.position_embedding.weight
+        given = torch.cat([inputs, targets], dim=1)
+        memory = lookup(given, self.token_embedding.weight) + self.position_embedding.weight
         memory = self.memory_norm(memory)  # (B, X + C, W)
         visible = sees(columns, self.given)
         if padding is not None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pyorder.models.architecture import Architecture
+from pyorder.models.lookup import lookup
 
 Memory: TypeAlias = list[tuple[Tensor, Tensor]]
 Positions: TypeAlias = Tensor | range
@@ -171,7 +172,7 @@ class Decoder(nn.Module):
 
     def read(self, inputs: Tensor) -> Memory:
         """Inputs (B, X) -> keys and values of every layer, each (B, H, X, W / H)."""
-        x = self.place(self.token_embedding(inputs), range(self.input_length))
+        x = self.place(lookup(inputs, self.token_embedding.weight), range(self.input_length))
         memory: Memory = []
         for block in self.blocks:
             assert isinstance(block, Block)
@@ -195,7 +196,8 @@ class Decoder(nn.Module):
         is about to fill. Every position attends to all of ``memory``, or to what ``remembered`` (B, S) says of its
         S places; ``visible`` (U, U) or (B, 1, U, U) says to which of the U it attends, itself included.
         """
-        return self.write_embedded(memory, self.token_embedding(before), slots, visible, remembered)
+        before = lookup(before, self.token_embedding.weight)
+        return self.write_embedded(memory, before, slots, visible, remembered)
 
     def write_embedded(
         self,
