@@ -16,7 +16,6 @@ import torch
 from timing import quantiles
 
 Call = Callable[[], object]
-KERNELS = ("permuted_cross_entropy", "loss_statistics", "permuted_embedding", "linear_cross_entropy")
 
 
 class Gpu:
@@ -88,14 +87,14 @@ class Gpu:
 
 
 class Rehearsal(Gpu):
-    """A CPU with clocks for events and plain calls for graphs, and the kernels in Triton's interpreter."""
+    """A CPU with clocks for events and plain calls for graphs, and the kernel in Triton's interpreter."""
 
     type = "cpu"
     big, square, calls_a_graph = 2**20, 64, 1
 
     def __init__(self) -> None:
         self.name = "cpu"
-        interpret_kernels()
+        interpret_the_kernel()
 
     def wait(self) -> None:
         """Nothing is ever under way."""
@@ -137,15 +136,14 @@ def take() -> Gpu:
     return Gpu() if torch.cuda.is_available() else Rehearsal()
 
 
-def interpret_kernels() -> None:
-    """Let the registered operations launch their kernels on CPU tensors; Triton must not have been imported."""
+def interpret_the_kernel() -> None:
+    """Let the registered operation launch its kernel on CPU tensors; Triton must not have been imported."""
     os.environ["TRITON_INTERPRET"] = "1"
     import_module("triton.experimental.gluon")  # Triton imports it at the first launch
     ops = import_module("pyorder.kernels.ops")
-    for name in KERNELS:
-        module = import_module(f"pyorder.kernels.ops._{name}")
-        for launch in [attribute for attribute in vars(module) if attribute.startswith("_launch_")]:
-            getattr(module, launch.removeprefix("_launch_")).register_kernel("cpu")(getattr(module, launch))
+    module = import_module("pyorder.kernels.ops._permuted_cross_entropy")
+    for launch in [attribute for attribute in vars(module) if attribute.startswith("_launch_")]:
+        getattr(module, launch.removeprefix("_launch_")).register_kernel("cpu")(getattr(module, launch))
     ops.runs_triton = lambda implementation, *sizes, **more: implementation != "reference"
 
 

@@ -145,20 +145,6 @@ def kernel(case: str, rows: int, length: int, values: int, dtype: str) -> Measur
             lambda chip: slots * values * size / chip.copy + 2 * chip.node,
             "logits read once; 2 nodes of 3.5 µs",
         ),
-        "permuted embedding and gradients": (
-            lambda chip: 3 * slots * 128 * size / chip.copy + 5 * chip.node,
-            "rows written, their gradient read twice; 5 nodes of 3.5 µs",
-        ),
-        "linear cross-entropy and gradients": (
-            lambda chip: (
-                max(
-                    5 * 2 * slots * values * 128 / (0.1 * chip.matrix if size == 2 else 0.5 * chip.plain),
-                    4 * slots * 128 * size / chip.copy,
-                )
-                + 6 * chip.node
-            ),
-            "five products of slots x V x 128 at a tenth of the peak (tiles of 32), or bytes; 6 nodes of 3.5 µs",
-        ),
     }
     formula, because = formulas[case]
     return Measurement(
@@ -270,12 +256,7 @@ def eight_seeds() -> Measurement:
     )
 
 
-SLOPES, LOSSES, EMBEDDING, LINEAR = (
-    "permuted cross-entropy and gradient",
-    "permuted cross-entropy",
-    "permuted embedding and gradients",
-    "linear cross-entropy and gradients",
-)
+SLOPES, LOSSES = "permuted cross-entropy and gradient", "permuted cross-entropy"
 LARGE = 2**14, 16  # 262,144 slots
 
 PLAN = (
@@ -291,14 +272,10 @@ PLAN = (
     discovery("relu", 100, 1100),
     discovery("square", 200, 400),
     evaluation("bfloat16", 300),
-    kernel(EMBEDDING, 128, 13, 20, "bfloat16"),
-    kernel(LINEAR, 128, 13, 20, "bfloat16"),
     published("relu", 13),
     discovery("relu", 200, 2700),
     profiling_run(5040),
     launches(),
-    kernel(EMBEDDING, *LARGE, 64, "bfloat16"),
-    kernel(LINEAR, *LARGE, 64, "bfloat16"),
     kernel(SLOPES, 2**16, 16, 256, "bfloat16"),
     kernel(LOSSES, *LARGE, 64, "bfloat16"),
     discovery("relu", 13, 500),

@@ -1,4 +1,4 @@
-"""The fused kernels against plain PyTorch, the same compiled, and Liger's cross-entropy where it is installed.
+"""The fused kernel against plain PyTorch, the same compiled, and Liger's cross-entropy where it is installed.
 
 Answers are compared first; then all sides are timed in turn on the same tensors. `python benchmarks/gpu.py` takes
 the sizes that matter most, this sweeps many: it appends a row a size to docs/results/kernels.jsonl, and skips
@@ -32,10 +32,10 @@ from timing import machine
 from torch import Tensor
 from torch.nn import functional as F
 
-from pyorder import embeddings, losses
+from pyorder import losses
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "kernels.jsonl"
-LENGTH, ORDERS, TARGETS, WIDTH = 16, 720, 10_000, 128
+LENGTH, ORDERS, TARGETS = 16, 720, 10_000
 SLOTS = (4096, 65_536, 2**20)
 VALUES = (16, 128, 1024)
 DTYPES = ("float32", "bfloat16")
@@ -68,10 +68,9 @@ class Size:
         """Rows times steps."""
         return self.rows * self.length
 
-    def random(self, device: Gpu, *shape: int, scale: float = 1.0) -> Tensor:
+    def random(self, device: Gpu, *shape: int) -> Tensor:
         """Normal numbers that take a gradient."""
-        drawn = torch.randn(shape, device=device.type, dtype=getattr(torch, self.dtype))
-        return drawn.mul_(scale).requires_grad_()
+        return torch.randn(shape, device=device.type, dtype=getattr(torch, self.dtype)).requires_grad_()
 
     def table(self, device: Gpu) -> Table:
         """Targets, orders, and for every row which of them."""
@@ -94,27 +93,14 @@ def plain_cross_entropy(logits: Tensor, *table: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1).float(), reordered(*table).flatten())
 
 
-def plain_embedding(tokens: Tensor, positions: Tensor, separator: int, *table: Tensor) -> Tensor:
-    before = F.pad(reordered(*table)[:, :-1], (1, 0), value=separator)
-    return F.embedding(before, tokens) + positions
-
-
-def plain_linear(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(F.linear(hidden, weight).float(), targets)
-
-
 def cross_entropy(device: Gpu, size: Size) -> Case:
     logits, table = size.random(device, size.rows, size.length, size.values), size.table(device)
     compiled = device.compiled(plain_cross_entropy)
 
-    def fused(with_grad: bool) -> tuple[Tensor, ...]:
-        return with_gradients(losses.permuted_cross_entropy(logits, *table, with_grad=with_grad), logits)
-
     sides: dict[str, Call] = {
         "plain": lambda: with_gradients(plain_cross_entropy(logits, *table), logits),
         "compiled": lambda: with_gradients(compiled(logits, *table), logits),
-        "pyorder": lambda: fused(False),
-        "pyorder, with_grad": lambda: fused(True),
+        "pyorder": lambda: with_gradients(losses.permuted_cross_entropy(logits, *table), logits),
     }
     if device.type == "cuda" and importlib.util.find_spec("liger_kernel"):
         from liger_kernel.transformers.cross_entropy import LigerCrossEntropyLoss
@@ -139,42 +125,9 @@ def cross_entropy_alone(device: Gpu, size: Size) -> Case:
     return Case(logits.nbytes + 8 * size.slots, sides)
 
 
-def embedding(device: Gpu, size: Size) -> Case:
-    tables = size.random(device, size.values + 1, WIDTH), size.random(device, size.length, WIDTH)
-    table, incoming = size.table(device), size.random(device, size.rows, size.length, WIDTH).detach()
-    compiled = device.compiled(plain_embedding)
-
-    def gradients(embedded: Tensor) -> tuple[Tensor, ...]:
-        return (embedded.detach(), *torch.autograd.grad(embedded, tables, incoming))
-
-    sides: dict[str, Call] = {
-        "plain": lambda: gradients(plain_embedding(*tables, size.values, *table)),
-        "compiled": lambda: gradients(compiled(*tables, size.values, *table)),
-        "pyorder": lambda: gradients(embeddings.permuted_embedding(*table, *tables, separator=size.values)),
-    }
-    return Case(2 * incoming.nbytes + 8 * size.slots, sides)
-
-
-def linear(device: Gpu, size: Size) -> Case:
-    hidden = size.random(device, size.slots, WIDTH)
-    # Logits of a model's size, which bfloat16 can hold.
-    weight = size.random(device, size.values, WIDTH, scale=WIDTH**-0.5)
-    targets = torch.randint(size.values, (size.slots,), device=device.type)
-    compiled = device.compiled(plain_linear)
-    sides: dict[str, Call] = {
-        "plain": lambda: with_gradients(plain_linear(hidden, weight, targets), hidden, weight),
-        "compiled": lambda: with_gradients(compiled(hidden, weight, targets), hidden, weight),
-        "pyorder": lambda: with_gradients(losses.linear_cross_entropy(hidden, weight, targets), hidden, weight),
-    }
-    moved = 2 * (hidden.nbytes + weight.nbytes) + 8 * size.slots
-    return Case(moved, sides)
-
-
 CASES = {
     "permuted cross-entropy and gradient": cross_entropy,
     "permuted cross-entropy": cross_entropy_alone,
-    "permuted embedding and gradients": embedding,
-    "linear cross-entropy and gradients": linear,
 }
 
 

@@ -1,1 +1,1 @@
-"""Loss kernels for permuted targets: a readable reference for every operation."""
+"""The cross-entropy of permuted targets as a kernel, beside a readable reference."""

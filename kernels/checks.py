@@ -1,4 +1,4 @@
-"""Checks of what the operations are given; errors name the argument, what was given, what is allowed.
+"""Checks of what the operation is given; errors name the argument, what was given, what is allowed.
 
 Only shapes, types and devices are looked at: to look at a value would wait for the device.
 """
@@ -14,11 +14,9 @@ WEIGHT_TYPES = (torch.float32, torch.bool)
 
 IGNORED = -100  # the target that has loss and gradient 0, as in torch's own cross-entropy
 
-# What the kernels were made for: a tile holds all values, or a row's whole width.
-MOST_VALUES = 1024
-MOST_WIDTH = 1024
+MOST_VALUES = 1024  # that the kernel was made for: a tile holds all of them
 
-# Row numbers are 32-bit in the kernels, and the last tile reaches past the last row.
+# Row numbers are 32-bit in the kernel, and the last tile reaches past the last row.
 MOST_ROWS = 2**30
 
 
@@ -55,20 +53,6 @@ def check_tensor(
         raise ValueError(f"{name}: expected a tensor on {device}, got one on {tensor.device}")
 
 
-def check_lookup(
-    targets: Tensor, orders: Tensor, order_index: Tensor, target_row: Tensor, device: torch.device
-) -> tuple[int, int]:
-    """Check what a target is looked up through; return the rows B and the steps L."""
-    check_tensor("targets", targets, INDEX_TYPES, ("N", "L"), device)
-    length = targets.shape[1]
-    check_tensor("orders", orders, INDEX_TYPES, ("T", length), device)
-    check_tensor("order_index", order_index, INDEX_TYPES, ("B",), device)
-    check_tensor("target_row", target_row, INDEX_TYPES, (len(order_index),), device)
-    if len(order_index) * length > MOST_ROWS:
-        raise ValueError(f"order_index: expected at most {MOST_ROWS:,} slots, got {len(order_index)} x {length}")
-    return len(order_index), length
-
-
 def check_permuted(
     logits: Tensor,
     targets: Tensor,
@@ -79,55 +63,19 @@ def check_permuted(
     dtypes: tuple[torch.dtype, ...] = FLOAT_TYPES,
 ) -> None:
     """Check the arguments of the permuted cross-entropy."""
-    rows, length = check_lookup(targets, orders, order_index, target_row, logits.device)
-    check_tensor("logits", logits, dtypes, (rows, length, "V"), logits.device)
+    device = logits.device
+    check_tensor("targets", targets, INDEX_TYPES, ("N", "L"), device)
+    length = targets.shape[1]
+    check_tensor("orders", orders, INDEX_TYPES, ("T", length), device)
+    check_tensor("order_index", order_index, INDEX_TYPES, ("B",), device)
+    rows = len(order_index)
+    check_tensor("target_row", target_row, INDEX_TYPES, (rows,), device)
+    if rows * length > MOST_ROWS:
+        raise ValueError(f"order_index: expected at most {MOST_ROWS:,} slots, got {rows} x {length}")
+    check_tensor("logits", logits, dtypes, (rows, length, "V"), device)
     if logits.shape[2] < 1:
         raise ValueError(f"logits: expected at least one value, got shape {tuple(logits.shape)}")
     if weights is not None:
-        check_tensor("weights", weights, WEIGHT_TYPES, (length,), logits.device)
+        check_tensor("weights", weights, WEIGHT_TYPES, (length,), device)
         if weights.requires_grad:
             raise ValueError("weights: expected constants, got a tensor that requires a gradient")
-
-
-def check_statistics(losses: Tensor, orders: Tensor, order_index: Tensor) -> None:
-    """Check the arguments of the statistics of losses."""
-    check_tensor("orders", orders, INDEX_TYPES, ("T", "L"), losses.device)
-    check_tensor("order_index", order_index, INDEX_TYPES, ("B",), losses.device)
-    check_tensor("losses", losses, (torch.float32,), (len(order_index), orders.shape[1]), losses.device)
-    if losses.numel() > MOST_ROWS:
-        raise ValueError(f"losses: expected at most {MOST_ROWS:,} slots, got shape {tuple(losses.shape)}")
-
-
-def check_embedding(
-    targets: Tensor,
-    orders: Tensor,
-    order_index: Tensor,
-    target_row: Tensor,
-    tokens: Tensor,
-    positions: Tensor,
-    steps: Tensor | None,
-    separator: int,
-    dtypes: tuple[torch.dtype, ...] = FLOAT_TYPES,
-) -> None:
-    """Check the arguments of the permuted embedding."""
-    _, length = check_lookup(targets, orders, order_index, target_row, tokens.device)
-    check_tensor("tokens", tokens, dtypes, ("V", "W"), tokens.device)
-    width = tokens.shape[1]
-    check_tensor("positions", positions, (tokens.dtype,), (length, width), tokens.device)
-    if steps is not None:
-        check_tensor("steps", steps, (tokens.dtype,), (2, length + 1, width), tokens.device)
-    if not 0 <= separator < len(tokens):
-        raise ValueError(f"separator: expected a row of tokens, 0 to {len(tokens) - 1}, got {separator}")
-
-
-def check_linear(
-    hidden: Tensor, weight: Tensor, targets: Tensor, dtypes: tuple[torch.dtype, ...] = FLOAT_TYPES
-) -> None:
-    """Check the arguments of the linear cross-entropy."""
-    check_tensor("hidden", hidden, dtypes, ("M", "W"), hidden.device)
-    check_tensor("weight", weight, (hidden.dtype,), ("V", hidden.shape[1]), hidden.device)
-    check_tensor("targets", targets, INDEX_TYPES, (len(hidden),), hidden.device)
-    if len(weight) < 1:
-        raise ValueError(f"weight: expected at least one value, got shape {tuple(weight.shape)}")
-    if len(hidden) > MOST_ROWS:
-        raise ValueError(f"hidden: expected at most {MOST_ROWS:,} rows, got {len(hidden)}")

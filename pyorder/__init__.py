@@ -21,7 +21,7 @@ from pyorder.data import Dataset, Splits, Task, make_task, satisfied_dependencie
 from pyorder.orders import linear_ordering, moves, permutations, posets
 
 if TYPE_CHECKING:
-    from pyorder import embeddings, losses, report, runs, search
+    from pyorder import losses, report, runs, search
     from pyorder.models import Architecture, Learner
     from pyorder.profiling.profile import profile
     from pyorder.profiling.result import Profile
@@ -52,7 +52,6 @@ __all__ = [
     "Task",
     "Verdict",
     "discover",
-    "embeddings",
     "fit",
     "linear_ordering",
     "losses",
@@ -87,7 +86,7 @@ _FROM = {
     "profile": "pyorder.profiling",
     "strategy_names": "pyorder.search",
 }
-_MODULES = ("embeddings", "losses", "report", "runs", "search")
+_MODULES = ("losses", "report", "runs", "search")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""The operations as torch knows them, for eager use, `torch.compile` and CUDA graphs, and the choice between them.
+"""The operation as torch knows it, for eager use, `torch.compile` and CUDA graphs, and the choice of who runs it.
 
-On CUDA tensors a registered operation launches Triton kernels, on CPU tensors it runs the reference; Triton is
+On CUDA tensors the registered operation launches Triton's kernel, on CPU tensors it runs the reference; Triton is
 imported at the first launch. No call waits for the device.
 """
 
@@ -15,20 +15,14 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..checks import FLOAT_TYPES, MOST_VALUES, MOST_WIDTH
-from ._linear_cross_entropy import linear_cross_entropy
-from ._loss_statistics import loss_statistics
+from ..checks import FLOAT_TYPES, MOST_VALUES
 from ._permuted_cross_entropy import permuted_cross_entropy
-from ._permuted_embedding import permuted_embedding
 
 __all__ = [
     "HAS_COMPILER",
     "HAS_TRITON",
     "Implementation",
-    "linear_cross_entropy",
-    "loss_statistics",
     "permuted_cross_entropy",
-    "permuted_embedding",
     "runs_triton",
 ]
 
@@ -60,8 +54,8 @@ def _tell_once() -> None:
     warnings.warn(f"{NO_COMPILER}. Until then plain PyTorch runs instead.", RuntimeWarning, stacklevel=4)
 
 
-def runs_triton(implementation: Implementation, tensor: Tensor, values: int, width: int = 1) -> bool:
-    """Decide by name; "auto" is Triton where the tensors are on a GPU and of a size that the kernels are made for.
+def runs_triton(implementation: Implementation, tensor: Tensor, values: int) -> bool:
+    """Decide by name; "auto" is Triton where the tensors are on a GPU and of a size that the kernel is made for.
 
     Where Triton finds no C compiler "auto" is the reference, and the first call that Triton would have run warns.
 
@@ -78,7 +72,7 @@ def runs_triton(implementation: Implementation, tensor: Tensor, values: int, wid
         raise ValueError(f"implementation: expected one of {names}, got {implementation!r}")
     able = HAS_TRITON and tensor.is_cuda
     if implementation == "auto":
-        wanted = able and tensor.dtype in FLOAT_TYPES and values <= MOST_VALUES and width <= MOST_WIDTH
+        wanted = able and tensor.dtype in FLOAT_TYPES and values <= MOST_VALUES
         if wanted and not HAS_COMPILER and not torch.compiler.is_compiling():
             _tell_once()
         return wanted and HAS_COMPILER

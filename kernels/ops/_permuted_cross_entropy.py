@@ -17,15 +17,10 @@ def permuted_cross_entropy(
     order_index: Tensor,
     target_row: Tensor,
     weights: Tensor | None,
-    with_grad: bool,
     debug: bool,
-) -> tuple[Tensor, Tensor]:
-    """Losses (B, L), and the gradient of the logits, which is empty without ``with_grad``."""
-    lookup = (targets, orders, order_index, target_row, weights)
-    losses = reference.permuted_cross_entropy(logits, *lookup)
-    if not with_grad:
-        return losses, logits.new_empty(0)
-    return losses, reference.permuted_cross_entropy_gradient(torch.ones_like(losses), logits, *lookup)
+) -> Tensor:
+    """Losses (B, L)."""
+    return reference.permuted_cross_entropy(logits, targets, orders, order_index, target_row, weights)
 
 
 @permuted_cross_entropy.register_kernel("cuda")
@@ -36,18 +31,13 @@ def _launch_permuted_cross_entropy(
     order_index: Tensor,
     target_row: Tensor,
     weights: Tensor | None,
-    with_grad: bool,
     debug: bool,
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     from ..permuted_cross_entropy import launch
 
     losses = logits.new_empty(logits.shape[:2], dtype=torch.float32)
-    gradient = logits.new_empty(logits.shape if with_grad else 0)
-    launch(
-        logits, targets, orders, order_index, target_row, weights,
-        losses=losses, gradient=gradient if with_grad else None, debug=debug,
-    )  # fmt: skip
-    return losses, gradient
+    launch(logits, targets, orders, order_index, target_row, weights, losses=losses, debug=debug)
+    return losses
 
 
 @permuted_cross_entropy.register_fake
@@ -58,12 +48,9 @@ def _(
     order_index: Tensor,
     target_row: Tensor,
     weights: Tensor | None,
-    with_grad: bool,
     debug: bool,
-) -> tuple[Tensor, Tensor]:
-    loss_type = torch.promote_types(logits.dtype, torch.float32)
-    losses = logits.new_empty(logits.shape[:2], dtype=loss_type)
-    return losses, logits.new_empty(logits.shape if with_grad else 0)
+) -> Tensor:
+    return logits.new_empty(logits.shape[:2], dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 @torch.library.custom_op("pyorder::permuted_cross_entropy_gradient", mutates_args=(), device_types="cpu")
@@ -112,32 +99,14 @@ def _(
     return logits.new_empty(logits.shape)
 
 
-def _keep_cross_entropy(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    logits, targets, orders, order_index, target_row, weights, with_grad, _ = inputs
-    gradient = output[1]
-    ctx.mark_non_differentiable(gradient)
-    ctx.set_materialize_grads(False)  # or every backward pass fills zeros for the second output
-    ctx.with_grad = with_grad
-    # With the gradient at hand the logits need not live on.
-    kept = (gradient,) if with_grad else (logits, targets, orders, order_index, target_row, weights)
-    ctx.save_for_backward(*kept)
+def _keep_cross_entropy(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[:-1])
 
 
-def _cross_entropy_backward(ctx: Any, incoming: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
-    if incoming is None:
-        return (None,) * 8
-    if ctx.with_grad:
-        if torch.is_grad_enabled():  # the saved gradient is a constant: differentiated, it would count as zero
-            raise RuntimeError(
-                "permuted_cross_entropy: not twice differentiable, got create_graph=True; "
-                "implementation='reference' is"
-            )
-        (gradient,) = ctx.saved_tensors
-        # Multiplied in float32 and rounded once, in one pass.
-        slope = torch.mul(gradient, incoming[..., None], out=torch.empty_like(gradient))
-    else:
-        slope = permuted_cross_entropy_gradient(incoming, *ctx.saved_tensors)
-    return (slope, *[None] * 7)
+def _cross_entropy_backward(ctx: Any, incoming: Tensor | None) -> tuple[Tensor | None, ...]:
+    slope = None if incoming is None else permuted_cross_entropy_gradient(incoming, *ctx.saved_tensors)
+    return (slope, *[None] * 6)
 
 
 permuted_cross_entropy.register_autograd(_cross_entropy_backward, setup_context=_keep_cross_entropy)

@@ -1,4 +1,4 @@
-"""A whole profiling run whose training goes through the kernels, against one through the reference."""
+"""A whole profiling run whose training goes through the kernel, against one through the reference."""
 
 from types import SimpleNamespace
 
