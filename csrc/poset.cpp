@@ -125,6 +125,22 @@ std::vector<std::size_t> Poset::path(std::size_t first, std::size_t last) const 
     return steps;
 }
 
+std::vector<std::vector<std::uint16_t>> connected_parts(const Poset& poset) {
+    std::vector<std::size_t> part(poset.length());
+    std::iota(part.begin(), part.end(), std::size_t{0});
+    const auto root = [&](std::size_t step) {
+        while (part[step] != step) step = part[step] = part[part[step]];
+        return step;
+    };
+    for (const auto& [before, after] : poset.edges()) part[root(before)] = root(after);
+    std::vector<std::vector<std::uint16_t>> parts(poset.length());
+    for (std::size_t step = 0; step < poset.length(); ++step) {
+        parts[root(step)].push_back(static_cast<std::uint16_t>(step));
+    }
+    std::erase_if(parts, [](const auto& steps) { return steps.empty(); });
+    return parts;
+}
+
 template <class Step>
 void satisfied(const Poset& poset, Orders<Step> orders, double* out) {
     const auto edges = poset.edges();

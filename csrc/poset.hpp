@@ -69,6 +69,9 @@ class Poset {
     BitMatrix closure_;
 };
 
+// The steps of every connected part of the graph.
+std::vector<std::vector<std::uint16_t>> connected_parts(const Poset& poset);
+
 // The share of the edges that each order satisfies, exactly 1 for a topological sort.
 template <class Step>
 void satisfied(const Poset& poset, Orders<Step> orders, double* out);

@@ -6,6 +6,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "downsets.hpp"
 #include "topological_sorts.hpp"
 
 namespace pyorder::bindings {
