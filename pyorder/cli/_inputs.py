@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pyorder.cli._tables import TableColumns
 from pyorder.cli._terminal import warn
 from pyorder.data._groups import rows_among
 from pyorder.data.dataset import Dataset
@@ -55,13 +56,15 @@ def load_data(
     rows: Mapping[str, int | None],
     files: Mapping[str, Path | None],
     seed: int,
+    columns: TableColumns | None = None,
 ) -> tuple[Dataset, ...]:
     """Make a task's data or read files: the training split and the splits that ``files`` names, in sequence.
 
     ``rows`` are the numbers of rows of a task's splits, None for the usual ones or what a small task has; a split
     that is not named has one row. ``files`` are the caller's own validation or test rows; without any, ``data`` is
-    split. Of own data no more than ``rows`` are taken, at random by the seed.
+    split. Of own data no more than ``rows`` are taken, at random by the seed. ``columns`` are about tables.
     """
+    columns = columns or TableColumns()
     if (task is None) == (data is None):
         raise ValueError("TASK or --data: give one of the two")
     if task is not None:
@@ -70,6 +73,7 @@ def load_data(
         if length is None:
             raise ValueError(f"--length: needed to make the task {task!r}")
         _refuse_given({f"--{name}-data": file for name, file in files.items()}, "goes with --data")
+        _refuse_given(columns.given, "goes with a table, --data FILE.csv or FILE.parquet")
         made = make_task(task, length, **parse_pairs(parameters, "--parameter"))
         usual = {name: max(1, min(count, made.space_size // LEAST_SPACE[name])) for name, count in ROWS.items()}
         sizes = {name: usual[name] if rows.get(name, 1) is None else rows.get(name, 1) for name in ROWS}
@@ -77,7 +81,7 @@ def load_data(
         return splits.train, *(getattr(splits, name) for name in files)
     assert data is not None
     _refuse_given({"--length": length, "--parameter": parameters or None}, "goes with a task")
-    whole = read_dataset(data, "--data")
+    whole = read_dataset(data, "--data", columns)
     missing = [f"--{name}-data" for name, file in files.items() if file is None]
     if len(missing) == len(files):
         with naming("--data"), warnings.catch_warnings(record=True) as said:
@@ -92,7 +96,8 @@ def load_data(
         return tuple(_at_most(part, most[name], seed) for name, part in named.items())
     if missing:
         raise ValueError(f"{missing[0]}: give {' and '.join(f'--{name}-data' for name in files)}, or neither")
-    own = {name: read_dataset(file, f"--{name}-data") for name, file in files.items() if file is not None}
+    like = TableColumns(like=whole)
+    own = {name: read_dataset(file, f"--{name}-data", like) for name, file in files.items() if file is not None}
     return tuple(_at_most(part, rows.get(name), seed) for name, part in {"train": whole, **own}.items())
 
 
@@ -112,11 +117,18 @@ def _refuse_given(options: Mapping[str, object], reason: str) -> None:
             raise ValueError(f"{option}: {reason}")
 
 
-def read_dataset(path: Path, option: str) -> Dataset:
-    """Read an .npz or a .safetensors file."""
+def read_dataset(path: Path, option: str, columns: TableColumns) -> Dataset:
+    """Read an .npz or a .safetensors file, or a table from a .csv or a .parquet file."""
     with naming(option):
+        if path.suffix in (".csv", ".parquet"):
+            try:
+                return columns.read(path)
+            except ImportError as error:
+                raise ValueError(error) from None
         if path.suffix not in (".npz", ".safetensors"):
-            raise ValueError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; .npz or .safetensors is needed")
+            needed = ".npz, .safetensors, .csv or .parquet is needed"
+            raise ValueError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; {needed}")
+        _refuse_given(columns.given, "goes with a table, a .csv or .parquet file")
         return Dataset.load_npz(path) if path.suffix == ".npz" else Dataset.open(path)
 
 
@@ -158,6 +170,10 @@ def _more_about(data: Dataset) -> dict[str, Any]:
         more["widths"] = data.widths
     if "split_by" in data.metadata:
         more["split_by"] = data.metadata["split_by"]
+    if data.schema.coded:
+        more["columns"] = data.schema.describe()
+    if "same" in data.metadata:
+        more["same"] = json.loads(data.metadata["same"])
     return more
 
 

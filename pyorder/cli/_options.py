@@ -46,9 +46,31 @@ TestRows = Annotated[
 Data = Annotated[
     Path | None,
     _data(
-        help="Your own data: .npz or .safetensors with the integer arrays inputs (N, X) and targets (N, L). "
-        "Without the other files it is split 80/10/10, by distinct input and seed; of the tenths, 1,000 rows rank "
-        "orders and 10,000 test them, at most."
+        help="Your own data: .npz or .safetensors with the integer arrays inputs (N, X) and targets (N, L), or a "
+        "table, .csv or .parquet. Without the other files it is split 80/10/10, by distinct input and seed; of "
+        "the tenths, 1,000 rows rank orders and 10,000 test them, at most."
+    ),
+]
+Inputs = Annotated[
+    str | None,
+    _data(help="Columns of a table that are given, with commas between them; none if not named.", metavar="a,b"),
+]
+Targets = Annotated[
+    str | None,
+    _data(
+        help="Columns of a table whose order is asked for; all others if not named. Columns that determine each "
+        "other one to one count as one.",
+        metavar="c,d,e",
+    ),
+]
+Bins = Annotated[
+    int | None,
+    _data(
+        min=2,
+        metavar="N",
+        help="Numbers and dates of a table with more different values than this are cut into so many bins, with "
+        "as many rows in each.",
+        show_default="20",
     ),
 ]
 ValidationData = Annotated[Path | None, _data(help="Validation rows for --data, in a file like it.")]

@@ -29,6 +29,9 @@ def command(
     validation_rows: options.ValidationRows = None,
     test_rows: options.TestRows = None,
     data: options.Data = None,
+    inputs: options.Inputs = None,
+    targets: options.Targets = None,
+    bins: options.Bins = None,
     validation_data: options.ValidationData = None,
     test_data: options.TestData = None,
     seed: options.Seed = 0,
@@ -95,6 +98,7 @@ def command(
     )
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import beaten, data_text, print_beaten, print_fits, print_search
+    from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.posets import Poset
     from pyorder.runs.folder import check_run_dir, load_run, write_json, write_run
@@ -112,6 +116,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"validation": validation_data, "test": test_data},
         seed=seed,
+        columns=TableColumns(inputs, targets, bins),
     )
     made_by = find_task(train)
     graph = None
@@ -125,6 +130,7 @@ def command(
     _check_final_training(train, test, final)
     check_run_dir(out, name="--out")
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
+    tell_columns(train)
     warn_of_shared_inputs(train, validation=validation, test=test)
 
     with show_progress("search") as progress:

@@ -17,6 +17,9 @@ def command(
     train_rows: options.TrainRows = None,
     validation_rows: options.ValidationRows = None,
     data: options.Data = None,
+    inputs: options.Inputs = None,
+    targets: options.Targets = None,
+    bins: options.Bins = None,
     validation_data: options.ValidationData = None,
     random: Annotated[int, typer.Option(min=0, help="Number of random orders.", metavar="T")] = 0,
     orders: Annotated[
@@ -52,6 +55,7 @@ def command(
         warn_of_shared_inputs,
     )
     from pyorder.cli._results import print_candidates
+    from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.permutations import sample
     from pyorder.profiling import profile
@@ -66,6 +70,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows},
         files={"validation": validation_data},
         seed=seed,
+        columns=TableColumns(inputs, targets, bins),
     )
     steps_of_order = train.target_length
     # By order: one that came twice would get twice the training rows.
@@ -84,6 +89,7 @@ def command(
         raise ValueError("--random: no order to profile; give --random, --orders or --forward")
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     check_run_dir(out, name="--out")
+    tell_columns(train)
     warn_of_shared_inputs(train, validation=validation)
     with show_progress("profile") as progress:
         result = profile(

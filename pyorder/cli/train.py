@@ -24,6 +24,9 @@ def command(
     validation_rows: options.ValidationRows = None,
     test_rows: options.TestRows = None,
     data: options.Data = None,
+    inputs: options.Inputs = None,
+    targets: options.Targets = None,
+    bins: options.Bins = None,
     test_data: options.TestData = None,
     seed: options.Seed = 0,
     model: options.FitModel = None,
@@ -49,6 +52,7 @@ def command(
         warn_of_shared_inputs,
     )
     from pyorder.cli._results import data_text, print_fits
+    from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.runs.folder import check_run_dir
     from pyorder.training import fit
@@ -61,10 +65,12 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"test": test_data},
         seed=seed,
+        columns=TableColumns(inputs, targets, bins),
     )
     chosen = parse_order(order, train.target_length, seed, given_names(train))
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     check_run_dir(out, name="--out")
+    tell_columns(train)
     warn_of_shared_inputs(train, test=test)
     with show_progress("training") as progress:
         fitted = fit(

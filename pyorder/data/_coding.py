@@ -111,3 +111,43 @@ def decode(tokens: ArrayLike, vocabulary: NDArray[np.int64], schema: Schema) -> 
         mask[block] = counts[:, 1:] > counts[:, begins]  # a stop has been since the span began
         values[block] = vocabulary[np.where(mask[block], 0, chunk)]
     return np.ma.array(values, mask=mask) if mask.any() else values
+
+
+def records(*parts: tuple[tuple[Field, ...], Integers, NDArray[np.bool_] | None]) -> list[dict[str, Any]]:
+    """Return rows as mappings from names to values, of fields with their arrays (N, M) and masks (N, M).
+
+    InputError where two fields have the same name.
+
+    Examples
+    --------
+    >>> from pyorder.data.schema import Field
+    >>> records(((Field("sum", 2), Field("sign")), np.array([[1, 2, 0]]), np.array([[False, True, True]])))
+    [{'sum': [1], 'sign': None}]
+    """
+    found: dict[str, list[Any]] = {}
+    for fields, array, mask in parts:
+        column = 0
+        for field in fields:
+            if field.name in found:
+                raise InputError(
+                    f"names: an input and a step are both called {field.name!r}; name one of them anew"
+                )
+            span = slice(column, column + field.width)
+            column += field.width
+            gaps = np.zeros((len(array), field.width), np.bool_) if mask is None else mask[:, span]
+            found[field.name] = _values(field, array[:, span], gaps)
+    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+
+def _values(field: Field, array: Integers, gaps: NDArray[np.bool_]) -> list[Any]:
+    if field.codec is not None:
+        known = np.where(gaps[:, 0], 0, array[:, 0])
+        if known.size and (known.min() < 0 or known.max() >= max(1, len(field.codec.values))):
+            wrong = int(known.max()) if known.min() >= 0 else int(known.min())
+            raise InputError(f"{field.name}: expected codes 0 to {len(field.codec.values) - 1}, got {wrong}")
+        return field.codec.decode(array[:, 0], gaps[:, 0])
+    lists = [
+        [v for v, gap in zip(*row, strict=True) if not gap]
+        for row in zip(array.tolist(), gaps.tolist(), strict=True)
+    ]
+    return lists if field.width > 1 else [row[0] if row else None for row in lists]

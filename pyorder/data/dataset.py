@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 import numpy as np
 
 from pyorder._checks import integer_array
-from pyorder.data import _arrays, _coding, _dataset_files
+from pyorder.data import _arrays, _coding, _dataset_files, tables
 from pyorder.data import _vocabulary as vocabularies
+from pyorder.data._described import Described
 from pyorder.data._rows import Rows
 from pyorder.data.schema import make_schema
 from pyorder.data.splitting import assign_rows, comparable
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from pyorder.data.schema import Missing, Schema
+    from pyorder.data.schema import Missing
 
 __all__ = ["Dataset", "Splits"]
 
@@ -58,7 +59,7 @@ class Splits(NamedTuple):
     test: Dataset
 
 
-class Dataset:
+class Dataset(Described):
     """Inputs (N, X) and targets (N, C) of integers, with the vocabulary they are drawn from.
 
     Arrays, tensors and nested lists of any integer type are taken. A dataset does not change: arrays that can be
@@ -138,6 +139,77 @@ class Dataset:
         declared = None if vocabulary is None else vocabularies.check(vocabulary)
         self._set(rows.filled(declared), declared, metadata or {})
 
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        *,
+        inputs: Iterable[str] | None = None,
+        targets: Iterable[str] | None = None,
+        bins: int | Mapping[str, int] = tables.BINS,
+        like: Dataset | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Dataset:
+        """Make a dataset of a table's columns; needs pyarrow (the extra ``table``).
+
+        Text and truth values become categories, numbers and dates with more than ``bins`` different values bins
+        with as many rows in each, and a missing value stays missing. Of columns that determine each other one to
+        one the first is kept. `Schema.describe` says what became of each, `to_records` gives values back.
+
+        Parameters
+        ----------
+        table : a path that ends in .csv or .parquet, an Arrow table, or a frame of pandas or polars
+        inputs : columns that are given; none if not named
+        targets : columns whose order is asked for; all others if not named
+        bins : most values or bins of a number or date, 2 or more; or by column
+        like : a dataset of another table, whose columns, bins and categories are taken
+
+        Raises
+        ------
+        ImportError
+            Without pyarrow.
+        OSError
+            When a file cannot be opened.
+        TypeError, InputError
+            For what is no table, unknown or doubled columns, free text, or fewer than 2 targets.
+
+        Examples
+        --------
+        >>> import pyarrow
+        >>> table = pyarrow.table({"age": [31, None, 5], "sex": ["f", "m", "m"], "alive": [True, False, True]})
+        >>> data = Dataset.from_table(table, inputs=["sex"])
+        >>> data.names, data.to_records()[1]
+        (('age', 'alive'), {'sex': 'm', 'age': None, 'alive': False})
+        """
+        known = None if like is None else like.schema
+        rows, declared, same = tables.rows_of_table(table, inputs=inputs, targets=targets, bins=bins, like=known)
+        return cls._of(rows, declared, {**(metadata or {}), **same})
+
+    def to_records(self, targets: ArrayLike | None = None) -> list[dict[str, Any]]:
+        """Return rows as mappings from names to values, as they were in the table; None where one is missing.
+
+        A field that is several columns wide is a list. With ``targets`` (M, C), such as a model's predictions,
+        those of the targets alone.
+
+        Raises
+        ------
+        TypeError, InputError
+            For targets of another shape, or codes that stand for nothing.
+
+        Examples
+        --------
+        >>> Dataset([[7]], [[1, 2, 0]], names=["sum", "sign"], widths=[2, 1]).to_records()
+        [{'0': 7, 'sum': [1, 2], 'sign': 0}]
+        """
+        steps = self.schema.steps
+        if targets is not None:
+            y, gaps = _arrays.rows_of(targets, "targets", 2)
+            if y.shape[1] != self.columns:
+                raise InputError(f"targets: expected shape (M, {self.columns}), got {y.shape}")
+            return _coding.records((steps, y, gaps))
+        x_gaps, y_gaps = (gaps and gaps(slice(None)) for gaps in (self._rows.input_gaps, self._rows.target_gaps))
+        return _coding.records((self.schema.inputs, self.inputs, x_gaps), (steps, self.targets, y_gaps))
+
     def _set(self, rows: Rows, declared: NDArray[np.int64] | None, metadata: Mapping[str, str]) -> None:
         self._rows, self._declared, self._metadata = rows, declared, dict(metadata)
         for key, text in self._metadata.items():
@@ -155,64 +227,6 @@ class Dataset:
         for value in state.values():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
-
-    @property
-    def inputs(self) -> NDArray[np.integer[Any]]:
-        """The inputs (N, X), read-only; where `inputs_missing` says so, they tell nothing."""
-        return self._rows.inputs
-
-    @property
-    def targets(self) -> NDArray[np.integer[Any]]:
-        """The targets (N, C), read-only; after the end of a span they tell nothing, see `lengths`."""
-        return self._rows.targets
-
-    @property
-    def lengths(self) -> NDArray[np.unsignedinteger[Any]] | None:
-        """How many values every step has in every row, (N, L) unsigned, read-only; None where none ends early."""
-        return self._rows.lengths
-
-    @property
-    def inputs_missing(self) -> NDArray[np.bool_] | None:
-        """Where an input has no value, (N, X) bool, read-only; None where none is missing."""
-        return self._rows.inputs_missing
-
-    @property
-    def schema(self) -> Schema:
-        """The names and widths of inputs and steps, and whether there may be gaps."""
-        return self._rows.schema
-
-    @property
-    def rows(self) -> int:
-        """The number of rows, N."""
-        return len(self._rows.inputs)
-
-    def __len__(self) -> int:
-        return self.rows
-
-    @property
-    def input_length(self) -> int:
-        """The number of values of an input, X."""
-        return self.schema.input_length
-
-    @property
-    def target_length(self) -> int:
-        """The number of steps of a target, L."""
-        return self.schema.length
-
-    @property
-    def columns(self) -> int:
-        """The number of columns of a target, C."""
-        return self.schema.columns
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the steps are called; their numbers as text where they have no names."""
-        return self.schema.names
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """How many columns wide every step is."""
-        return self.schema.widths
 
     @property
     def metadata(self) -> dict[str, str]:

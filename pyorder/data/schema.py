@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pyorder._checks import check_integer
+from pyorder.data.codecs import Codec
 from pyorder.errors import InputError
 from pyorder.orders.permutations import check_order, check_orders
 
@@ -35,13 +36,13 @@ Missing = Literal["symbol", "mask"]
 # Stands in encoded targets where a row has nothing; what torch's cross-entropy ignores, and int8 holds.
 IGNORED = -100
 
-_VERSION = 1
+_VERSION, _WITH_CODECS = 1, 2
 _MAX_WIDTH = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Field:
-    """A part of a row: what it is called, and how many columns wide it is.
+    """A part of a row: what it is called, how many columns wide it is, and what its integers stand for.
 
     Raises
     ------
@@ -53,11 +54,12 @@ class Field:
     Examples
     --------
     >>> Field("sum", 2)
-    Field(name='sum', width=2)
+    Field(name='sum', width=2, codec=None)
     """
 
     name: str
     width: int = 1
+    codec: Codec | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -169,9 +171,26 @@ class Schema:
     @property
     def plain(self) -> bool:
         """Whether there is nothing to it: no names, every field one column wide, no gaps."""
-        widths = {field.width for field in (*self.inputs, *self.steps)}
+        fields = (*self.inputs, *self.steps)
         named = self.named or _names_differ_from_numbers(self.inputs)
-        return widths == {1} and not named and not self.ends and self.missing == "symbol"
+        simple = all(field.width == 1 and field.codec is None for field in fields)
+        return simple and not named and not self.ends and self.missing == "symbol"
+
+    @property
+    def coded(self) -> bool:
+        """Whether integers stand for something else, as those of a table do."""
+        return any(field.codec is not None for field in (*self.inputs, *self.steps))
+
+    def describe(self) -> dict[str, str]:
+        """Say of each field what its integers stand for, by name; nothing of fields of plain integers.
+
+        Examples
+        --------
+        >>> Schema((), (Field("x", 1, Codec("categories", ("no", "yes"))), Field("y"))).describe()
+        {'x': "2 categories: 'no', 'yes'"}
+        """
+        fields = (*self.inputs, *self.steps)
+        return {field.name: field.codec.describe() for field in fields if field.codec is not None}
 
     def column_orders(self, orders: ArrayLike) -> NDArray[np.int64]:
         """Return orders of steps (T, L) as orders of columns (T, C): a step's columns follow in sequence.
@@ -214,11 +233,11 @@ class Schema:
         >>> Schema((), (Field("sum", 2), Field("sign"))).reordered([1, 0]).names
         ('sign', 'sum')
         >>> Schema((), (Field("0", 2), Field("1"))).reordered([1, 0]).steps
-        (Field(name='0', width=1), Field(name='1', width=2))
+        (Field(name='0', width=1, codec=None), Field(name='1', width=2, codec=None))
         """
         steps = [self.steps[step] for step in check_order(order, self.length).tolist()]
         if not self.named:
-            steps = [Field(str(number), step.width) for number, step in enumerate(steps)]
+            steps = [Field(str(number), step.width, step.codec) for number, step in enumerate(steps)]
         return Schema(self.inputs, tuple(steps), self.ends, self.missing)
 
     def to_json(self) -> str:
@@ -230,11 +249,13 @@ class Schema:
         '{"version": 1, "inputs": [], "steps": [{"name": "sum", "width": 2}, {"name": "sign", "width": 1}],
           "ends": false, "missing": "symbol"}'
         """
-        fields = {
-            name: [{"name": field.name, "width": field.width} for field in getattr(self, name)]
-            for name in ("inputs", "steps")
+        fields = {name: [_field_json(field) for field in getattr(self, name)] for name in ("inputs", "steps")}
+        content = {
+            "version": _WITH_CODECS if self.coded else _VERSION,
+            **fields,
+            "ends": self.ends,
+            "missing": self.missing,
         }
-        content = {"version": _VERSION, **fields, "ends": self.ends, "missing": self.missing}
         return json.dumps(content, ensure_ascii=False)
 
     @classmethod
@@ -248,9 +269,9 @@ class Schema:
 
         Examples
         --------
-        >>> Schema.from_json('{"version": 2}')
+        >>> Schema.from_json('{"version": 3}')
         Traceback (most recent call last):
-        pyorder.errors.InputError: schema: expected version 1, got 2
+        pyorder.errors.InputError: schema: expected version 1 or 2, got 3
         """
         try:
             content = json.loads(text)
@@ -259,8 +280,8 @@ class Schema:
         if not isinstance(content, dict):
             raise InputError(f"schema: expected a JSON object, got {str(text)[:80]!r}")
         version = content.get("version")
-        if isinstance(version, bool) or version != _VERSION:
-            raise InputError(f"schema: expected version {_VERSION}, got {str(version)[:80]}")
+        if isinstance(version, bool) or version not in (_VERSION, _WITH_CODECS):
+            raise InputError(f"schema: expected version {_VERSION} or {_WITH_CODECS}, got {str(version)[:80]}")
         _check_keys(content, "schema", ("version", "inputs", "steps", "ends", "missing"))
         try:
             fields = {name: _read_fields(content[name], name) for name in ("inputs", "steps")}
@@ -289,7 +310,7 @@ def make_schema(
     Examples
     --------
     >>> make_schema(1, 3, widths=[2, 1], names=["sum", "sign"]).steps
-    (Field(name='sum', width=2), Field(name='sign', width=1))
+    (Field(name='sum', width=2, codec=None), Field(name='sign', width=1, codec=None))
     """
     sizes = [1] * columns if widths is None else _widths(widths, columns)
     step_names = _names(names, "names", len(sizes), "steps")
@@ -346,9 +367,17 @@ def _check_keys(content: dict[str, Any], what: str, wanted: tuple[str, ...]) -> 
         raise InputError(f"{what}: expected the keys {', '.join(wanted)}, got {found[:80] or 'none'}")
 
 
+def _field_json(field: Field) -> dict[str, Any]:
+    codec = {} if field.codec is None else {"codec": field.codec.to_json()}
+    return {"name": field.name, "width": field.width, **codec}
+
+
 def _read_fields(content: Any, name: str) -> tuple[Field, ...]:
     if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
         raise InputError(f"{name}: expected a list of objects, got {str(content)[:80]}")
+    fields = []
     for item in content:
-        _check_keys(item, name, ("name", "width"))
-    return tuple(Field(item["name"], item["width"]) for item in content)
+        codec = Codec.from_json(item["codec"]) if "codec" in item else None
+        _check_keys({key: item[key] for key in item if key != "codec"}, name, ("name", "width"))
+        fields.append(Field(item["name"], item["width"], codec))
+    return tuple(fields)

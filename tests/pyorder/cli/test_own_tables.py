@@ -1,10 +1,13 @@
-"""Tables without inputs, with few distinct ones, with names: what the commands read and say."""
+"""Tables of one's own, from arrays and from files: what the commands read and say."""
+
+import json
 
 import numpy as np
 import pytest
 
 from pyorder import Dataset
 from pyorder.cli._inputs import describe_data, load_data, read_dataset, shared_inputs, warn_of_shared_inputs
+from pyorder.cli._tables import TableColumns
 
 TABLE = np.random.default_rng(0).integers(0, 3, (100, 4))
 
@@ -48,7 +51,7 @@ def test_data_of_integers_alone_is_described_as_ever(table):
 
 
 def test_widths_are_described(table):
-    data = read_dataset(table(targets=TABLE, widths=[3, 1]), "--data")
+    data = read_dataset(table(targets=TABLE, widths=[3, 1]), "--data", TableColumns())
     assert describe_data(None, train=data)["widths"] == (3, 1)
 
 
@@ -65,3 +68,87 @@ def test_a_missing_input_is_shared_with_missing_ones_only():
     assert shared_inputs(train, Dataset([[1, 1], [2, 2]], targets)) == 1
     other = Dataset(np.ma.array([[1, 2], [9, 9]], mask=[[0, 1], [0, 1]]), targets)
     assert shared_inputs(train, other) == 1
+
+
+SEARCH = ["--strategy", "random", "--option", "candidates=4", "--steps", "4", "--device", "cpu", "--no-fit"]
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A table of 200 rows in a file: the fare follows from the class, which is told twice."""
+    rng = np.random.default_rng(0)
+    ranks, ages = rng.integers(1, 4, 200), rng.integers(0, 80, 200)
+    lines = ["class,name of class,age,fare,email"]
+    for row, (rank, age) in enumerate(zip(ranks.tolist(), ages.tolist(), strict=True)):
+        lines.append(
+            f"{rank},{['first', 'second', 'third'][rank - 1]},{age or ''},{rank * 7.5 + age % 2},{row}@here"
+        )
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_a_table_is_searched_by_the_names_of_its_columns(run, people, tmp_path):
+    columns = ["--inputs", "age", "--targets", "class,name of class, fare", "--bins", "4"]
+    code, out, err = run("discover", "--data", people, *columns, *SEARCH, "--out", "found")
+    assert code == 0, err
+    told = [line for line in err.splitlines() if "warning" not in line]
+    assert told[0].startswith("age            4 bins of integers, cut at ")
+    assert "row" in told[0]
+    assert told[1] == "class          3 integers: 1, 2, 3"
+    assert told[2].startswith("fare           4 bins of numbers, cut at ")
+    assert told[3] == "name of class  one to one with class: left out"
+    assert [line.count("bins of") for line in told].count(1) == 2  # said once
+    result = json.loads((tmp_path / "found" / "result.json").read_text())
+    assert sorted(result["search"]["names"]) == ["class", "fare"]
+    assert result["data"]["columns"]["class"] == "3 integers: 1, 2, 3"
+    assert result["data"]["same"] == {"name of class": "class"}
+    assert "own data, 2 steps" in out
+
+
+def test_a_tables_validation_rows_have_its_codes(told, people, tmp_path):
+    lines = people.read_text().splitlines()
+    (tmp_path / "validation.csv").write_text("\n".join([lines[0], *lines[150:]]))
+    (tmp_path / "train.csv").write_text("\n".join(lines[:150]))
+    files = ["--data", "train.csv", "--validation-data", "validation.csv", "--test-data", "validation.csv"]
+    result = told("discover", *files, "--targets", "class,fare", *SEARCH)
+    assert result["data"]["rows"] == {"train": 149, "validation": 51, "test": 51}
+
+
+def test_all_other_columns_are_targets_but_no_free_text(refused, people):
+    assert refused("discover", "--data", people, *SEARCH) == (
+        "--data: column 'email': 200 different texts in 200 rows are no categories; leave it out with inputs and "
+        "targets, or put what it tells into columns of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--inputs", "agee"],
+            "--data: inputs: there is no column 'agee'; the columns are class, name of class, age,",
+        ),
+        (["--inputs", "age", "--targets", "age,fare"], "--data: targets: the column 'age' is an input already"),
+        (["--targets", "fare"], "--data: targets: expected at least 2 columns, got fare"),
+    ],
+)
+def test_columns_are_refused_in_one_line(refused, people, words, message):
+    assert refused("discover", "--data", people, *words, *SEARCH).startswith(message)
+
+
+def test_columns_are_about_tables(refused, own_data):
+    assert refused("discover", "square", "--length", "4", "--inputs", "a", *SEARCH).startswith(
+        "--inputs: goes with"
+    )
+    assert refused("discover", "--data", own_data(), "--bins", "4", *SEARCH).startswith(
+        "--data: --bins: goes with"
+    )
+
+
+def test_a_run_of_a_table_is_trained_on_by_name(told, run, people):
+    data = ["--data", people, "--targets", "class,fare", "--device", "cpu"]
+    told("discover", *data, *SEARCH[:-1], "--no-fit", "--out", "found")
+    fitted = told("train", *data, "--order", "@found", "--steps", "4")
+    assert sorted(fitted["names"]) == ["class", "fare"]
+    assert run("profile", *data, "--random", "2", "--steps", "4")[0] == 0

@@ -1,0 +1,327 @@
+"""Tables: from columns of any kind to the integers of a dataset, by a codec for each.
+
+A table is what Apache Arrow can read: a CSV or Parquet file, a pandas or polars frame, an Arrow table. Text and
+truth values become categories. So do numbers and dates with few different values; others are cut into bins with as
+many rows in each. A missing value stays missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyorder._checks import check_integer
+from pyorder.data import _vocabulary as vocabularies
+from pyorder.data._rows import Rows
+from pyorder.data.codecs import Codec, Kind, Value
+from pyorder.data.schema import Field, Schema
+from pyorder.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow
+    from numpy.typing import NDArray
+
+__all__ = ["BINS", "Columns", "choose", "encode", "read_table", "rows_of_table"]
+
+BINS = 20
+MOST_CATEGORIES = 1000
+FREE_TEXT = 0.5  # of the rows; text that differs in more of them tells rows apart, and nothing repeats
+FEW_ROWS = 20  # in which anything may differ
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Encoded columns: codes (N, M), where they have none, and what each column was.
+
+    ``same`` tells of columns that were left out as they determine another one to one, and are determined by it.
+    """
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int64]
+    gaps: NDArray[np.bool_]
+    codecs: tuple[Codec, ...]
+    same: Mapping[str, str]
+
+
+def rows_of_table(
+    table: Any,
+    *,
+    inputs: Iterable[str] | None,
+    targets: Iterable[str] | None,
+    bins: int | Mapping[str, int],
+    like: Schema | None,
+) -> tuple[Rows, NDArray[np.int64], dict[str, str]]:
+    """The rows of a table, the vocabulary of their codes, and what to keep in the metadata.
+
+    See `pyorder.data.dataset.Dataset.from_table`.
+    """
+    read = read_table(table)
+    codecs = None
+    if like is not None:
+        if inputs is not None or targets is not None:
+            raise TypeError("like: columns are those of the other dataset; inputs and targets cannot be named too")
+        fields = (*like.inputs, *like.steps)
+        codecs = {field.name: field.codec for field in fields if field.codec is not None}
+        if len(codecs) < len(fields):
+            raise InputError("like: expected a dataset of a table")
+        inputs, targets = like.input_names, like.names
+    given, wanted = choose(read.column_names, inputs, targets)
+    columns = encode(read, [*given, *wanted], bins, codecs)
+    named = tuple(Field(name, 1, codec) for name, codec in zip(columns.names, columns.codecs, strict=True))
+    count = sum(name in given for name in columns.names)
+    if len(named) - count < 2:
+        raise InputError(f"targets: expected at least 2 columns, got {', '.join(columns.names[count:]) or 'none'}")
+    gaps = columns.gaps
+    if like is not None and gaps.any() and not like.ends:
+        raise InputError("table: has missing values, and the other table has none")
+    x, y = columns.codes[:, :count].copy(), columns.codes[:, count:].copy()
+    ends = bool(gaps.any()) if like is None else like.ends
+    rows = Rows(
+        x, y, Schema(named[:count], named[count:], ends), (~gaps[:, count:]).astype(np.uint8), gaps[:, :count]
+    )
+    vocabulary = vocabularies.check(np.arange(max(1, *(len(codec.values) for codec in columns.codecs))))
+    return rows.filled(vocabulary), vocabulary, {"same": json.dumps(columns.same)} if columns.same else {}
+
+
+def read_table(table: Any) -> pyarrow.Table:
+    """Read a table from a path that ends in .csv or .parquet, or from an object of Arrow, pandas or polars.
+
+    Raises
+    ------
+    ImportError
+        Where pyarrow is not installed.
+    OSError
+        When a file cannot be opened.
+    TypeError, InputError
+        For anything else, and for files that are no tables or have two columns of one name.
+    """
+    try:
+        import pyarrow
+        from pyarrow import csv, parquet
+    except ImportError:
+        raise ImportError("tables need pyarrow, which the extra has: pip install 'pyorder[table]'") from None
+    if isinstance(table, str | os.PathLike):
+        path = Path(table)
+        if path.suffix not in (".csv", ".parquet"):
+            raise InputError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; .csv or .parquet is needed")
+        path.stat()  # a path that is not there is an OSError with its name
+        try:
+            if path.suffix == ".parquet":
+                read = parquet.read_table(path)
+            else:
+                read = csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True))
+        except pyarrow.ArrowInvalid as error:
+            raise InputError(f"{str(path)!r}: {' '.join(str(error).split())}") from None
+    elif isinstance(table, pyarrow.Table):
+        read = table
+    elif hasattr(table, "__arrow_c_stream__"):
+        read = pyarrow.table(table)
+    else:
+        raise TypeError(
+            f"table: expected a path, an Arrow table, or a frame of pandas or polars, got {type(table).__name__}"
+        )
+    # What pandas numbers its rows with is no column of the table.
+    names = [name for name in read.column_names if not re.fullmatch(r"__index_level_\d+__", name)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"table: expected distinct names of columns, got {name!r} twice")
+    return read.select(names) if len(names) < read.num_columns else read
+
+
+def choose(
+    there: Sequence[str], inputs: Iterable[str] | None, targets: Iterable[str] | None
+) -> tuple[list[str], list[str]]:
+    """The names of the input and target columns; targets are all other columns unless they are named.
+
+    Examples
+    --------
+    >>> choose(["a", "b", "c"], ["b"], None)
+    (['b'], ['a', 'c'])
+    >>> choose(["a", "b"], ["c"], None)
+    Traceback (most recent call last):
+    pyorder.errors.InputError: inputs: there is no column 'c'; the columns are a, b
+    """
+    chosen: dict[str, list[str]] = {}
+    for argument, given in (("inputs", inputs), ("targets", targets)):
+        if isinstance(given, str):
+            raise TypeError(f"{argument}: expected a list of columns, got the text {given!r}")
+        chosen[argument] = list(given or ())
+        for name in chosen[argument]:
+            if name not in there:
+                raise InputError(f"{argument}: there is no column {name!r}; the columns are {', '.join(there)}")
+            if chosen[argument].count(name) > 1:
+                raise InputError(f"{argument}: the column {name!r} is named twice")
+    if targets is None:
+        chosen["targets"] = [name for name in there if name not in chosen["inputs"]]
+    for name in chosen["targets"]:
+        if name in chosen["inputs"]:
+            raise InputError(f"targets: the column {name!r} is an input already")
+    return chosen["inputs"], chosen["targets"]
+
+
+def encode(
+    table: pyarrow.Table, names: Sequence[str], bins: int | Mapping[str, int], like: Mapping[str, Codec] | None
+) -> Columns:
+    """Encode columns, by codecs of their own or those of another table; columns that say the same are left out.
+
+    Raises
+    ------
+    TypeError, InputError
+        For a column of another kind, text without repetition, bins that are no number, or a value that the other
+        table has not.
+    """
+    most = _bins_of(bins, table.column_names)
+    if not table.num_rows:
+        raise InputError("table: expected at least one row, got none")
+    codes, gaps, codecs, kept = [], [], [], []
+    first: dict[bytes, str] = {}
+    same: dict[str, str] = {}
+    for name in names:
+        column = _Column(name, table.column(name))
+        codec = column.codec(most.get(name, most[""])) if like is None else like[name]
+        code = column.codes(codec)
+        if like is None and len(codec.values) > 1:
+            numbered = _by_first_row(code)
+            if (other := first.setdefault(numbered, name)) != name:
+                same[name] = other
+                continue
+        kept.append(name)
+        codes.append(np.maximum(code, 0))
+        gaps.append(code < 0)
+        codecs.append(codec)
+    shape = (table.num_rows, 0)
+    return Columns(
+        tuple(kept),
+        np.stack(codes, 1) if codes else np.zeros(shape, np.int64),
+        np.stack(gaps, 1) if gaps else np.zeros(shape, np.bool_),
+        tuple(codecs),
+        same,
+    )
+
+
+def _bins_of(bins: int | Mapping[str, int], there: Sequence[str]) -> dict[str, int]:
+    """The most values or bins by column; under "" that of all others."""
+    if not isinstance(bins, Mapping):
+        return {"": check_integer(bins, "bins", 2)}
+    for name in bins:
+        if name not in there:
+            raise InputError(f"bins: there is no column {name!r}; the columns are {', '.join(there)}")
+    return {"": BINS, **{name: check_integer(count, f"bins of {name!r}", 2) for name, count in bins.items()}}
+
+
+def _by_first_row(codes: NDArray[np.int64]) -> bytes:
+    """Codes numbered anew by their first rows: the same for columns that determine each other."""
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64).tobytes()
+
+
+class _Column:
+    """A column of a table, its kind, and its values in memory."""
+
+    def __init__(self, name: str, column: pyarrow.ChunkedArray) -> None:
+        import pyarrow
+        from pyarrow import compute, types
+
+        self.name = name
+        array = column.combine_chunks()
+        if types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        if types.is_floating(array.type) or types.is_decimal(array.type):
+            array = array.cast(pyarrow.float64())
+            array = compute.if_else(compute.is_finite(array), array, pyarrow.scalar(None, pyarrow.float64()))
+        if types.is_string_view(array.type):  # which Arrow cannot filter yet
+            array = array.cast(pyarrow.large_string())
+        self.whole_days = types.is_date(array.type)
+        if types.is_timestamp(array.type) or self.whole_days:
+            array = array.cast(pyarrow.timestamp("us", getattr(array.type, "tz", None)), safe=False)
+        elif types.is_time(array.type):
+            array = array.cast(pyarrow.time64("us"), safe=False)
+        elif types.is_duration(array.type):
+            array = array.cast(pyarrow.duration("us"), safe=False)
+        self.type = array.type
+        self.kind = self._kind()
+        self.missing: NDArray[np.bool_] = array.is_null().to_numpy(zero_copy_only=False)
+        present = array.drop_null()
+        if self.kind == "dates":  # as microseconds
+            present = present.cast(pyarrow.int64())
+        self.present: NDArray[Any] = present.to_numpy(zero_copy_only=False)
+
+    def _kind(self) -> Kind:
+        from pyarrow import types
+
+        kinds: tuple[tuple[Any, Kind], ...] = (
+            (types.is_boolean, "truth values"),
+            (types.is_integer, "integers"),
+            (types.is_floating, "numbers"),
+            (types.is_timestamp, "dates"),
+            (types.is_time, "dates"),
+            (types.is_duration, "dates"),
+            (types.is_string, "categories"),
+            (types.is_large_string, "categories"),
+            (types.is_string_view, "categories"),
+            (types.is_null, "categories"),
+        )
+        for fits, kind in kinds:
+            if fits(self.type):
+                return kind
+        raise InputError(
+            f"column {self.name!r}: expected text, numbers, truth values or dates, got {self.type}; "
+            "leave it out with inputs and targets"
+        )
+
+    def codec(self, most: int) -> Codec:
+        """Make a codec of at most so many values or bins, of text and truth values as many as there are."""
+        gone = int(self.missing.sum())
+        if self.kind in ("categories", "truth values"):
+            texts = sorted(set(self.present.tolist()))
+            if self.kind == "categories":
+                self._check_categories(len(texts))
+            return Codec(self.kind, tuple(texts), missing=gone)
+        distinct = np.unique(self.present)
+        if len(distinct) <= most:
+            return Codec(self.kind, tuple(map(self._value, distinct)), missing=gone)
+        cuts = np.unique(np.quantile(self.present, np.arange(1, most) / most, method="higher"))
+        cuts = cuts[cuts > distinct[0]]
+        bins = np.searchsorted(cuts, self.present, side="right")
+        middles = [np.quantile(self.present[bins == k], 0.5, method="lower") for k in range(len(cuts) + 1)]
+        return Codec(self.kind, tuple(map(self._value, middles)), tuple(cuts.tolist()), gone)
+
+    def _check_categories(self, count: int) -> None:
+        rows = len(self.present)
+        if count > MOST_CATEGORIES or (rows > FEW_ROWS and count > FREE_TEXT * rows):
+            raise InputError(
+                f"column {self.name!r}: {count:,} different texts in {rows:,} rows are no categories; leave it "
+                "out with inputs and targets, or put what it tells into columns of its own"
+            )
+
+    def _value(self, number: Any) -> Value:
+        if self.kind != "dates":
+            return int(number) if self.kind == "integers" else float(number)
+        import pyarrow
+
+        date = str(pyarrow.scalar(int(number), pyarrow.int64()).cast(self.type).as_py())
+        return date.removesuffix(" 00:00:00") if self.whole_days else date
+
+    def codes(self, codec: Codec) -> NDArray[np.int64]:
+        """The codes (N,) of a codec, -1 where there is no value."""
+        if codec.kind != self.kind and codec.values and len(self.present):
+            raise InputError(f"column {self.name!r}: expected {codec.kind} as in the other table, got {self.kind}")
+        found = np.full(len(self.missing), -1, np.int64)
+        if codec.edges is not None:
+            found[~self.missing] = np.searchsorted(np.array(codec.edges), self.present, side="right")
+            return found
+        known = {value: code for code, value in enumerate(codec.values)}
+        values, inverse = np.unique(self.present, return_inverse=True)
+        told = values.tolist() if self.kind in ("categories", "truth values") else list(map(self._value, values))
+        for value in told:
+            if value not in known:
+                raise InputError(f"column {self.name!r}: the other table has no value {value!r}")
+        found[~self.missing] = np.array([known[value] for value in told], np.int64)[inverse]
+        return found

@@ -1,0 +1,240 @@
+"""Tables: what every kind of column becomes, that values come back, and what is refused."""
+
+import datetime
+import json
+import sys
+
+import numpy as np
+import pandas
+import polars
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+import pyorder
+from pyorder import Dataset
+from pyorder.data import codecs, tables
+from pyorder.data.schema import Schema
+from pyorder.errors import InputError
+
+DAY, LATER = datetime.date(1990, 5, 1), datetime.date(2001, 1, 2)
+NOON, NIGHT = datetime.datetime(2020, 1, 1, 12, 30), datetime.datetime(2020, 1, 2)
+MIXED = {
+    "age": [31.5, None, 5.0, 70.25, 5.0],
+    "sex": ["f", "m", None, "m", "f"],
+    "alive": [True, False, True, None, True],
+    "class": [3, 1, 3, 2, 2],
+    "born": [DAY, LATER, None, DAY, DAY],
+    "seen": [NOON, None, NIGHT, None, None],
+}
+TABLE = pyarrow.table(MIXED)
+
+
+def test_docstring_examples(doctests):
+    for module in (codecs, tables):
+        doctests(module)
+
+
+def test_values_of_every_kind_come_back():
+    data = Dataset.from_table(TABLE, inputs=["class"])
+    assert data.names == ("age", "sex", "alive", "born", "seen")
+    assert data.schema.input_names == ("class",)
+    wanted = [dict(zip(MIXED, row, strict=True)) for row in zip(*MIXED.values(), strict=True)]
+    for row in wanted:
+        row["born"] = row["born"] and str(row["born"])
+        row["seen"] = row["seen"] and str(row["seen"])
+    assert data.to_records() == wanted
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        TABLE,
+        pandas.DataFrame(MIXED),
+        polars.DataFrame(MIXED),
+        pyarrow.table({**MIXED, "sex": pyarrow.array(MIXED["sex"]).dictionary_encode()}),
+        pandas.DataFrame(MIXED).astype({"sex": "category", "alive": "boolean"}).iloc[[0, 1, 2, 3, 4]],
+    ],
+)
+def test_every_frame_gives_the_same(frame):
+    assert Dataset.from_table(frame).to_records() == Dataset.from_table(TABLE).to_records()
+
+
+def test_the_numbers_of_a_pandas_frames_rows_are_no_column():
+    frame = pandas.DataFrame({"a": [1, 2, 1], "b": [3, 4, 4]}, index=[7, 5, 9])
+    assert Dataset.from_table(frame).names == ("a", "b")
+    assert Dataset.from_table(frame[frame.a == 1]).names == ("a", "b")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_files_are_read(tmp_path, suffix):
+    frame = pandas.DataFrame(
+        {"n": [1, 2, 2, 3], "text": ["x", None, "a, b", "x"], "share": [0.5, np.nan, 2.0, 2.0]}
+    )
+    path = tmp_path / f"mine.{suffix}"
+    frame.to_csv(path, index=False) if suffix == "csv" else parquet.write_table(pyarrow.table(frame), path)
+    rows = Dataset.from_table(str(path)).to_records()
+    assert rows == Dataset.from_table(path).to_records()
+    assert [tuple(row.values()) for row in rows] == [
+        (1, "x", 0.5), (2, None, None), (2, "a, b", 2.0), (3, "x", 2.0)
+    ]  # fmt: skip
+
+
+def test_bins_have_as_many_rows_and_decode_to_a_value_of_their_own():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=1000)
+    table = pyarrow.table({"x": values, "y": rng.integers(1000, size=1000), "z": rng.integers(9, size=1000)})
+    data = Dataset.from_table(table, bins={"x": 10, "y": 4})
+    assert np.bincount(data.targets[:, 0]).tolist() == [100] * 10
+    assert np.bincount(data.targets[:, 1]).tolist() == pytest.approx([250] * 4, abs=10)
+    x, _, z = data.schema.steps
+    assert z.codec.edges is None  # 9 values are as many as they are
+    for code, middle in enumerate(x.codec.values):
+        inside = np.sort(values[data.targets[:, 0] == code])
+        assert middle == inside[49]
+        low, high = (-np.inf, *x.codec.edges)[code], (*x.codec.edges, np.inf)[code]
+        assert (low <= inside).all()
+        assert (inside < high).all()
+    assert data.schema.describe()["y"].startswith("4 bins of integers, cut at ")
+
+
+def test_one_frequent_value_has_a_bin_of_its_own():
+    fares = [0.0] * 600 + list(np.linspace(1, 2, 400))
+    codec = Dataset.from_table(pyarrow.table({"fare": fares, "b": [1, 2] * 500}), bins=5).schema.steps[0].codec
+    assert codec.values[0] == 0.0
+    assert codec.edges[0] == 1.0
+    assert len(codec.values) == 3  # no bin is empty
+
+
+def test_columns_that_determine_each_other_count_as_one():
+    table = pyarrow.table(
+        {
+            "survived": [1, 0, 1, 0],
+            "alive": ["yes", "no", "yes", "no"],
+            "dead": [False, True, False, True],
+            "ticket": ["a", "b", "c", "c"],
+            "always": [7, 7, 7, 7],
+            "never": pyarrow.nulls(4),
+        }
+    )
+    data = Dataset.from_table(table)
+    assert data.names == ("survived", "ticket", "always", "never")
+    assert json.loads(data.metadata["same"]) == {"alive": "survived", "dead": "survived"}
+    told = data.schema.describe()
+    assert told["always"] == "always 7"
+    assert told["never"] == "no values; 4 rows without a value"
+    assert data.to_records()[2] == {"survived": 1, "ticket": "c", "always": 7, "never": None}
+
+
+def test_a_missing_value_tells_columns_apart():
+    table = pyarrow.table({"a": [1, 2, 1], "b": ["x", "y", None], "c": [0, 1, 1]})
+    assert Dataset.from_table(table).names == ("a", "b", "c")
+
+
+def test_another_table_has_the_same_codes(tmp_path):
+    train = Dataset.from_table(TABLE, inputs=["class"])
+    other = pyarrow.table({**MIXED, "class": [1, 1, 2, 3, 3], "sex": ["m"] * 5}).take([1, 0])
+    data = Dataset.from_table(other, like=train)
+    assert data.schema == train.schema
+    assert data.vocabulary.tolist() == train.vocabulary.tolist()
+    assert [row["sex"] for row in data.to_records()] == ["m", "m"]
+    with pytest.raises(InputError, match=r"^column 'sex': the other table has no value 'x'$"):
+        Dataset.from_table(pyarrow.table({**MIXED, "sex": ["x"] * 5}), like=train)
+    with pytest.raises(InputError, match=r"^column 'class': expected integers as in the other table, got categor"):
+        Dataset.from_table(pyarrow.table({**MIXED, "class": ["x"] * 5}), like=train)
+    with pytest.raises(TypeError, match="^like: columns are those of the other dataset"):
+        Dataset.from_table(TABLE, inputs=["sex"], like=train)
+    with pytest.raises(InputError, match="^like: expected a dataset of a table$"):
+        Dataset.from_table(TABLE, like=Dataset(None, [[1, 2]]))
+
+
+def test_codecs_are_kept_in_files_and_orders(tmp_path):
+    data = Dataset.from_table(TABLE, inputs=["class"], metadata={"source": "test"})
+    data.save(tmp_path / "mine.safetensors")
+    again = Dataset.open(tmp_path / "mine.safetensors")
+    assert again.schema == data.schema
+    assert again.to_records() == data.to_records()
+    assert again.metadata["source"] == "test"
+    moved = data.reorder([4, 3, 2, 1, 0])
+    assert moved.to_records() == data.to_records()
+    assert moved.names == data.names[::-1]
+    assert Schema.from_json(data.schema.to_json()) == data.schema
+
+
+def test_what_a_model_writes_comes_back_as_values():
+    data = Dataset.from_table(TABLE, inputs=["class"])
+    written = np.ma.masked_array(data.targets[:1], [[False, True, False, False, False]])
+    assert data.to_records(written) == [
+        {"age": 31.5, "sex": None, "alive": True, "born": "1990-05-01", "seen": "2020-01-01 12:30:00"}
+    ]
+    with pytest.raises(InputError, match=r"^sex: expected codes 0 to 1, got 2$"):
+        data.to_records([[0, 2, 0, 0, 0]])
+    with pytest.raises(InputError, match=r"^targets: expected shape \(M, 5\), got \(1, 2\)$"):
+        data.to_records([[0, 0]])
+    with pytest.raises(InputError, match="^names: an input and a step are both called '0'"):
+        Dataset([[1]], [[1, 2]]).to_records()
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "error", "message"),
+    [
+        (TABLE, {"inputs": ["name"]}, InputError, "inputs: there is no column 'name'; the columns are age, "),
+        (TABLE, {"targets": ["age", "age"]}, InputError, "targets: the column 'age' is named twice"),
+        (TABLE, {"inputs": ["age"], "targets": ["age", "sex"]}, InputError, "targets: the column 'age' is an in"),
+        (TABLE, {"targets": "age"}, TypeError, "targets: expected a list of columns, got the text 'age'"),
+        (TABLE, {"targets": ["age"]}, InputError, "targets: expected at least 2 columns, got age"),
+        (TABLE, {"bins": 1}, ValueError, "bins: "),
+        (TABLE, {"bins": {"name": 3}}, InputError, "bins: there is no column 'name'"),
+        (pyarrow.table({"a": [[1], [2]], "b": [1, 2]}), {}, InputError, "column 'a': expected text, numbers, "),
+        (pyarrow.table({"a": [], "b": []}), {}, InputError, "table: expected at least one row, got none"),
+        (
+            pyarrow.table({"name": list(map(str, range(100))), "b": [1] * 100}),
+            {},
+            InputError,
+            "column 'name': 100 different texts in 100 rows are no categories; leave it out",
+        ),
+        (
+            pyarrow.table([pyarrow.array([1]), pyarrow.array([2])], names=["a", "a"]),
+            {},
+            InputError,
+            "table: expected distinct names of columns, got 'a' twice",
+        ),
+        ([1, 2], {}, TypeError, "table: expected a path, an Arrow table, or a frame of pandas or polars, got"),
+        ("mine.xlsx", {}, InputError, "'mine.xlsx' ends in '.xlsx'; .csv or .parquet is needed"),
+        ("mine.csv", {}, FileNotFoundError, "mine.csv"),
+    ],
+)  # fmt: skip
+def test_refusals_are_one_line(table, options, error, message):
+    with pytest.raises(error) as raised:
+        Dataset.from_table(table, **options)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_broken_file_is_named(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("a,b\n1,2\n3\n")
+    with pytest.raises(InputError, match=r"mine\.csv': CSV parse error: Expected 2 columns, got 1: 3$"):
+        Dataset.from_table(path)
+
+
+def test_without_pyarrow_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"pip install 'pyorder\[table\]'"):
+        Dataset.from_table("mine.csv")
+
+
+def test_a_dependency_between_columns_is_found_whatever_they_hold():
+    """The district is drawn, the city follows from it, and the bin of the size is its remainder's."""
+    rng = np.random.default_rng(0)
+    district, extra = rng.integers(12, size=(2, 6000))
+    frame = pandas.DataFrame(
+        {
+            "total": (district + extra) % 12 * 1.5,
+            "district": np.array([f"d{n}" for n in range(12)])[district],
+            "extra": extra,
+        }
+    )
+    train, validation, _ = Dataset.from_table(frame).split(seed=0)
+    found = pyorder.discover(train, validation=validation, seed=0)
+    assert sorted(found.names) == ["district", "extra", "total"]
