@@ -63,6 +63,10 @@ Targets = Annotated[
         metavar="c,d,e",
     ),
 ]
+Groups = Annotated[
+    str | None,
+    _data(help="A column of a table whose equal values stay on one side of every split.", metavar="NAME"),
+]
 Bins = Annotated[
     int | None,
     _data(

@@ -17,20 +17,22 @@ class TableColumns:
 
     inputs: str | None = None
     targets: str | None = None
+    groups: str | None = None
     bins: int | None = None
     like: Dataset | None = None
 
     @property
     def given(self) -> dict[str, object]:
         """What was said, by option."""
-        return {"--inputs": self.inputs, "--targets": self.targets, "--bins": self.bins}
+        told = {"--inputs": self.inputs, "--targets": self.targets, "--groups": self.groups}
+        return {**told, "--bins": self.bins}
 
     def read(self, path: Path) -> Dataset:
         """Read a table."""
         if self.like is not None:
             return Dataset.from_table(path, like=self.like)
         inputs, targets = (None if text is None else _columns(text) for text in (self.inputs, self.targets))
-        return Dataset.from_table(path, inputs=inputs, targets=targets, bins=self.bins or BINS)
+        return Dataset.from_table(path, inputs=inputs, targets=targets, groups=self.groups, bins=self.bins or BINS)
 
 
 def tell_columns(data: Dataset) -> None:

@@ -31,6 +31,7 @@ def command(
     data: options.Data = None,
     inputs: options.Inputs = None,
     targets: options.Targets = None,
+    groups: options.Groups = None,
     bins: options.Bins = None,
     validation_data: options.ValidationData = None,
     test_data: options.TestData = None,
@@ -116,7 +117,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"validation": validation_data, "test": test_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, bins),
+        columns=TableColumns(inputs, targets, groups, bins),
     )
     made_by = find_task(train)
     graph = None

@@ -19,6 +19,7 @@ def command(
     data: options.Data = None,
     inputs: options.Inputs = None,
     targets: options.Targets = None,
+    groups: options.Groups = None,
     bins: options.Bins = None,
     validation_data: options.ValidationData = None,
     random: Annotated[int, typer.Option(min=0, help="Number of random orders.", metavar="T")] = 0,
@@ -70,7 +71,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows},
         files={"validation": validation_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, bins),
+        columns=TableColumns(inputs, targets, groups, bins),
     )
     steps_of_order = train.target_length
     # By order: one that came twice would get twice the training rows.

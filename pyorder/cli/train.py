@@ -26,6 +26,7 @@ def command(
     data: options.Data = None,
     inputs: options.Inputs = None,
     targets: options.Targets = None,
+    groups: options.Groups = None,
     bins: options.Bins = None,
     test_data: options.TestData = None,
     seed: options.Seed = 0,
@@ -65,7 +66,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"test": test_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, bins),
+        columns=TableColumns(inputs, targets, groups, bins),
     )
     chosen = parse_order(order, train.target_length, seed, given_names(train))
     weights = parse_weights(step_weights, train.target_length, given_names(train))

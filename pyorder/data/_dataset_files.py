@@ -15,6 +15,7 @@ from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._rows import Rows
 from pyorder.data.files import list_safetensors, read_safetensors, write_safetensors
 from pyorder.data.schema import Schema, make_schema
+from pyorder.data.splitting import number_groups
 from pyorder.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _VALUES_AT_ONCE = 2**18
-_IN_SAFETENSORS = ("inputs", "targets", "lengths", "inputs_missing")
-_IN_NPZ = ("inputs", "targets", "vocabulary", "widths", "names", "input_names")
+_IN_SAFETENSORS = ("inputs", "targets", "lengths", "inputs_missing", "groups")
+_IN_NPZ = ("inputs", "targets", "vocabulary", "widths", "names", "input_names", "groups")
 
 
 def save(
@@ -46,6 +47,8 @@ def save(
         arrays["lengths"] = rows.lengths
     if rows.inputs_missing is not None:
         arrays["inputs_missing"] = rows.inputs_missing
+    if rows.groups is not None:
+        arrays["groups"] = _arrays.smallest(rows.groups)
     write_safetensors(path, arrays, texts)
 
 
@@ -68,8 +71,9 @@ def open_safetensors(path: str | PathLike[str]) -> tuple[Rows, NDArray[np.int64]
 def _rows(arrays: Mapping[str, NDArray[Any]], text: str | None) -> Rows:
     targets, _ = _arrays.rows_of(arrays["targets"], "targets", 2)
     inputs, _ = _arrays.rows_of(arrays.get("inputs", np.zeros((len(targets), 0), np.int8)), "inputs", 0)
+    groups = None if "groups" not in arrays else number_groups(arrays["groups"])
     if text is None:  # arrays of other names are passed over
-        return Rows(inputs, targets, make_schema(inputs.shape[1], targets.shape[1]))
+        return Rows(inputs, targets, make_schema(inputs.shape[1], targets.shape[1]), groups=groups)
     schema = Schema.from_json(text)
     for name, found, wanted in (
         ("inputs", inputs.shape[1], schema.input_length),
@@ -91,7 +95,7 @@ def _rows(arrays: Mapping[str, NDArray[Any]], text: str | None) -> Rows:
             )
     if missing is not None:
         _check_array(missing, "inputs_missing", "b", inputs.shape)
-    return Rows(inputs, targets, schema, lengths, missing)
+    return Rows(inputs, targets, schema, lengths, missing, groups)
 
 
 def _check_array(array: NDArray[Any], name: str, kind: str, shape: tuple[int, ...]) -> None:

@@ -38,6 +38,11 @@ class Described:
         return self._rows.inputs_missing
 
     @property
+    def groups(self) -> NDArray[np.int64] | None:
+        """Which group each row is of, (N,) from 0 on, read-only; None where rows are in none."""
+        return self._rows.groups
+
+    @property
     def schema(self) -> Schema:
         """The names and widths of inputs and steps, and whether there may be gaps."""
         return self._rows.schema

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,29 +21,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Rows(ByContents):
-    """Inputs and targets, and where they have gaps; checked arrays, which are made read-only."""
+    """Inputs and targets, where they have gaps, and which rows are of one group; checked, and made read-only."""
 
     inputs: NDArray[np.integer[Any]]
     targets: NDArray[np.integer[Any]]
     schema: Schema
     lengths: NDArray[np.unsignedinteger[Any]] | None = None
     inputs_missing: NDArray[np.bool_] | None = None
+    groups: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         inputs, targets, lengths, missing = self.inputs, self.targets, self.lengths, self.inputs_missing
+        if self.groups is not None and self.groups.shape != (len(targets),):
+            raise InputError(
+                f"groups: expected one for each of {len(targets)} rows, got shape {self.groups.shape}"
+            )
         if len(inputs) != len(targets):
             raise InputError(f"targets: expected as many rows as inputs ({len(inputs)}), got {len(targets)}")
         if lengths is not None and (lengths == np.array(self.schema.widths)).all():
             object.__setattr__(self, "lengths", None)
         if missing is not None and not missing.any():
             object.__setattr__(self, "inputs_missing", None)
-        for array in (inputs, targets, lengths, missing):
+        for array in (inputs, targets, lengths, missing, self.groups):
             if array is not None:
                 array.flags.writeable = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies are read-only too."""
-        return Rows, (self.inputs, self.targets, self.schema, self.lengths, self.inputs_missing)
+        return Rows, (self.inputs, self.targets, self.schema, self.lengths, self.inputs_missing, self.groups)
 
     @property
     def target_gaps(self) -> Gaps | None:
@@ -68,7 +73,7 @@ class Rows(ByContents):
             inputs = _arrays.fill(inputs, self.input_gaps, spare, "inputs")
         if self.target_gaps is not None:
             targets = _arrays.fill(targets, self.target_gaps, spare, "targets")
-        return Rows(inputs, targets, self.schema, self.lengths, self.inputs_missing)
+        return replace(self, inputs=inputs, targets=targets)
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Rows:
         """Return some rows, in that sequence."""
@@ -78,15 +83,15 @@ class Rows(ByContents):
             self.schema,
             None if self.lengths is None else self.lengths[rows],
             None if self.inputs_missing is None else self.inputs_missing[rows],
+            None if self.groups is None else self.groups[rows],
         )
 
     def reordered(self, order: NDArray[np.int64]) -> Rows:
         """Return the rows with the spans of the targets in an order (L,)."""
         columns = self.schema.column_orders(order[None])[0]
         lengths = None if self.lengths is None else self.lengths[:, order]
-        return Rows(
-            self.inputs, self.targets[:, columns], self.schema.reordered(order), lengths, self.inputs_missing
-        )
+        targets, schema = self.targets[:, columns], self.schema.reordered(order)
+        return replace(self, targets=targets, schema=schema, lengths=lengths)
 
     def vocabulary(self) -> NDArray[np.int64]:
         """Return the sorted distinct values that are not in a gap."""

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 import numpy as np
 
 from pyorder._checks import integer_array
-from pyorder.data import _arrays, _coding, _dataset_files, tables
+from pyorder.data import _arrays, _coding, _dataset_files, splitting, tables
 from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._described import Described
 from pyorder.data._rows import Rows
@@ -85,6 +85,8 @@ class Dataset(Described):
         Whether a missing step is predicted, as a step that ends at once, or left out.
     ends : bool
         True for data that may have gaps though these rows have none, such as training rows of your own splits.
+    groups : (N,) integers or texts, optional
+        What rows belong to, such as a patient. Rows of one group are never on two sides of a split.
     metadata : mapping of text to text, optional
         Kept in files. The keys ``vocabulary`` and ``schema`` are reserved.
 
@@ -121,6 +123,7 @@ class Dataset(Described):
         vocabulary: ArrayLike | None = None,
         missing: Missing = "symbol",
         ends: bool = False,
+        groups: ArrayLike | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         given = None if inputs is None else _arrays.rows_of(inputs, "inputs", 0)
@@ -135,7 +138,8 @@ class Dataset(Described):
             ends=ends or gaps is not None or holes is not None,
             missing=missing,
         )
-        rows = Rows(x, y, schema, _arrays.span_lengths(gaps, schema), holes)
+        numbered = None if groups is None else splitting.number_groups(groups)
+        rows = Rows(x, y, schema, _arrays.span_lengths(gaps, schema), holes, numbered)
         declared = None if vocabulary is None else vocabularies.check(vocabulary)
         self._set(rows.filled(declared), declared, metadata or {})
 
@@ -147,6 +151,7 @@ class Dataset(Described):
         inputs: Iterable[str] | None = None,
         targets: Iterable[str] | None = None,
         bins: int | Mapping[str, int] = tables.BINS,
+        groups: str | None = None,
         like: Dataset | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Dataset:
@@ -162,6 +167,7 @@ class Dataset(Described):
         inputs : columns that are given; none if not named
         targets : columns whose order is asked for; all others if not named
         bins : most values or bins of a number or date, 2 or more; or by column
+        groups : a column that says which rows belong together; no target unless it is named
         like : a dataset of another table, whose columns, bins and categories are taken
 
         Raises
@@ -182,7 +188,9 @@ class Dataset(Described):
         (('age', 'alive'), {'sex': 'm', 'age': None, 'alive': False})
         """
         known = None if like is None else like.schema
-        rows, declared, same = tables.rows_of_table(table, inputs=inputs, targets=targets, bins=bins, like=known)
+        rows, declared, same = tables.rows_of_table(
+            table, inputs=inputs, targets=targets, groups=groups, bins=bins, like=known
+        )
         return cls._of(rows, declared, {**(metadata or {}), **same})
 
     def to_records(self, targets: ArrayLike | None = None) -> list[dict[str, Any]]:
@@ -354,12 +362,14 @@ vocabulary
 
         Rows without inputs are split one by one. So are others, with a UserWarning, when there are too few
         distinct inputs: a split would be empty, or the most frequent input has more rows than the smallest split
-        should have. The metadata key ``split_by`` is then ``row``.
+        should have. The metadata key ``split_by`` is then ``row``. Rows of one group stay together whatever their
+        inputs, and ``split_by`` is ``group``.
 
         Raises
         ------
         InputError
-            For fractions that are not three positive numbers with the sum 1, or when there are too few rows.
+            For fractions that are not three positive numbers with the sum 1, or when there are too few rows or
+            groups.
 
         Examples
         --------
@@ -367,12 +377,20 @@ vocabulary
         >>> [part.rows for part in data.split(seed=0)]
         [8, 1, 1]
         """
-        part, by_row, reason = assign_rows(comparable(self.inputs, self.inputs_missing), fractions, seed)
+        groups = self.groups
+        together = comparable(self.inputs, self.inputs_missing) if groups is None else groups[:, None]
+        part, by_row, reason = assign_rows(together, fractions, seed)
+        if groups is not None and by_row:
+            raise InputError(
+                f"groups: {len(np.unique(groups))} groups are too few for splits of "
+                f"{', '.join(f'{share:g}' for share in fractions)}; the largest has "
+                f"{np.bincount(groups).max()} of {self.rows} rows"
+            )
         if reason is not None:
             warnings.warn(reason, UserWarning, stacklevel=2)
         metadata = {key: text for key, text in self._metadata.items() if key != "split_by"}
-        if by_row:
-            metadata["split_by"] = "row"
+        if by_row or groups is not None:
+            metadata["split_by"] = "row" if groups is None else "group"
         return Splits(
             *(
                 self._of(

@@ -11,9 +11,9 @@ from pyorder.data._groups import group_rows
 from pyorder.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["assign_rows", "check_fractions", "comparable"]
+__all__ = ["assign_rows", "check_fractions", "comparable", "number_groups"]
 
 
 def comparable(
@@ -30,6 +30,22 @@ def comparable(
     if missing is None:
         return inputs
     return np.concatenate([np.where(missing, inputs.dtype.type(0), inputs), missing.astype(inputs.dtype)], axis=1)
+
+
+def number_groups(groups: ArrayLike) -> NDArray[np.int64]:
+    """Number groups (N,), of integers or texts, from 0 on: (N,).
+
+    Examples
+    --------
+    >>> number_groups(["b", "a", "b"])
+    array([1, 0, 1])
+    """
+    array = np.asarray(groups)
+    if array.ndim != 1 or array.dtype.kind not in "iuUS":
+        raise InputError(
+            f"groups: expected integers or texts of shape (N,), got {array.dtype} of shape {array.shape}"
+        )
+    return np.unique(array, return_inverse=True)[1].astype(np.int64)
 
 
 def check_fractions(fractions: tuple[float, float, float]) -> NDArray[np.float64]:

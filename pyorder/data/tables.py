@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ def rows_of_table(
     *,
     inputs: Iterable[str] | None,
     targets: Iterable[str] | None,
+    groups: str | None,
     bins: int | Mapping[str, int],
     like: Schema | None,
 ) -> tuple[Rows, NDArray[np.int64], dict[str, str]]:
@@ -72,7 +73,11 @@ def rows_of_table(
         if len(codecs) < len(fields):
             raise InputError("like: expected a dataset of a table")
         inputs, targets = like.input_names, like.names
+    if groups is not None and groups not in read.column_names:
+        raise InputError(f"groups: there is no column {groups!r}; the columns are {', '.join(read.column_names)}")
     given, wanted = choose(read.column_names, inputs, targets)
+    if targets is None and groups in wanted:
+        wanted.remove(groups)
     columns = encode(read, [*given, *wanted], bins, codecs)
     named = tuple(Field(name, 1, codec) for name, codec in zip(columns.names, columns.codecs, strict=True))
     count = sum(name in given for name in columns.names)
@@ -86,8 +91,16 @@ def rows_of_table(
     rows = Rows(
         x, y, Schema(named[:count], named[count:], ends), (~gaps[:, count:]).astype(np.uint8), gaps[:, :count]
     )
+    if groups is not None:
+        rows = replace(rows, groups=_numbered(read.column(groups)))
     vocabulary = vocabularies.check(np.arange(max(1, *(len(codec.values) for codec in columns.codecs))))
     return rows.filled(vocabulary), vocabulary, {"same": json.dumps(columns.same)} if columns.same else {}
+
+
+def _numbered(column: pyarrow.ChunkedArray) -> NDArray[np.int64]:
+    """Numbers of equal values (N,), from 0 on; a missing value is one of its own."""
+    codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices
+    return np.array(codes.to_numpy(zero_copy_only=False), np.int64)
 
 
 def read_table(table: Any) -> pyarrow.Table:

@@ -120,6 +120,7 @@ class Tokens:
     targets: Tensor
     schema: Schema
     vocabulary_size: int
+    groups: Ints | None = None  # (N,), which rows belong together
 
     @classmethod
     def of(
@@ -145,6 +146,7 @@ class Tokens:
             torch.from_numpy(targets).to(device),
             schema,
             len(vocabulary) + schema.ends,
+            data.groups,
         )
 
     def __len__(self) -> int:
@@ -196,7 +198,8 @@ class Tokens:
 
     def select(self, rows: Tensor) -> Tokens:
         """The tokens of some rows."""
-        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
+        groups = None if self.groups is None else self.groups[rows.cpu().numpy()]
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows], groups=groups)
 
     def reordered(self, order: Ints) -> Tokens:
         """The same targets with step ``order[j]`` called j; `numpy.argsort` of the order calls them back."""
@@ -232,9 +235,10 @@ class Tokens:
         )
 
     def set_apart(self, count: int, rng: np.random.Generator) -> Apart:
-        """Cut the rows in two, at random: about ``count``, and the rest; equal inputs stay together.
+        """Cut the rows in two, at random: about ``count``, and the rest; equal inputs stay together, or groups.
 
-        Where one input has more rows than that, and where there are no inputs, rows are cut one by one.
+        Where one input has more rows than that, and where there are no inputs, rows are cut one by one; groups
+        stay whole.
 
         Examples
         --------
@@ -244,13 +248,31 @@ class Tokens:
         ([[0, 2], [1, 3]], True)
         """
         rows = rng.permutation(len(self))
-        turn = group_rows(self.inputs.cpu().numpy()[rows])  # of the row's input, in the sequence of first rows
+        if self.groups is not None:
+            turn = group_rows(self.groups[rows, None])  # of the row's group, in the sequence of first rows
+            held = _some_groups(np.bincount(turn), count)[turn]
+            return Apart(rows[held], rows[~held], turn[held], True)
+        turn = group_rows(self.inputs.cpu().numpy()[rows])
         sizes = np.bincount(turn)
         if sizes.max() > count:
             return Apart(rows[:count], rows[count:], np.arange(count), False)
         held = turn <= np.searchsorted(np.cumsum(sizes), count)
         del sizes
         return Apart(rows[held], rows[~held], turn[held], True)
+
+
+def _some_groups(sizes: Ints, count: int) -> npt.NDArray[np.bool_]:
+    """Take groups of so many rows (G,), in sequence, while they have ``count`` at most; the smallest at least."""
+    if len(sizes) < 2:
+        raise ValueError("train: all rows are of one group, and none can be set apart")
+    taken = np.zeros(len(sizes), np.bool_)
+    for group, size in enumerate(sizes.tolist()):
+        if size <= count:
+            taken[group] = True
+            count -= size
+    if not taken.any():
+        taken[sizes.argmin()] = True
+    return taken
 
 
 def _renumbered(ids: Tensor, number: Tensor) -> Tensor:

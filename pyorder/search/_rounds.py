@@ -130,7 +130,7 @@ class Rounds:
         base = self.explorer.base
         self.known = _Known(laboratory.constraints.copy(), nothing, np.zeros(self.length, bool), base)
         self.done: list[Round] = []
-        self.benefits = np.zeros((self.length, self.length))  # summed over rounds
+        self.benefits, self.errors = np.zeros((2, self.length, self.length))  # summed over rounds
         self.settled = False
         self.memorised = False
         self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
@@ -201,6 +201,7 @@ class Rounds:
             raise RuntimeError("the exploration's training diverged: a loss is not finite")
         look = measure(evidence, seed_from(explorer.rng))
         self.benefits += look.benefit
+        self.errors += look.standard_error
         supports, fine = self.gather(look, evidence)
         before = edge_set(self.graph)
         graph = assemble(self.laboratory.constraints, [one for found in supports for one in found], explorer.rng)
@@ -281,19 +282,37 @@ class Rounds:
         gap, error = self.known.gap
         return self.worse >= WORSE_ROUNDS and gap > SURE * error
 
-    def weighed_order(self) -> Orders:
-        """The sort of the graph that all evidence speaks for, also what is too weak to count as a dependency.
+    def leanings(self) -> Poset:
+        """The graph, and what the rounds tell beside dependencies, for the choice among its sorts.
+
+        A step stands after another that it surely lost less behind, over all rounds together, than that one behind
+        it: what is learned in any order in the end may have been learned with help. (Errors are averaged, not
+        divided by the root of the rounds, whose rows are the same.) And what is still lost stands after what is
+        learned, should it need several steps together.
+        """
+        graph, rng = self.graph.copy(), self.explorer.rng
+        count = max(1, len(self.done))
+        lead = (self.benefits - self.benefits.T) / count
+        error = np.hypot(self.errors, self.errors.T) / count
+        sure = (lead > z_threshold(self.options.error_rate, pairs(self.length)) * error) & (self.benefits > 0)
+        found = rng.permutation(np.argwhere(sure))
+        for before, after in sorted(found.tolist(), key=lambda pair: -lead[tuple(pair)]):
+            graph.add(before, after)
+        return lost_last(graph, self.known.graph_loss > LOST * self.explorer.base, rng)
+
+    def weighed_order(self, graph: Poset) -> Orders:
+        """The sort of a graph that all evidence speaks for, also what is too weak to count as a dependency.
 
         Among the sorts it earns the largest sum of benefits, averaged over the rounds: a step that has become easy
         in any place may have been learned with another's help.
         """
-        seed, closure = seed_from(self.explorer.rng), self.graph.closure
+        seed, closure = seed_from(self.explorer.rng), graph.closure
         if closure.sum() == self.length * (self.length - 1) // 2:  # there is one sort
-            (order,) = self.graph.sample_sorts(1, seed=seed)
+            (order,) = graph.sample_sorts(1, seed=seed)
             return np.asarray(order)
         weights = self.benefits / max(1, len(self.done))
         weights = weights + closure * (np.abs(weights).sum() + 1.0)
-        return sort_along(self.graph, linear_ordering.solve(weights, seed=seed).order)
+        return sort_along(graph, linear_ordering.solve(weights, seed=seed).order)
 
     def result(self) -> Exploration | None:
         """What was found; None before the first round has ended."""

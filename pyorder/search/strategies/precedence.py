@@ -80,9 +80,10 @@ class Precedence(Exploring, Strategy):
         try:
             rounds.run()
         finally:  # what was explored until something went wrong is worth keeping
-            found, weighed = rounds.result(), rounds.weighed_order()
+            found, leanings = rounds.result(), rounds.leanings()
+            weighed = rounds.weighed_order(leanings)
             laboratory.exploration, laboratory.best = found, weighed if rounds.done else None
-        pool = finalists(rounds.graph, weighed, last, laboratory.constraints, laboratory.rng)
+        pool = finalists(leanings, weighed, last, laboratory.constraints, laboratory.rng)
         try:
             profile = laboratory.profile(pool, "final candidates")
         except BudgetSpentError:
@@ -95,7 +96,7 @@ class Precedence(Exploring, Strategy):
             return of_all
         if not rounds.graph.is_sort(of_all[None])[0]:
             laboratory.remarks.append(CONTRADICTED)
-        return leader(profile, rounds.graph.is_sort(pool), weighed, self.error_rate)
+        return leader(profile, leanings.is_sort(pool), weighed, self.error_rate)
 
 
 def finalists(graph: Poset, weighed: Orders, count: int, constraints: Poset, rng: np.random.Generator) -> Orders:

@@ -13,6 +13,7 @@ from pyorder.dependencies.explorer import DROPOUT, WEIGHT_DECAY, Explorer
 from pyorder.dependencies.statistics import Evidence, Support, measure
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner
+from pyorder.orders.posets import Poset
 from pyorder.search import Precedence, Verdict
 from pyorder.search import _rounds as rounds
 from pyorder.search._rounds import Rounds
@@ -195,3 +196,21 @@ def test_the_last_verdict_on_a_step_that_has_nothing_left_to_lose_stands(gatheri
     gathering.known = SimpleNamespace(supports=[[], [], []], fine=np.zeros(3, bool))
     assert gathered(gathering, told)[0] == [[], [], []]
     assert gathering.recent == []
+
+
+def test_among_sorts_a_step_stands_behind_what_helped_it_and_a_lost_step_behind_all_others(gathering):
+    """Step 1 lost less behind step 0, over all rounds; step 2 keeps all of its entropy."""
+    benefit = np.array([[0.0, 0.5, 0.0], [0.1, 0.0, 0.0], [0.3, 0.2, 0.0]])
+    gathering.done, gathering.benefits = [None] * 4, 4 * benefit
+
+    def leanings(error, edges=(), lost=(0.0, 0.0, 2.0)):
+        gathering.errors = np.full((3, 3), 4 * error)
+        gathering.known = SimpleNamespace(graph=Poset(3, edges), graph_loss=np.array(lost))
+        return sorted(map(tuple, gathering.leanings().reduction.tolist()))
+
+    assert leanings(0.01) == [(0, 1), (2, 0)]  # who helps goes before who is lost
+    assert leanings(10.0) == [(0, 2), (1, 2)]  # nothing is sure, and what is lost comes last
+    assert leanings(10.0, lost=(0.0, 0.0, 0.0)) == []
+    assert leanings(0.01, edges=[[1, 0]], lost=(0.0, 0.0, 0.0)) == [(1, 0), (2, 1)]  # the graph goes first
+    gathering.errors[:] = np.inf  # too few rows
+    assert len(gathering.leanings().edges) == 1
