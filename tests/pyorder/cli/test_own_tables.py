@@ -137,6 +137,14 @@ def test_columns_are_refused_in_one_line(refused, people, words, message):
     assert refused("discover", "--data", people, *words, *SEARCH).startswith(message)
 
 
+def test_groups_stay_together(told, refused, people):
+    columns = ["--targets", "class,fare", "--groups"]
+    assert told("discover", "--data", people, *columns, "age", *SEARCH)["data"]["split_by"] == "group"
+    assert refused("discover", "--data", people, *columns, "class", *SEARCH).startswith(
+        "--data: groups: 3 groups are too few for splits of 0.8, 0.1, 0.1; the largest has "
+    )
+
+
 def test_columns_are_about_tables(refused, own_data):
     assert refused("discover", "square", "--length", "4", "--inputs", "a", *SEARCH).startswith(
         "--inputs: goes with"
