@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyorder._checks import check_integer
+from pyorder._values import ByContents
 from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._rows import Rows
 from pyorder.data.codecs import Codec, Kind, Value
@@ -36,8 +37,8 @@ FREE_TEXT = 0.5  # of the rows; text that differs in more of them tells rows apa
 FEW_ROWS = 20  # in which anything may differ
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, eq=False)
+class Columns(ByContents):
     """Encoded columns: codes (N, M), where they have none, and what each column was.
 
     ``same`` tells of columns that were left out as they determine another one to one, and are determined by it.
