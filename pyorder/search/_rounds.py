@@ -285,16 +285,18 @@ class Rounds:
     def leanings(self) -> Poset:
         """The graph, and what the rounds tell beside dependencies, for the choice among its sorts.
 
-        A step stands after another that it surely lost less behind, over all rounds together, than that one behind
-        it: what is learned in any order in the end may have been learned with help. (Errors are averaged, not
-        divided by the root of the rounds, whose rows are the same.) And what is still lost stands after what is
-        learned, should it need several steps together.
+        A step without a predecessor stands after another that it surely lost less behind, over all rounds
+        together, than that one behind it: what is learned in any order in the end may have been learned with help.
+        (Of steps with predecessors others tell as long as those are missing, descendants too. Errors are averaged,
+        not divided by the root of the rounds, whose rows are the same.) And what is still lost stands after what
+        is learned, should it need several steps together.
         """
         graph, rng = self.graph.copy(), self.explorer.rng
         count = max(1, len(self.done))
         lead = (self.benefits - self.benefits.T) / count
         error = np.hypot(self.errors, self.errors.T) / count
         sure = (lead > z_threshold(self.options.error_rate, pairs(self.length)) * error) & (self.benefits > 0)
+        sure[:, [bool(found) for found in self.known.supports]] = False
         found = rng.permutation(np.argwhere(sure))
         for before, after in sorted(found.tolist(), key=lambda pair: -lead[tuple(pair)]):
             graph.add(before, after)

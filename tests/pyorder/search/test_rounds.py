@@ -203,14 +203,17 @@ def test_among_sorts_a_step_stands_behind_what_helped_it_and_a_lost_step_behind_
     benefit = np.array([[0.0, 0.5, 0.0], [0.1, 0.0, 0.0], [0.3, 0.2, 0.0]])
     gathering.done, gathering.benefits = [None] * 4, 4 * benefit
 
-    def leanings(error, edges=(), lost=(0.0, 0.0, 2.0)):
+    def leanings(error, edges=(), lost=(0.0, 0.0, 2.0), supports=((), (), ())):
         gathering.errors = np.full((3, 3), 4 * error)
-        gathering.known = SimpleNamespace(graph=Poset(3, edges), graph_loss=np.array(lost))
+        gathering.known = SimpleNamespace(graph=Poset(3, edges), graph_loss=np.array(lost), supports=supports)
         return sorted(map(tuple, gathering.leanings().reduction.tolist()))
 
     assert leanings(0.01) == [(0, 1), (2, 0)]  # who helps goes before who is lost
     assert leanings(10.0) == [(0, 2), (1, 2)]  # nothing is sure, and what is lost comes last
     assert leanings(10.0, lost=(0.0, 0.0, 0.0)) == []
     assert leanings(0.01, edges=[[1, 0]], lost=(0.0, 0.0, 0.0)) == [(1, 0), (2, 1)]  # the graph goes first
+    known = ((), ("a predecessor",), ())  # what step 1 lost before that was found may have another reason
+    assert leanings(0.01, lost=(0.0, 0.0, 0.0), supports=known) == [(2, 0)]
+    assert leanings(0.01, edges=[[1, 0]], lost=(0.0, 0.0, 0.0)) == [(1, 0), (2, 1)]
     gathering.errors[:] = np.inf  # too few rows
     assert len(gathering.leanings().edges) == 1
