@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -220,6 +221,11 @@ def about(device: Gpu) -> dict[str, Any]:
     }
 
 
+def without_folders(said: str) -> str:
+    """A traceback with the last two parts of every path: rows are read elsewhere."""
+    return re.sub(r'File "[^"]*?([^"/]+/[^"/]+)"', r'File "\1"', said)
+
+
 def usable(device: Gpu) -> bool:
     """Whether the device still answers: after a fault of a kernel it does not in this process."""
     try:
@@ -236,7 +242,7 @@ def answer(device: Gpu, request: dict[str, Any]) -> dict[str, Any]:
         row = globals()[request["function"]](device, **request["settings"])
         device.wait()
     except Exception:
-        said = traceback.format_exc()
+        said = without_folders(traceback.format_exc())
         print(said, file=sys.stderr, flush=True)
         row = {"failed": "\n".join(said.splitlines()[-ERROR_LINES:]), "restart": not usable(device)}
     return row | {"seconds": round(time.perf_counter() - started, 3)}

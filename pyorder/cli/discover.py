@@ -95,10 +95,10 @@ def command(
         parse_weights,
         read_constraints,
         satisfied,
-        warn_of_shared_inputs,
     )
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import beaten, data_text, print_beaten, print_fits, print_search
+    from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.posets import Poset

@@ -53,9 +53,9 @@ def command(
         parse_model,
         parse_weights,
         read_orders,
-        warn_of_shared_inputs,
     )
     from pyorder.cli._results import print_candidates
+    from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.permutations import sample

@@ -50,9 +50,9 @@ def command(
         parse_order,
         parse_weights,
         satisfied,
-        warn_of_shared_inputs,
     )
     from pyorder.cli._results import data_text, print_fits
+    from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.runs.folder import check_run_dir

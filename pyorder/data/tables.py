@@ -20,6 +20,7 @@ import numpy as np
 from pyorder._checks import check_integer
 from pyorder._values import ByContents
 from pyorder.data import _vocabulary as vocabularies
+from pyorder.data._groups import group_rows
 from pyorder.data._rows import Rows
 from pyorder.data.codecs import Codec, Kind, Value
 from pyorder.data.schema import Field, Schema
@@ -136,7 +137,10 @@ def read_table(table: Any) -> pyarrow.Table:
     elif isinstance(table, pyarrow.Table):
         read = table
     elif hasattr(table, "__arrow_c_stream__"):
-        read = pyarrow.table(table)
+        try:
+            read = pyarrow.table(table)
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:  # a column of mixed objects
+            raise InputError(f"table: {' '.join(str(error).split())}") from None
     else:
         raise TypeError(
             f"table: expected a path, an Arrow table, or a frame of pandas or polars, got {type(table).__name__}"
@@ -202,7 +206,7 @@ def encode(
         codec = column.codec(most.get(name, most[""])) if like is None else like[name]
         code = column.codes(codec)
         if like is None and len(codec.values) > 1:
-            numbered = _by_first_row(code)
+            numbered = group_rows(code[:, None]).tobytes()  # equal for columns that determine each other
             if (other := first.setdefault(numbered, name)) != name:
                 same[name] = other
                 continue
@@ -228,12 +232,6 @@ def _bins_of(bins: int | Mapping[str, int], there: Sequence[str]) -> dict[str, i
         if name not in there:
             raise InputError(f"bins: there is no column {name!r}; the columns are {', '.join(there)}")
     return {"": BINS, **{name: check_integer(count, f"bins of {name!r}", 2) for name, count in bins.items()}}
-
-
-def _by_first_row(codes: NDArray[np.int64]) -> bytes:
-    """Codes numbered anew by their first rows: the same for columns that determine each other."""
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].astype(np.int64).tobytes()
 
 
 class _Column:

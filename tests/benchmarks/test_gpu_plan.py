@@ -148,6 +148,12 @@ def test_pools_are_those_of_the_published_search(plan, length):
     assert plan.PUBLISHED_POOLS[length] == search.pools(pyorder.posets.Poset(length))
 
 
+def test_rows_tell_of_no_folders(benchmark):
+    said = 'Traceback:\n  File "/home/me/work/benchmarks/kernels.py", line 3, in f\n  File "a.py", line 1'
+    wanted = 'Traceback:\n  File "benchmarks/kernels.py", line 3, in f\n  File "a.py", line 1'
+    assert benchmark("gpu_measure").without_folders(said) == wanted
+
+
 def test_a_chip_is_known_by_its_name(formulas):
     assert formulas.for_chip("NVIDIA H100 80GB HBM3").copy == 3.0e12
     assert formulas.for_chip("NVIDIA H200").copy == 4.3e12

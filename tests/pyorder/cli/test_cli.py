@@ -10,7 +10,7 @@ import torch
 
 import pyorder
 import pyorder.cli
-from pyorder.cli import _inputs
+from pyorder.cli import _inputs, _shared
 
 FEW_ROWS = ["--train-rows", "600", "--validation-rows", "40"]
 SQUARE = ["square", "--length", "4", *FEW_ROWS, "--test-rows", "60"]
@@ -139,9 +139,9 @@ def test_orders_are_read_beside_what_numpy_lacks(tmp_path):
 def test_shared_inputs_are_counted_by_value():
     train = pyorder.Dataset(np.array([[1, -2], [3, 4]], np.int8), [[0, 0]] * 2)
     other = pyorder.Dataset(np.array([[1, -2], [257, 254], [1, -2], [4, 3]], np.int64), [[0, 0]] * 4)
-    assert _inputs.shared_inputs(train, other) == 2
-    assert _inputs.shared_inputs(other, train) == 1
-    assert _inputs.shared_inputs(train, pyorder.Dataset([[1]], [[0, 0]])) == 0
+    assert _shared.shared_inputs(train, other) == 2
+    assert _shared.shared_inputs(other, train) == 1
+    assert _shared.shared_inputs(train, pyorder.Dataset([[1]], [[0, 0]])) == 0
 
 
 def test_own_data_and_own_model(told, own_data, tmp_path):

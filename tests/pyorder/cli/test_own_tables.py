@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pyorder import Dataset
-from pyorder.cli._inputs import describe_data, load_data, read_dataset, shared_inputs, warn_of_shared_inputs
+from pyorder.cli._inputs import describe_data, load_data, read_dataset
+from pyorder.cli._shared import shared_inputs, warn_of_shared_inputs
 from pyorder.cli._tables import TableColumns
 
 TABLE = np.random.default_rng(0).integers(0, 3, (100, 4))

@@ -226,20 +226,19 @@ def test_without_pyarrow_the_extra_is_named(monkeypatch):
         Dataset.from_table("mine.csv")
 
 
-def test_a_dependency_between_columns_is_found_whatever_they_hold():
-    """The district is drawn, the city follows from it, and the bin of the size is its remainder's."""
-    rng = np.random.default_rng(0)
-    district, extra = rng.integers(12, size=(2, 6000))
-    frame = pandas.DataFrame(
-        {
-            "total": (district + extra) % 12 * 1.5,
-            "district": np.array([f"d{n}" for n in range(12)])[district],
-            "extra": extra,
-        }
-    )
-    train, validation, _ = Dataset.from_table(frame).split(seed=0)
-    found = pyorder.discover(train, validation=validation, seed=0)
-    assert sorted(found.names) == ["district", "extra", "total"]
+def test_the_order_of_a_chain_is_found_whatever_its_columns_hold():
+    """y_i = (x_i² + y_(i-1)²) mod 19: its values as texts and as numbers, columns in another sequence."""
+    made = pyorder.make_task("square", length=5).generate(20_000, seed=0)
+    x, y = made.inputs.astype(int), made.targets.astype(int)
+    columns = {f"x{i}": x[:, i] / 4 for i in range(5)}
+    columns |= {f"y{i}": [f"value {value}" for value in y[:, i]] for i in (3, 1, 4)} | {"y2": y[:, 2] * 2.5}
+    frame = polars.DataFrame(columns | {"y0": y[:, 0]})
+    data = Dataset.from_table(frame, inputs=[f"x{i}" for i in range(5)])
+    assert data.names == ("y3", "y1", "y4", "y2")
+    assert json.loads(data.metadata["same"]) == {"y0": "x0"}
+    train, validation, _ = data.split(seed=0)
+    found = pyorder.discover(train, validation=validation, seed=0, device="cpu")
+    assert found.names == ("y1", "y2", "y3", "y4")
 
 
 def of_patients(rows=400, patients=40):
