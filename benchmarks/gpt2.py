@@ -19,7 +19,6 @@ from pyorder.execution import RandomStream, multiply_in
 from pyorder.models.decoder import Decoder
 from pyorder.models.learner import DecoderLearner
 from pyorder.profiling.scoring import score
-from pyorder.training.ensemble import Lone
 from pyorder.training.orders import Mixture, RowQueue
 from pyorder.training.trainer import Trainer
 
@@ -119,26 +118,26 @@ def twin_training(problem: Problem, model, recipe: pyorder.Recipe) -> np.ndarray
     return curve.cpu().numpy()
 
 
-def in_sequence(problem: Problem, recipe: pyorder.Recipe) -> tuple[list[RowQueue], torch.Tensor, Mixture]:
+def in_sequence(problem: Problem, recipe: pyorder.Recipe) -> tuple[RowQueue, torch.Tensor, Mixture]:
     """The rows of the twin, in its sequence and its orders: a queue of them, their numbers, and their orders."""
     rows = recipe.steps * recipe.batch_size
     queue = RowQueue(rows, np.random.default_rng(0))
     queue.waiting = np.arange(rows)
-    numbers = torch.arange(rows, device=problem.device)[None]
-    return [queue], numbers, Mixture(problem.table, numbers % len(problem.table))
+    numbers = torch.arange(rows, device=problem.device)
+    return queue, numbers, Mixture(problem.table, numbers % len(problem.table))
 
 
 def captured(problem: Problem, preset: pyorder.Preset, recipe: pyorder.Recipe) -> Callable[[], np.ndarray]:
     """Return how pyorder profiles one seed on a GPU: one CUDA graph for every step."""
     decoder, learner = problem.decoder(preset), DecoderLearner(preset.architecture)
-    queues, rows, _ = in_sequence(problem, recipe)
-    trainer = Trainer(learner, Lone(decoder), problem.tokens, recipe, queues, subset=rows)
+    queue, rows, _ = in_sequence(problem, recipe)
+    trainer = Trainer(learner, problem.decoder(preset), problem.tokens, recipe, queue, subset=rows)
 
     def train() -> np.ndarray:
-        queues, rows, source = in_sequence(problem, recipe)
-        trainer.module.take([decoder])
-        trainer.restart(queues, RandomStream(0, problem.device), rows)
-        return trainer.train(source, recipe.steps)[0].numpy()
+        queue, rows, source = in_sequence(problem, recipe)
+        trainer.module.load_state_dict(decoder.state_dict())
+        trainer.restart(queue, RandomStream(0, problem.device), rows)
+        return trainer.train(source, recipe.steps).numpy()
 
     return train
 
@@ -148,10 +147,10 @@ def alone(problem: Problem, preset: pyorder.Preset, recipe: pyorder.Recipe) -> C
     decoder, learner = problem.decoder(preset), DecoderLearner(preset.architecture)
 
     def train() -> np.ndarray:
-        queues, rows, source = in_sequence(problem, recipe)
+        queue, rows, source = in_sequence(problem, recipe)
         stream = RandomStream(0, problem.device)
-        trainer = Trainer(learner, decoder, problem.tokens, recipe, queues, stream=stream, subset=rows)
-        return trainer.train(source, recipe.steps)[0].numpy()
+        trainer = Trainer(learner, decoder, problem.tokens, recipe, queue, stream=stream, subset=rows)
+        return trainer.train(source, recipe.steps).numpy()
 
     return train
 

@@ -26,14 +26,14 @@ CHIPS = (Chip("H100", copy=3.0e12), Chip("H200", copy=4.3e12))
 
 # Counted on a CPU, bfloat16, by a dispatch mode that leaves views out.
 COUNTS = {
-    "step": 160,  # operations of a training step of `small`, optimiser included
-    "step, float32": 124,
-    "stacked": 217,  # the same of a stack of several, in bfloat16
+    "step": 132,  # operations of a training step of `small`, optimiser included
+    "step, float32": 100,
     "twin": 161,  # of GPT-2's
     "explorer": 156,  # of a training step of the exploration, in float32
-    "chunk": 71,  # of scoring one chunk of the tree of orders
+    "chunk": 70,  # of scoring one chunk of the tree of orders
 }
 NODES = {64: 729, 128: 1425, 720: 7580, 5040: 49_212}  # of the tree of so many random orders, L = 13
+BESIDE = 0.54  # of a step's time is what one beside another adds, in a stream of its own
 HALF = 0.5  # of the peak rate is what products of this size reach
 SCORED = 106e3  # bytes that move for a node of the tree and a row, in some fifty passes over W float32 numbers
 
@@ -49,11 +49,10 @@ def forward_operations(positions: int, read: int = 0) -> float:
 
 def step_seconds(chip: Chip, length: int = 13, seeds: int = 1, precision: str = "bfloat16") -> float:
     """A captured training step: its products, forward and twice that backward, and a node an operation."""
-    operations = 3 * seeds * forward_operations(128 * length, 128 * length)
+    operations = 3 * forward_operations(128 * length, 128 * length)
     rate = HALF * chip.matrix if precision == "bfloat16" else chip.plain
-    count = COUNTS["stacked" if seeds > 1 else "step" if precision == "bfloat16" else "step, float32"]
-    moved = 0.3e9 * (seeds - 1)  # activations and optimiser of each member that is not the first
-    return operations / rate + count * chip.node + moved / chip.copy
+    count = COUNTS["step" if precision == "bfloat16" else "step, float32"]
+    return (operations / rate + count * chip.node) * (1 + BESIDE * (seeds - 1))
 
 
 def twin_step_seconds(chip: Chip, precision: str) -> float:
@@ -89,9 +88,12 @@ def discovery_seconds(chip: Chip, length: int, steps: int) -> float:
     return train + evidence + 1.5 + profiling_seconds(chip, 64, length)
 
 
+LITTLE = 2.2e-6  # a node that does next to nothing
+
+
 def kernel_seconds(chip: Chip, slots: int, values: int, size: int) -> float:
-    """Losses and gradient: logits read twice, a gradient written, and five nodes (two kernels, mean, slopes)."""
-    return 3 * slots * values * size / chip.copy + 5 * chip.node
+    """Losses and gradient: logits read twice, a gradient written, and four nodes (two kernels, a sum, a slope)."""
+    return 3 * slots * values * size / chip.copy + 4 * LITTLE
 
 
 def search_seconds(chip: Chip, pools: list[int], length: int) -> float:

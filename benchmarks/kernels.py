@@ -185,7 +185,7 @@ def measure(device: Gpu) -> int:
 
 def fastest_settings(device: Gpu, size: Size) -> list[tuple[str, list[float]]]:
     """Time the two launches of a training step, losses and then gradient, with all settings worth a try."""
-    from pyorder.kernels.permuted_cross_entropy import Settings, launch
+    from pyorder.kernels.permuted_cross_entropy import Settings, launch, tile_width
 
     logits, table = size.random(device, size.rows, size.length, size.values).detach(), size.table(device)
     by_slot, incoming = (torch.rand(logits.shape[:2], device=device.type) for _ in range(2))
@@ -197,18 +197,18 @@ def fastest_settings(device: Gpu, size: Size) -> list[tuple[str, list[float]]]:
 
     graphs = {
         f"{rows} rows, {warps} warps": device.captured(partial(step, Settings(rows, warps)), calls=10)
-        for rows in (1, 2, 4, 8, 16, 32, 64, 128)
+        for rows in (1, 2, 4, 8, 16, 32, 64)
         for warps in (1, 2, 4, 8)
-        if 256 <= rows * size.values <= 64 * 32 * warps  # with more logits a thread, registers spill
+        if 32 * warps <= rows * tile_width(size.values) <= 64 * 32 * warps  # with more a thread, registers spill
     }
     return sorted(timed(device, graphs, REPEATS, each=10).items(), key=lambda item: item[1][1])
 
 
 def tune(device: Gpu) -> None:
     torch.manual_seed(0)
-    for values in (16, 32, 64, 128, 256, 512, 1024):
-        for dtype in DTYPES:
-            print(values, dtype, fastest_settings(device, Size(4096, LENGTH, values, dtype))[:5], flush=True)
+    for values, dtype, rows in itertools.product((16, 32, 64, 128, 256, 512, 1024), DTYPES, (128, 16_384)):
+        best = fastest_settings(device, Size(rows, LENGTH, values, dtype))
+        print(values, dtype, rows * LENGTH, [(name, round(times[1], 2)) for name, times in best[:8]], flush=True)
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ MOVED = {
     "attention": "models.attention",
     "contract": "models.learner",
     "dataset": "data.dataset",
-    "ensemble": "training.ensemble",
     "exploration": "dependencies.explorer",
     "linear_ordering": "orders.linear_ordering",
     "model": "models.decoder",

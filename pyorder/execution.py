@@ -144,17 +144,30 @@ class RandomStream:
     @contextmanager
     def lent(self) -> Iterator[None]:
         """Let torch's global generators go on where this stream is; give the caller's state back after it."""
-        with _LENDING:
-            shared = [self._shared(generator.device) for generator in self.generators]
-            kept = [generator.get_state() for generator in shared]
-            for ours, theirs in zip(self.generators, shared, strict=True):
-                theirs.set_state(ours.get_state())
+        with _LENDING, ExitStack() as stack:
+            for generator in self.generators:
+                stack.enter_context(self._lent(generator))
+            yield
+
+    @contextmanager
+    def _lent(self, ours: torch.Generator) -> Iterator[None]:
+        shared = self._shared(ours.device)
+        if ours.device.type == "cuda":
+            # Their states change places. A CUDA graph that is recorded meanwhile draws from ours for ever.
+            kept = shared.graphsafe_get_state()
+            shared.graphsafe_set_state(ours.graphsafe_get_state())
             try:
                 yield
             finally:
-                for ours, theirs, state in zip(self.generators, shared, kept, strict=True):
-                    ours.set_state(theirs.get_state())
-                    theirs.set_state(state)
+                shared.graphsafe_set_state(kept)
+            return
+        state = shared.get_state()
+        shared.set_state(ours.get_state())
+        try:
+            yield
+        finally:
+            ours.set_state(shared.get_state())
+            shared.set_state(state)
 
     @staticmethod
     def _shared(device: torch.device) -> torch.Generator:

@@ -82,9 +82,9 @@ class Explorer:
             module,
             self.tokens,
             recipe,
-            [RowQueue(len(kept), self.rng)],
+            RowQueue(len(kept), self.rng),
             stream=stream,
-            subset=self._kept[None],
+            subset=self._kept,
             augment=hide if isinstance(learner, AnyOrderLearner) else None,
         )
 

@@ -75,10 +75,10 @@ class AnyOrderDecoder(nn.Module):
         visible = sees(columns, self.given)
         if padding is not None:
             visible[..., self.given :] &= ~padding[:, None, None]
-        x = self.query_embedding.weight.expand(len(inputs), -1, -1)  # (B, C, W)
+        x = self.query_embedding.weight[None]  # (1, C, W), all that the first layer knows of a row's places
         for block, link in zip(self.blocks, self.links, strict=True):
             assert isinstance(block, Block)
-            x = block(x, block.attention_norm(x), *block.keys_and_values(memory), visible, LINK_RATE * link)
+            x = block(x, block.normalised(x), *block.keys_and_values(memory), visible, LINK_RATE * link)
         logits: Tensor = self.head(self.norm(x))
         return logits
 

@@ -6,7 +6,6 @@ R  rows    H  heads    L  slots    S  positions looked at: those of X, then the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -44,19 +43,19 @@ def attention_maps(module: nn.Module, inputs: Tensor, emitted: Tensor) -> list[T
         raise TypeError(f"module: the built-in decoder is needed, {type(module).__name__} given")
     maps: list[Tensor] = []
 
-    def keep(block: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+    def keep(block: nn.Module, arguments: tuple[Any, ...]) -> None:
         assert isinstance(block, Block)
-        _, normed, keys, _, *rest = arguments
-        visible = rest[0] if rest else named["visible"]
-        if visible is None:  # X being read
-            return
+        _, normed, keys, _, visible = arguments
         queries = block.split(block.query(normed)).float()
         scores = queries @ keys.float().transpose(-2, -1) / math.sqrt(queries.shape[-1])
         maps.append(scores.masked_fill(~visible, -math.inf).softmax(-1))
 
-    hooks = [block.register_forward_pre_hook(keep, with_kwargs=True) for block in module.blocks]
+    before = torch.cat([module.separator.expand(len(emitted), 1), emitted[:, :-1]], dim=1)
+    visible = module.visible[module.input_length :, module.input_length :]
+    memory = module.read(inputs)
+    hooks = [block.register_forward_pre_hook(keep) for block in module.blocks]
     try:
-        module(inputs, emitted)
+        module.write(memory, before, range(emitted.shape[1]), visible)
     finally:
         for hook in hooks:
             hook.remove()

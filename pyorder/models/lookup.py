@@ -34,8 +34,6 @@ def lookup(ids: Tensor, table: Tensor) -> Tensor:
 
 
 class _Lookup(torch.autograd.Function):
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(ids: Tensor, table: Tensor) -> Tensor:
         return F.embedding(ids, table)

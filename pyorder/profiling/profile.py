@@ -22,19 +22,21 @@ from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.tokens import Tokens
 from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
-from pyorder.models.decoder import Decoder
+from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
 from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
-from pyorder.training.ensemble import Ensemble, Lone, Stack, most_members
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
-from pyorder.training.trainer import StepHook, Trainer, column_weights
+from pyorder.training.trainer import StepHook, Trainer, column_weights, train_together
 
 Tell = Callable[[str, float], None]
+
+MOST_SEEDS = 8  # more than these fill a GPU by themselves
+MOST_ACTIVATIONS = 60_000_000  # B (X + C) W over layers and seeds: some 10 GB, at about 40 numbers for each
 
 
 class Profiler:
@@ -75,9 +77,9 @@ class Profiler:
             self.step_names = tuple(self.step_names[step] for step in shuffle if self.step_names)
         with RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
             self.learner.build(self.tokens.shape)
-        # By number of members. A caller's own module may do what a CUDA graph cannot record.
-        self.together: dict[int, Trainer] | None = (
-            {} if self.device.type == "cuda" and self.learner.capturable else None
+        # Recorded steps are kept for later runs. A caller's own module may do what a CUDA graph cannot record.
+        self.recorded: list[Trainer] | None = (
+            [] if self.device.type == "cuda" and self.learner.capturable else None
         )
         self.settings = {
             "model": self.learner.name,
@@ -113,9 +115,9 @@ class Profiler:
         step_loss = np.zeros(orders.shape)
         seed_loss, training_loss = [], []
         at_once = 1
-        if self.together is not None and isinstance(self.learner, DecoderLearner):
+        if self.recorded is not None and isinstance(self.learner, DecoderLearner):
             length = self.tokens.shape.input_length + self.tokens.shape.columns
-            at_once = most_members(self.learner.architecture, self.recipe.batch_size, length)
+            at_once = seeds_at_once(self.learner.architecture, self.recipe.batch_size, length)
         for first in range(0, len(seeds), at_once):
             group = seeds[first : first + at_once]
 
@@ -181,45 +183,44 @@ class Profiler:
     ) -> tuple[list[torch.nn.Module], torch.Tensor]:
         """Train a module for each seed, side by side; the modules, and (k, steps) losses."""
         used = self.recipe.steps * self.recipe.batch_size
-        drawn = [rows_and_orders(seed, len(self.tokens), used, len(orders)) for seed in seeds]
-        subset, assigned, queues = zip(*drawn, strict=True)
-        streams = [RandomStream(seed, self.device) for seed in seeds]
-        modules = []
-        for stream in streams:
-            with stream.lent():
-                modules.append(self.learner.build(self.tokens.shape).to(self.device))
-        trainer = self._trainer(modules, list(queues), streams[0], self._stacked(subset))
-        source = Mixture(self.tokens.column_orders(orders), self._stacked(assigned))
-        curves = trainer.train(source, self.recipe.steps, after_step)
-        if isinstance(trainer.module, Stack | Lone):
-            trainer.module.give([module for module in modules if isinstance(module, Decoder)])
+        table = self.tokens.column_orders(orders)
+        trainers, sources = [], []
+        for place, seed in enumerate(seeds):
+            subset, assigned, queue = rows_and_orders(seed, len(self.tokens), used, len(orders))
+            trainers.append(self._trainer(place, seed, queue, torch.from_numpy(subset).to(self.device)))
+            sources.append(Mixture(table, torch.from_numpy(assigned).to(self.device)))
+        curves = train_together(trainers, sources, self.recipe.steps, after_step)
+        modules = [trainer.module for trainer in trainers]
         for module in modules:
             self.learner.check(module, self.tokens.shape)
         return modules, curves
 
-    def _stacked(self, rows: Sequence[npt.NDArray[np.int64]]) -> torch.Tensor:
-        return torch.from_numpy(np.stack(rows)).to(self.device)
-
-    def _trainer(
-        self, modules: list[torch.nn.Module], queues: list[RowQueue], stream: RandomStream, subset: torch.Tensor
-    ) -> Trainer:
-        if self.together is None:
-            (module,) = modules
-            return Trainer(self.learner, module, self.tokens, self.recipe, queues, stream=stream, subset=subset)
-        assert isinstance(self.learner, DecoderLearner)
-        decoders = [module for module in modules if isinstance(module, Decoder)]
-        trainer = self.together.get(len(decoders))
-        if trainer is None:
-            several = len(decoders) > 1
-            learner = Ensemble(self.learner) if several else self.learner
-            module = Stack(decoders) if several else Lone(decoders[0])
-            trainer = Trainer(learner, module, self.tokens, self.recipe, queues, stream=stream, subset=subset)
-            self.together[len(decoders)] = trainer
-        else:
-            assert isinstance(trainer.module, Stack | Lone)
-            trainer.module.take(decoders)
-            trainer.restart(queues, stream, subset)
+    def _trainer(self, place: int, seed: int, queue: RowQueue, subset: torch.Tensor) -> Trainer:
+        """A seed's trainer, at the start; one that was recorded at this place among the seeds if there is any."""
+        stream = RandomStream(seed, self.device)
+        with stream.lent():
+            module = self.learner.build(self.tokens.shape).to(self.device)
+        if self.recorded is not None and place < len(self.recorded):
+            trainer = self.recorded[place]
+            trainer.module.load_state_dict(module.state_dict())
+            trainer.restart(queue, stream, subset)
+            return trainer
+        trainer = Trainer(self.learner, module, self.tokens, self.recipe, queue, stream=stream, subset=subset)
+        if self.recorded is not None:
+            self.recorded.append(trainer)
         return trainer
+
+
+def seeds_at_once(architecture: Architecture, batch_size: int, length: int) -> int:
+    """How many seeds a GPU trains side by side on rows of ``length`` tokens, X and C together.
+
+    Examples
+    --------
+    >>> [seeds_at_once(PRESETS[name].architecture, 128, 200) for name in ("nano", "small", "large")]
+    [8, 4, 1]
+    """
+    one = batch_size * length * architecture.width * architecture.layers
+    return max(1, min(MOST_SEEDS, MOST_ACTIVATIONS // one))
 
 
 @isolated()

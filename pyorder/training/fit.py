@@ -107,9 +107,9 @@ def fit(
             shown.report(Progress("final training", share, time.perf_counter() - started))
 
     queue = RowQueue(len(rows), np.random.default_rng([seed, 3]))
-    trainer = Trainer(learner, module, rows, recipe, [queue], stream=stream)
+    trainer = Trainer(learner, module, rows, recipe, queue, stream=stream)
     with shown:
-        (curve,) = trainer.train(OneOrder(rows.column_orders(chosen[None])[0]), recipe.steps, after_step)
+        curve = trainer.train(OneOrder(rows.column_orders(chosen[None])[0]), recipe.steps, after_step)
     learner.check(module, rows.shape)
     wrong = _wrong(learner, module, tested, chosen, precision)
     losses = row_losses(learner, module, tested, chosen, precision).cpu().numpy()

@@ -1,7 +1,7 @@
 """Order sources: which order each row of the next batch is shown in.
 
-n  steps    k  members that train side by side    B  rows a step of each    T  candidate orders    C  columns
-places  (n, k, B) numbers of rows among those that a member trains on
+n  steps    B  rows a step    T  candidate orders    C  columns
+places  (n, B) numbers of rows among those that are trained on
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class OrderSource(ABC):
 
     @abstractmethod
     def columns(self, places: Tensor) -> Tensor:
-        """Orders (n, k B, C) for the rows of the next n steps, at ``places`` (n, k, B)."""
+        """Orders (n, B, C) for the rows of the next n steps, at ``places`` (n, B)."""
 
 
 class OneOrder(OrderSource):
@@ -26,7 +26,7 @@ class OneOrder(OrderSource):
 
     Examples
     --------
-    >>> OneOrder(torch.tensor([1, 0])).columns(torch.tensor([[[5, 6]]]))
+    >>> OneOrder(torch.tensor([1, 0])).columns(torch.tensor([[5, 6]]))
     tensor([[[1, 0],
              [1, 0]]])
     """
@@ -36,8 +36,7 @@ class OneOrder(OrderSource):
 
     def columns(self, places: Tensor) -> Tensor:
         """As `OrderSource.columns`."""
-        steps, members, size = places.shape
-        return self.order.expand(steps, members * size, -1)
+        return self.order.expand(*places.shape, -1)
 
 
 class Mixture(OrderSource):
@@ -46,12 +45,12 @@ class Mixture(OrderSource):
     Parameters
     ----------
     table : (T, C), orders of columns
-    assigned : (k, n) which of them each row of each member is shown in
+    assigned : (rows,) which of them each row is shown in
 
     Examples
     --------
-    >>> mixture = Mixture(torch.tensor([[0, 1], [1, 0]]), torch.tensor([[1, 0, 1]]))
-    >>> mixture.columns(torch.tensor([[[2, 1]]]))
+    >>> mixture = Mixture(torch.tensor([[0, 1], [1, 0]]), torch.tensor([1, 0, 1]))
+    >>> mixture.columns(torch.tensor([[2, 1]]))
     tensor([[[1, 0],
              [0, 1]]])
     """
@@ -61,9 +60,7 @@ class Mixture(OrderSource):
 
     def columns(self, places: Tensor) -> Tensor:
         """As `OrderSource.columns`."""
-        steps, members, size = places.shape
-        chosen = self.assigned.gather(1, places.transpose(0, 1).reshape(members, -1))
-        return self.table[chosen.view(members, steps, size).transpose(0, 1).flatten(1).long()]
+        return self.table[self.assigned[places].long()]
 
 
 class Succession(OrderSource):
@@ -72,7 +69,7 @@ class Succession(OrderSource):
     Examples
     --------
     >>> succession = Succession(torch.tensor([[0, 1], [1, 0]]))
-    >>> succession.columns(torch.tensor([[[7]]])), succession.columns(torch.tensor([[[9]]]))
+    >>> succession.columns(torch.tensor([[7]])), succession.columns(torch.tensor([[9]]))
     (tensor([[[0, 1]]]), tensor([[[1, 0]]]))
     """
 

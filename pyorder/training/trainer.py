@@ -3,9 +3,9 @@
 Rows, orders and learning rates of many steps are handed to the device at once, and nothing in a step waits for
 it. On a GPU the whole step of a built-in module (lookup, forward, backward, optimiser) is captured in a CUDA graph
 when it is first taken; every later step is a replay and no more, until the module or its optimiser is changed from
-outside.
+outside. Small models leave a GPU idle: `train_together` replays the steps of several side by side.
 
-    k  members that train side by side    B  rows a step of each    C  columns    L  steps of a target
+    B  rows a step    C  columns    L  steps of a target
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ WARM_UP_STEPS = 3  # libraries make their handles and workspaces in these, which
 
 
 class Trainer:
-    """A module in training on tokens: its optimiser, its place among the rows, and its random numbers.
+    """A module in training on tokens: its optimiser, its place among the rows, its random numbers.
 
     Parameters
     ----------
     learner, module : the module is one of the learner's, on the tokens' device
     tokens : the rows that may be trained on
     recipe : numbers of the run; its step weights are by the tokens' steps
-    queues : of rows, one a member; a module that is not stacked is one member
-    stream : for modules that draw from torch's global generators
-    subset : (k, n) int64 on the device, the rows that the queues number; all rows without it
+    queue : which rows come next
+    stream : for modules that draw from torch's global generators; that of seed 0 without it
+    subset : (n,) int64 on the device, the rows that the queue numbers; all rows without it
     augment : changes a batch before it is learned
 
     Examples
@@ -66,9 +66,9 @@ class Trainer:
     >>> tokens = Tokens.of(data, "train", torch.device("cpu"))
     >>> learner, recipe = DecoderLearner(PRESETS["nano"].architecture), PRESETS["nano"].recipe
     >>> queue = RowQueue(2, np.random.default_rng(0))
-    >>> trainer = Trainer(learner, learner.build(tokens.shape), tokens, recipe, [queue])
+    >>> trainer = Trainer(learner, learner.build(tokens.shape), tokens, recipe, queue)
     >>> trainer.train(OneOrder(torch.tensor([1, 0])), steps=3).shape
-    torch.Size([1, 3])
+    torch.Size([3])
     """
 
     def __init__(
@@ -77,21 +77,22 @@ class Trainer:
         module: nn.Module,
         tokens: Tokens,
         recipe: Recipe,
-        queues: Sequence[RowQueue],
+        queue: RowQueue,
         *,
         stream: RandomStream | None = None,
         subset: Tensor | None = None,
         augment: Augment | None = None,
     ) -> None:
         self.learner, self.module, self.tokens, self.recipe = learner, module, tokens, recipe
-        self.queues, self.stream, self.subset, self.augment = list(queues), stream, subset, augment
         self.device = tokens.device
+        self.queue, self.subset, self.augment = queue, subset, augment
+        self.stream = RandomStream(0, self.device) if stream is None else stream
         self.weights = column_weights(recipe, tokens)
         self.precision = resolve_precision(recipe.precision, self.device)
         self.steps_done = 0
         captured = learner.capturable and self.device.type == "cuda"
-        self.rows_at_once = recipe.batch_size * self.members
-        if self.device.type == "cpu" and self.members == 1 and (scores := learner.scores(tokens.shape)):
+        self.rows_at_once = recipe.batch_size
+        if self.device.type == "cpu" and (scores := learner.scores(tokens.shape)):
             self.rows_at_once = min(self.rows_at_once, max(FEWEST_ROWS, SCORES_AT_ONCE // scores))
         self._rate = torch.zeros((), device=self.device) if captured else None
         self.optimiser = torch.optim.AdamW(
@@ -103,11 +104,9 @@ class Trainer:
             capturable=captured,
         )
         self._graph: _Graph | None = None
-
-    @property
-    def members(self) -> int:
-        """K."""
-        return len(self.queues)
+        # Where a graph is recorded, and replayed beside others: cuBLAS has a workspace a stream, so that graphs of
+        # one stream must not run at once. Torch's own for captures is on whichever device was first to capture.
+        self.lane = torch.cuda.Stream(self.device) if captured else None  # type: ignore[no-untyped-call]
 
     def train(self, source: OrderSource, steps: int, after_step: StepHook | None = None) -> Tensor:
         """Take the next steps.
@@ -119,49 +118,57 @@ class Trainer:
 
         Returns
         -------
-        (k, steps) float32 training loss, nats a step of the target, on the CPU; weighted as the recipe says
+        (steps,) float32 training loss, nats a step of the target, on the CPU; weighted as the recipe says
         """
-        losses = torch.empty(steps, self.members, dtype=torch.float32, device=self.device)
+        losses = torch.empty(steps, dtype=torch.float32, device=self.device)
+        for step in self.stepping(source, losses):
+            if after_step is not None:
+                after_step(step)
+        return losses.cpu()
+
+    def stepping(self, source: OrderSource, losses: Tensor) -> Iterator[int]:
+        """Hand a step to the device at each turn, and say its number; ``losses`` (steps,) are full at the end."""
         self.module.train()
-        for first in range(0, steps, STEPS_AT_ONCE):
-            places = self._places(min(STEPS_AT_ONCE, steps - first))
-            taken = self.take_steps(self._rows(places), source.columns(places), after_step, first)
-            losses[first : first + len(places)] = taken
+        for first in range(0, len(losses), STEPS_AT_ONCE):
+            part = losses[first : first + STEPS_AT_ONCE]
+            places = self._places(len(part))
+            for step in self._taking(self._rows(places), source.columns(places), part):
+                yield first + step
         self.module.eval()
-        return losses.T.cpu()
 
-    def take_steps(
-        self, rows: Tensor, columns: Tensor, after_step: StepHook | None = None, first: int = 0
-    ) -> Tensor:
-        """Take n steps on rows (n, k B), each with an order (n, k B, C) of its columns; losses (n, k).
+    def take_steps(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Take n steps on rows (n, B), each with an order (n, B, C) of its columns; losses (n,).
 
-        At most ``STEPS_AT_ONCE`` steps, of which the first has number ``first`` for ``after_step``. Nothing waits
-        for the device; the losses are overwritten by the next call.
+        At most ``STEPS_AT_ONCE`` steps. Nothing waits for the device.
         """
+        losses = torch.empty(len(rows), dtype=torch.float32, device=self.device)
+        for _ in self._taking(rows, columns, losses):
+            pass
+        return losses
+
+    def _taking(self, rows: Tensor, columns: Tensor, losses: Tensor) -> Iterator[int]:
         count = len(rows)
         rates = [self.recipe.rate_at(self.steps_done + step) for step in range(count)]
         self.steps_done += count
-        if self._rate is not None:
-            if self._graph is None:
+        if self._rate is None:
+            for step in range(count):
                 with self._random():
-                    self._graph = _Graph(self, rows[0], columns[0])
-            self._graph.load(rows, columns, self._handed_over(torch.tensor(rates, dtype=torch.float32)))
-        losses = []
-        for step in range(count):
-            with self._random():
-                if self._graph is not None:
-                    self._graph.replay()
-                else:
                     self.optimiser.param_groups[0]["lr"] = rates[step]
-                    losses.append(self._step(rows[step], columns[step]))
-            if after_step is not None:
-                after_step(first + step)
-        return torch.stack(losses) if self._graph is None else self._graph.losses[:count]
+                    losses[step] = self._step(rows[step], columns[step])
+                yield step
+            return
+        if self._graph is None:
+            self._graph = _Graph(self, rows[0], columns[0])
+        self._graph.load(rows, columns, self._handed_over(torch.tensor(rates, dtype=torch.float32)))
+        for step in range(count):
+            self._graph.replay()
+            yield step
+        losses.copy_(self._graph.losses[:count])
 
-    def restart(self, queues: Sequence[RowQueue], stream: RandomStream | None, subset: Tensor) -> None:
-        """Begin another run of as many members with the same module, whose parameters were drawn anew in place."""
-        self.queues, self.stream, self.steps_done = list(queues), stream, 0
-        self.subset = subset
+    def restart(self, queue: RowQueue, stream: RandomStream, subset: Tensor) -> None:
+        """Begin another run with the same module, whose parameters were drawn anew in place."""
+        self.queue, self.subset, self.steps_done = queue, subset, 0
+        self.stream.set_state(stream.state())  # a graph draws from the stream that it was recorded with
         for state in self.optimiser.state.values():
             for value in state.values():
                 value.zero_()
@@ -172,20 +179,18 @@ class Trainer:
             "module": self.module.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "steps_done": self.steps_done,
-            "waiting": [torch.from_numpy(queue.waiting) for queue in self.queues],
-            "queues": [queue.rng.bit_generator.state for queue in self.queues],
-            "stream": None if self.stream is None else self.stream.state(),
+            "waiting": torch.from_numpy(self.queue.waiting),
+            "queue": self.queue.rng.bit_generator.state,
+            "stream": self.stream.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state, of a trainer that was made the same way."""
         self.go_back(state)
         self.steps_done = state["steps_done"]
-        for queue, waiting, generator in zip(self.queues, state["waiting"], state["queues"], strict=True):
-            queue.waiting = waiting.numpy()
-            queue.rng.bit_generator.state = generator
-        if self.stream is not None:
-            self.stream.set_state(state["stream"])
+        self.queue.waiting = state["waiting"].numpy()
+        self.queue.rng.bit_generator.state = state["queue"]
+        self.stream.set_state(state["stream"])
 
     def go_back(self, state: Mapping[str, Any]) -> None:
         """Take module and optimiser from a state, and go on with the rows that come next here."""
@@ -204,43 +209,68 @@ class Trainer:
         self._graph = None
 
     def _places(self, steps: int) -> Tensor:
-        """The next rows of every member: (steps, k, B) on the device."""
-        size = self.recipe.batch_size
-        drawn = np.stack([queue.take(steps * size).reshape(steps, size) for queue in self.queues], 1)
-        return self._handed_over(torch.from_numpy(drawn))
+        """The next rows of the queue: (steps, B) on the device."""
+        drawn = self.queue.take(steps * self.recipe.batch_size)
+        return self._handed_over(torch.from_numpy(drawn.reshape(steps, -1)))
 
     def _rows(self, places: Tensor) -> Tensor:
-        """Rows of the tokens (n, k B) at places (n, k, B) of the queues."""
-        if self.subset is None:
-            return places.flatten(1)
-        steps, members, size = places.shape
-        found = self.subset.gather(1, places.transpose(0, 1).reshape(members, -1))
-        return found.view(members, steps, size).transpose(0, 1).flatten(1)
+        """Rows of the tokens (n, B) at places (n, B) of the queue."""
+        return places if self.subset is None else self.subset[places]
 
     def _handed_over(self, host: Tensor) -> Tensor:
         """On the device, which is not waited for."""
         return host if self.device.type == "cpu" else host.pin_memory().to(self.device, non_blocking=True)
 
     def _random(self) -> Any:
-        return nullcontext() if self.stream is None or not self.learner.draws else self.stream.lent()
+        return self.stream.lent() if self.learner.draws else nullcontext()
 
     def _step(self, rows: Tensor, columns: Tensor) -> Tensor:
         self.optimiser.zero_grad()
         parts = row_slices(len(rows), 1, self.rows_at_once)
-        means = torch.stack([self._learn(rows[part], columns[part]) for part in parts]).sum(0)
+        first, *others = [self._learn(rows[part], columns[part]) for part in parts]
         self.optimiser.step()
-        return means
+        return sum(others, first)
 
     def _learn(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Add the gradients of some rows, or of all; their part (k,) of the mean loss."""
+        """Add the gradients of some rows, or of all; their part of the mean loss."""
         batch = self.tokens.batch(rows, columns)
         if self.augment is not None:
             batch = self.augment(batch)
         with multiply_in(self.precision, self.device):
             losses = self.learner.losses(self.module, batch, self.weights)
-        means = losses.float().view(self.members, -1).sum(1) / (self.recipe.batch_size * self.tokens.length)
-        means.sum().backward()  # type: ignore[no-untyped-call]
-        return means.detach()
+        mean = losses.float().sum() / (self.recipe.batch_size * self.tokens.length)
+        mean.backward()  # type: ignore[no-untyped-call]
+        return mean.detach()
+
+
+def train_together(
+    trainers: Sequence[Trainer], sources: Sequence[OrderSource], steps: int, after_step: StepHook | None = None
+) -> Tensor:
+    """Train several side by side, each exactly as alone: losses (trainers, steps) as `Trainer.train` gives them.
+
+    On a GPU the replays of each go to a stream of their own, where small ones fill what the others leave idle.
+
+    Parameters
+    ----------
+    sources : one for each trainer
+    after_step : called with the number of every step that was handed over for all of them
+    """
+    losses = [torch.empty(steps, dtype=torch.float32, device=trainer.device) for trainer in trainers]
+    turns = [one.stepping(source, into) for one, source, into in zip(trainers, sources, losses, strict=True)]
+    lanes = [trainer.lane for trainer in trainers]
+    for lane in lanes:
+        if lane is not None:
+            lane.wait_stream(torch.cuda.current_stream(lane.device))
+    for step in range(steps + 1):  # in the last turn each ends
+        for turn, lane in zip(turns, lanes, strict=True):
+            with torch.cuda.stream(lane):
+                next(turn, None)
+        if after_step is not None and step < steps:
+            after_step(step)
+    for lane in lanes:
+        if lane is not None:
+            torch.cuda.current_stream(lane.device).wait_stream(lane)
+    return torch.stack(losses).cpu()
 
 
 def column_weights(recipe: Recipe, tokens: Tokens) -> Tensor | None:
@@ -265,22 +295,22 @@ class _Graph:
     def __init__(self, trainer: Trainer, rows: Tensor, columns: Tensor) -> None:
         self.rows, self.columns = (one.repeat(STEPS_AT_ONCE, *[1] * one.dim()) for one in (rows, columns))
         self.rates = torch.zeros(STEPS_AT_ONCE, dtype=torch.float32, device=trainer.device)
-        self.losses = torch.zeros(STEPS_AT_ONCE, trainer.members, dtype=torch.float32, device=trainer.device)
+        self.losses = torch.zeros(STEPS_AT_ONCE, dtype=torch.float32, device=trainer.device)
         self.next = torch.zeros(1, dtype=torch.long, device=trainer.device)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(trainer.device), _undone(trainer), RandomStream(0, trainer.device).lent():
-            # A stream of its own: torch's for captures is on whichever device was the first to capture.
-            stream = torch.cuda.Stream(trainer.device)  # type: ignore[no-untyped-call]
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
+        lane = trainer.lane
+        assert lane is not None
+        with torch.cuda.device(trainer.device), _undone(trainer), trainer.stream.lent():
+            lane.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(lane):
                 for _ in range(WARM_UP_STEPS):
                     self._step(trainer)
-            torch.cuda.current_stream().wait_stream(stream)
+            torch.cuda.current_stream().wait_stream(lane)
             trainer.optimiser.zero_grad()  # so that gradients are made in the graph's own memory
             if trainer.augment is not None:
                 self.graph.register_generator_state(trainer.augment.generator)
             # Other threads of the calling program may use the device meanwhile.
-            with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self.graph, stream=lane, capture_error_mode="thread_local"):
                 self._step(trainer)
 
     def _step(self, trainer: Trainer) -> None:
@@ -311,7 +341,9 @@ def _undone(trainer: Trainer) -> Iterator[None]:
     learned = [parameter.detach().clone() for parameter in parameters]
     moments = {key: {name: value.clone() for name, value in state.items()} for key, state in states.items()}
     drawn = None if augment is None else augment.generator.get_state()
+    place = trainer.stream.state()
     yield
+    trainer.stream.set_state(place)
     with torch.no_grad():
         for parameter, value in zip(parameters, learned, strict=True):
             parameter.copy_(value)

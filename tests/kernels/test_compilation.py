@@ -20,7 +20,7 @@ def compile(function, constants, dtype="fp32", debug=False, capability=90):
     names = function.arg_names
     types = {name: "*" + dtype for name in ("logits", "gradient")} | dict(
         targets="*i16", orders="*u8", order_index="*i64", target_row="*i32", weights="*i1", incoming="*fp32",
-        losses="*fp32",
+        losses="*fp32", scale="fp32",
     )
     signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in names}
     values = {(names.index(name),): value for name, value in constants.items()}

@@ -54,10 +54,10 @@ def turned(value):
 def test_registration_is_sound(device, weighted, layout):
     logits, table = arguments_of(device, weighted)
     arguments = [layout(value) for value in (logits, *table)]
-    torch.library.opcheck(OPERATIONS.permuted_cross_entropy, (*arguments, False))
+    torch.library.opcheck(OPERATIONS.permuted_cross_entropy, (*arguments, 0.5, False))
     arguments[0] = arguments[0].detach()
     incoming = torch.rand(4, 5, device=device)
-    torch.library.opcheck(OPERATIONS.permuted_cross_entropy_gradient, (incoming, *arguments))
+    torch.library.opcheck(OPERATIONS.permuted_cross_entropy_gradient, (incoming, *arguments, 0.5))
 
 
 def check_outputs(given, wanted):
@@ -71,11 +71,11 @@ def test_what_a_gpu_runs_gives_what_a_cpu_runs(device, weighted):
     logits, table = arguments_of(device, weighted)
     arguments = (logits.detach(), *table)
     there = [value.cpu() if torch.is_tensor(value) else value for value in arguments]
-    wanted = OPERATIONS.permuted_cross_entropy(*there, False)
-    check_outputs(operation._launch_permuted_cross_entropy(*arguments, False), wanted)
+    wanted = OPERATIONS.permuted_cross_entropy(*there, 0.5, False)
+    check_outputs(operation._launch_permuted_cross_entropy(*arguments, 0.5, False), wanted)
     incoming = torch.rand(4, 5, device=device)
-    wanted = OPERATIONS.permuted_cross_entropy_gradient(incoming.cpu(), *there)
-    check_outputs(operation._launch_permuted_cross_entropy_gradient(incoming, *arguments), wanted)
+    wanted = OPERATIONS.permuted_cross_entropy_gradient(incoming.cpu(), *there, 0.5)
+    check_outputs(operation._launch_permuted_cross_entropy_gradient(incoming, *arguments, 0.5), wanted)
 
 
 class Calls(TorchDispatchMode):
@@ -93,7 +93,7 @@ class Calls(TorchDispatchMode):
 @weighted
 def test_gradients_are_the_slopes_in_float64(weighted):
     logits, table = arguments_of("cpu", weighted, torch.float64)
-    assert torch.autograd.gradcheck(lambda x: OPERATIONS.permuted_cross_entropy(x, *table, False), logits)
+    assert torch.autograd.gradcheck(lambda x: OPERATIONS.permuted_cross_entropy(x, *table, 0.5, False), logits)
 
 
 @weighted
@@ -104,7 +104,7 @@ def test_gradients_are_those_that_autograd_finds_for_the_reference(device, weigh
     (wanted,) = torch.autograd.grad((reference.permuted_cross_entropy(logits, *table) * scale).sum(), logits)
 
     def function(x):
-        return (OPERATIONS.permuted_cross_entropy(x, *table, False) * scale).sum()
+        return (OPERATIONS.permuted_cross_entropy(x, *table, 0.5, False) * 2 * scale).sum()
 
     if compiled:
         function = torch.compile(function, fullgraph=True, backend="aot_eager")
@@ -112,10 +112,25 @@ def test_gradients_are_those_that_autograd_finds_for_the_reference(device, weigh
     torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_a_mean_is_divided_in_the_kernels(device, monkeypatch):
+    """Its gradient too, and neither is an operation of its own."""
+    logits, table = arguments_of(device, weighted=False)
+    (targets, orders, order_index, target_row, _) = table
+    wanted = reference.permuted_cross_entropy(logits, *table).mean()
+    (slope,) = torch.autograd.grad(wanted, logits)
+    monkeypatch.setattr(losses.ops, "runs_triton", lambda *given, **sizes: True)
+    with Calls() as calls:
+        given = losses.permuted_cross_entropy(logits, targets, orders, order_index, target_row)
+        (found,) = torch.autograd.grad(given, logits)
+    torch.testing.assert_close(given, wanted)
+    torch.testing.assert_close(found, slope, rtol=1e-4, atol=1e-6)
+    assert not {"mean", "div"} & set(calls.seen)
+
+
 @weighted
 def test_a_second_derivative_is_refused(device, weighted):
     logits, table = arguments_of(device, weighted)
-    loss = OPERATIONS.permuted_cross_entropy(logits, *table, False).sum()
+    loss = OPERATIONS.permuted_cross_entropy(logits, *table, 0.5, False).sum()
     with pytest.raises(RuntimeError, match="no autograd formula"):
         (torch.autograd.grad(loss, logits, create_graph=True)[0].square().sum() + loss).backward()
 
@@ -131,7 +146,7 @@ def test_no_zeros_stand_for_a_gradient_that_is_not_there(device):
             return None
 
     logits, table = arguments_of(device, weighted=False)
-    cut = Cut.apply(OPERATIONS.permuted_cross_entropy(logits, *table, False)).sum()
+    cut = Cut.apply(OPERATIONS.permuted_cross_entropy(logits, *table, 0.5, False)).sum()
     with Calls() as calls:
         assert torch.autograd.grad(cut, logits, allow_unused=True) == (None,)
     assert "permuted_cross_entropy_gradient" not in calls.seen
@@ -232,7 +247,7 @@ def test_nothing_waits_for_the_device_and_a_graph_replays_it(weighted, waiting_i
     logits, table = arguments_of("cuda", weighted)
 
     def step():
-        return torch.autograd.grad(OPERATIONS.permuted_cross_entropy(logits, *table, False).sum(), logits)[0]
+        return torch.autograd.grad(OPERATIONS.permuted_cross_entropy(logits, *table, 0.5, False).sum(), logits)[0]
 
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

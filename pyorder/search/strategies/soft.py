@@ -183,7 +183,8 @@ class SoftDecoder(nn.Module):
         start = decoder.token_embedding(decoder.separator).expand(len(inputs), 1, -1)
         places = torch.arange(len(weights), device=inputs.device)
         before = torch.cat([start.to(mixed.dtype), mixed[:, :-1]], dim=1)
-        logits, _ = decoder.write_embedded(decoder.read(inputs), before, places, decoder.visible)
+        visible = decoder.visible[decoder.input_length :, decoder.input_length :]
+        logits, _ = decoder.write_embedded(decoder.read(inputs), before, places, visible)
         nats = -logits.float().log_softmax(-1)  # (B, C, V)
         of_columns = nats.gather(2, targets[:, None].expand(-1, len(weights), -1))  # (B, place, column)
         return (weights * of_columns).sum(2)
@@ -234,9 +235,9 @@ def relax(
         module,
         tokens,
         recipe,
-        [RowQueue(len(apart.kept), rng)],
+        RowQueue(len(apart.kept), rng),
         stream=stream,
-        subset=torch.from_numpy(apart.kept).to(device)[None],
+        subset=torch.from_numpy(apart.kept).to(device),
     )
     looks: list[Leakage] = []
 

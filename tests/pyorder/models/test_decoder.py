@@ -138,3 +138,25 @@ def test_training_attention_has_the_gradients_of_masked_softmax():
     (wanted * weight).sum().backward()
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("inputs", [0, 4])
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_gpu_trains_what_a_cpu_trains(layers, inputs, padded, monkeypatch):
+    """All positions together have the losses and gradients of X, then Y."""
+    torch.manual_seed(0)
+    decoder = TINY.but(layers=layers)(9, inputs, 5)
+    known, emitted = torch.randint(9, (3, inputs)), torch.randint(9, (3, 5))
+    padding = torch.rand(3, 5) < 0.4 if padded else None
+    shown = None if padding is None else torch.nn.functional.pad(~padding[:, :-1], (1, 0), value=True)
+    before = torch.cat([decoder.separator.expand(3, 1), emitted[:, :-1]], 1)
+    parameters = dict(decoder.named_parameters())
+    apart, together = decoder(known, emitted, padding), decoder.together(known, before, shown)
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
+    for name, one, other in zip(
+        parameters,
+        *(torch.autograd.grad(logits.square().sum(), parameters.values()) for logits in (apart, together)),
+        strict=True,
+    ):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4, msg=name)

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 
 import pyorder
+from pyorder.profiling import Profiler
 from pyorder.profiling.result import Cost
 from pyorder.training.presets import PRESETS
 
@@ -228,3 +230,45 @@ def test_a_run_that_diverged_is_no_result(square5):
         pyorder.profile(
             square5.train, [[0, 1, 2, 3, 4]], validation=square5.validation, steps=20, learning_rate=1e30
         )
+
+
+def test_seeds_side_by_side_give_the_profile_of_seeds_alone(square5, monkeypatch):
+    """As on a GPU, where trainers are used again, some more often than others."""
+    profiler = Profiler(
+        square5.train, square5.validation, model=TINY, batch_size=16, precision="float32", device="cpu"
+    )
+    alone = profiler.profile(ORDERS, seeds=range(5))
+    monkeypatch.setattr(import_module("pyorder.profiling.profile"), "MOST_SEEDS", 3)
+    profiler.recorded = []
+    shares = []
+    together = profiler.profile(ORDERS, seeds=range(5), on_share=lambda stage, share: shares.append(share))
+    assert len(profiler.recorded) == 3
+    assert together.seed_loss.tolist() == alone.seed_loss.tolist()
+    assert together.training_loss.tolist() == alone.training_loss.tolist()
+    assert together.cost == alone.cost
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_a_second_device_trains_too(square5):
+    first, second = (
+        Profiler(square5.train, square5.validation, model=TINY, device=device).profile(ORDERS, seeds=range(2))
+        for device in ("cuda:0", "cuda:1")
+    )
+    assert first.training_loss.tolist() == second.training_loss.tolist()
+
+
+@pytest.mark.gpu
+def test_a_gpu_ranks_as_a_cpu_does():
+    splits = pyorder.make_task("square", length=5).splits(train=20_000, validation=500, test=1, seed=0)
+    orders = [[4, 3, 2, 1, 0], [2, 4, 0, 3, 1], [0, 1, 2, 3, 4], [3, 1, 4, 2, 0]]
+    ranked = [
+        pyorder.profile(
+            splits.train, orders, validation=splits.validation, model="nano", precision="float32", device=device
+        )
+        for device in ("cpu", "cuda")
+    ]
+    assert ranked[0].ranking.tolist() == ranked[1].ranking.tolist()
+    np.testing.assert_allclose(ranked[0].loss, ranked[1].loss, rtol=0.05)

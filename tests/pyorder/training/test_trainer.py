@@ -12,10 +12,9 @@ from pyorder.data.tokens import Tokens
 from pyorder.execution import RandomStream
 from pyorder.models.learner import AnyOrderLearner, DecoderLearner
 from pyorder.training import orders, presets, recipe, trainer
-from pyorder.training.ensemble import Ensemble, Stack
 from pyorder.training.orders import Mixture, OneOrder, RowQueue, Succession, assign_orders
 from pyorder.training.presets import EXPLORER, PRESETS
-from pyorder.training.trainer import Trainer
+from pyorder.training.trainer import Trainer, train_together
 
 CPU = torch.device("cpu")
 TINY = PRESETS["nano"].but(
@@ -73,9 +72,9 @@ def make(tokens, preset=TINY, seed=0, learner=None, **options):
     stream = RandomStream(seed, CPU)
     with stream.lent():
         module = learner.build(tokens.shape)
-    rows = options["subset"].shape[1] if "subset" in options else len(tokens)
+    rows = len(options["subset"]) if "subset" in options else len(tokens)
     queue = RowQueue(rows, np.random.default_rng(seed))
-    return Trainer(learner, module, tokens, preset.recipe, [queue], stream=stream, **options)
+    return Trainer(learner, module, tokens, preset.recipe, queue, stream=stream, **options)
 
 
 @pytest.fixture(scope="module")
@@ -132,22 +131,22 @@ def test_a_run_that_is_written_down_and_taken_up_is_the_run_that_was_not(tokens,
     torch.save(first.state(), tmp_path / "state")
     second = make(tokens, preset, seed=5, learner=learner)
     second.restore(torch.load(tmp_path / "state", weights_only=True))
-    assert torch.equal(torch.cat([losses, second.train(source, 27)], 1), expected)
+    assert torch.equal(torch.cat([losses, second.train(source, 27)]), expected)
     for ours, theirs in zip(second.module.parameters(), whole.module.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
 
 def test_rows_and_orders_are_those_that_were_asked_for(tokens, monkeypatch):
     seen = []
-    trainer = make(tokens, subset=torch.arange(100, 150)[None])
+    trainer = make(tokens, subset=torch.arange(100, 150))
 
-    def take_steps(rows, columns, *_):
+    def taking(rows, columns, losses):
         seen.append((rows.flatten(), columns.flatten(0, 1)))
-        return torch.zeros(len(rows), 1)
+        yield from range(len(rows))
 
-    monkeypatch.setattr(trainer, "take_steps", take_steps)
+    monkeypatch.setattr(trainer, "_taking", taking)
     table = torch.tensor([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]])
-    assigned = torch.arange(50)[None] % 2
+    assigned = torch.arange(50) % 2
     trainer.train(Mixture(table, assigned), 25)
     rows, columns = (torch.cat(part) for part in zip(*seen, strict=True))
     assert rows.sort().values.tolist() == sorted([*range(100, 150)] * 4)
@@ -163,7 +162,7 @@ def test_many_steps_are_handed_over_in_parts(tokens, monkeypatch):
 def test_step_weights_make_the_loss_a_weighted_mean_over_steps(tokens):
     source = OneOrder(torch.arange(5))
     weighted = make(tokens, TINY.but(step_weights=(0, 0, 3, 0, 1))).train(source, 1)
-    rows = make(tokens).queues[0].take(8)
+    rows = make(tokens).queue.take(8)
     trainer = make(tokens)
     with torch.no_grad():
         batch = tokens.batch(torch.from_numpy(rows), torch.arange(5).expand(8, -1))
@@ -188,7 +187,7 @@ def test_a_succession_goes_on_where_it_was(tokens):
     whole = make(tokens).train(Succession(shown), 6)
     parts = make(tokens)
     source = Succession(shown)
-    assert torch.equal(torch.cat([parts.train(source, 2), parts.train(source, 4)], 1), whole)
+    assert torch.equal(torch.cat([parts.train(source, 2), parts.train(source, 4)]), whole)
 
 
 def test_the_callers_generators_are_left_alone(tokens):
@@ -199,28 +198,57 @@ def test_the_callers_generators_are_left_alone(tokens):
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("preset", [TINY, DROPPING])
-@pytest.mark.parametrize("members", [0, 2])
-def test_a_captured_step_waits_for_nothing(tokens, preset, members, waiting_is_an_error):
-    """Drawing rows, looking orders up, a step and its loss."""
+def test_several_side_by_side_learn_what_each_learns_alone(tokens, preset):
+    """In every bit, with orders and random numbers of their own."""
+    sources = [OneOrder(torch.randperm(5)) for _ in range(3)]
+    told = []
+    together = [make(tokens, preset, seed) for seed in range(3)]
+    losses = train_together(together, sources, 15, told.append)
+    assert told == list(range(15))
+    for seed, one in enumerate(together):
+        alone = make(tokens, preset, seed)
+        assert torch.equal(losses[seed], alone.train(sources[seed], 15))
+        assert not one.module.training
+        for ours, theirs in zip(one.module.parameters(), alone.module.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def begin(tokens, preset, seed, kind=None):
+    """A trainer on the GPU."""
     device = torch.device("cuda")
     on_gpu = replace(tokens, inputs=tokens.inputs.to(device), targets=tokens.targets.to(device))
-    learner, rows = DecoderLearner(preset.architecture), len(tokens)
-    decoders = [learner.build(tokens.shape).to(device) for _ in range(members or 1)]
-    queues = [RowQueue(rows, np.random.default_rng(seed)) for seed in range(members or 1)]
-    subset = torch.arange(rows, device=device).expand(len(queues), -1)
-    trainer = Trainer(
-        Ensemble(learner) if members else learner,
-        Stack(decoders) if members else decoders[0],
-        on_gpu,
-        preset.recipe,
-        queues,
-        stream=RandomStream(0, device),
-        subset=subset,
-    )
-    table = on_gpu.column_orders(np.array([np.arange(5), np.arange(5)[::-1]]))
-    source = Mixture(table, subset % 2)
+    learner, stream = kind or DecoderLearner(preset.architecture), RandomStream(seed, device)
+    with stream.lent():
+        module = learner.build(on_gpu.shape).to(device)
+    queue = RowQueue(len(on_gpu), np.random.default_rng(seed))
+    return Trainer(learner, module, on_gpu, preset.recipe, queue, stream=stream)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("preset", [TINY, DROPPING, PRESETS["small"].but(steps=300, learning_rate=1e-3)])
+def test_steps_that_are_replayed_side_by_side_learn_what_each_learns_alone(tokens, preset):
+    """Also where each draws what it drops; on a CPU the same but for rounding."""
+    sources = [OneOrder(torch.randperm(5).to("cuda")) for _ in range(8)]
+    losses = train_together([begin(tokens, preset, seed) for seed in range(8)], sources, 300)
+    for seed in range(8):
+        alone = begin(tokens, preset, seed).train(sources[seed], 300)
+        torch.testing.assert_close(losses[seed], alone, rtol=1e-4, atol=1e-5)
+    if not preset.architecture.dropout:
+        trainer = make(tokens, preset)
+        trainer.module.load_state_dict(begin(tokens, preset, 0).module.state_dict())
+        on_cpu = trainer.train(OneOrder(sources[0].order.cpu()), 30)
+        torch.testing.assert_close(losses[0, :30], on_cpu, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("preset", [TINY, DROPPING])
+def test_a_captured_step_waits_for_nothing(tokens, preset, waiting_is_an_error):
+    """Drawing rows, looking orders up, a step and its loss."""
+    trainer = begin(tokens, preset, 0)
+    trainer.subset = torch.arange(len(tokens), device="cuda")
+    table = trainer.tokens.column_orders(np.array([np.arange(5), np.arange(5)[::-1]]))
+    source = Mixture(table, trainer.subset % 2)
     trainer.train(source, 2)
     graph = trainer._graph
     assert graph is not None
@@ -234,45 +262,47 @@ def test_a_captured_step_waits_for_nothing(tokens, preset, members, waiting_is_a
     assert len(losses.unique()) == losses.numel()
 
 
-def test_members_of_a_step_are_shown_their_own_rows_and_orders(tokens):
-    """Numbers of many steps are looked up at once, and cut into steps again."""
-    subset = torch.stack([torch.randperm(60)[:40] for _ in range(3)])
-    queues = [RowQueue(40, np.random.default_rng(seed)) for seed in range(3)]
-    learner = DecoderLearner(TINY.architecture)
-    stack = Stack([learner.build(tokens.shape) for _ in range(3)])
-    trainer = Trainer(Ensemble(learner), stack, tokens, TINY.recipe, queues, subset=subset)
-    table = torch.stack([torch.randperm(5) for _ in range(7)])
-    source = Mixture(table, torch.arange(120).view(3, 40) % 7)
-    places = trainer._places(4)
-    rows, columns = trainer._rows(places), source.columns(places)
-    for step in range(4):
-        for member in range(3):
-            for number, place in enumerate(places[step, member].tolist()):
-                at = 8 * member + number
-                assert rows[step, at] == subset[member, place]
-                assert torch.equal(columns[step, at], table[(40 * member + place) % 7])
+@pytest.mark.gpu
+def test_a_recorded_step_serves_every_run_and_gives_the_same_bits(tokens):
+    source = OneOrder(torch.arange(5, device="cuda"))
+    trainer = begin(tokens, DROPPING, 0)
+    parameters = copy.deepcopy(trainer.module.state_dict())
+    first = trainer.train(source, 40)
+    graph = trainer._graph
+    for seed, same in ((1, False), (0, True)):
+        trainer.module.load_state_dict(parameters)
+        stream = RandomStream(seed, trainer.device)
+        with stream.lent():
+            trainer.learner.build(tokens.shape)  # what `begin` drew
+        queue = RowQueue(len(tokens), np.random.default_rng(seed))
+        trainer.restart(queue, stream, torch.arange(len(tokens), device="cuda"))
+        assert torch.equal(trainer.train(source, 40), first) is same
+    assert trainer._graph is graph
+
+
+@pytest.mark.gpu
+def test_a_replay_drops_other_units_and_leaves_the_callers_generator_alone(tokens):
+    """The same rows in every step and nothing learned: only what is dropped can change the loss."""
+    trainer = begin(tokens, DROPPING.but(learning_rate=1e-30), 0)
+    rows, columns = torch.arange(48, device="cuda"), torch.arange(5, device="cuda").repeat(48, 1)
+    torch.cuda.manual_seed(0)
+    expected = torch.rand(3, device="cuda")
+    torch.cuda.manual_seed(0)
+    trainer.module.train()
+    losses = trainer.take_steps(rows.repeat(5, 1), columns.repeat(5, 1, 1))
+    assert torch.equal(torch.rand(3, device="cuda"), expected)
+    assert len(set(losses.tolist())) == 5
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("preset", [TINY, DROPPING])
 @pytest.mark.parametrize("learner", [None, AnyOrderLearner(TINY.architecture)])
 def test_a_captured_run_that_is_taken_up_goes_on_at_its_rates(tokens, preset, learner):
-    device = torch.device("cuda")
-    on_gpu = replace(tokens, inputs=tokens.inputs.to(device), targets=tokens.targets.to(device))
-    source = OneOrder(torch.tensor([2, 0, 1, 4, 3], device=device))
-
-    def begin(seed):
-        kind = learner or DecoderLearner(preset.architecture)
-        stream = RandomStream(seed, device)
-        with stream.lent():
-            module = kind.build(on_gpu.shape).to(device)
-        queues = [RowQueue(len(on_gpu), np.random.default_rng(seed))]
-        return Trainer(kind, module, on_gpu, preset.recipe, queues, stream=stream)
-
-    expected = begin(0).train(source, 40)
-    first = begin(0)
+    source = OneOrder(torch.tensor([2, 0, 1, 4, 3], device="cuda"))
+    expected = begin(tokens, preset, 0, learner).train(source, 40)
+    first = begin(tokens, preset, 0, learner)
     losses = first.train(source, 13)
-    second = begin(5)
+    second = begin(tokens, preset, 5, learner)
     second.train(source, 2)  # so that a graph and moments are there
     second.restore(first.state())
-    torch.testing.assert_close(torch.cat([losses, second.train(source, 27)], 1), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(torch.cat([losses, second.train(source, 27)]), expected, rtol=1e-3, atol=1e-4)
