@@ -126,7 +126,11 @@ def discovery(
     )
     explored = {}
     if found.exploration is not None:
-        explored = {"explored_s": found.exploration.seconds, "rounds": len(found.exploration.rounds)}
+        explored = {
+            "explored_s": found.exploration.seconds,
+            "rounds": len(found.exploration.rounds),
+            "runs_s": [round(stage.profile.seconds, 3) for stage in found.history],
+        }
     return {**told, "right": told["satisfied"] == 1, "converged": found.converged, **explored}
 
 

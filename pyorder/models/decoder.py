@@ -39,15 +39,16 @@ def attend(
     dropout: float,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """Attend from (B, H, U, W / H) to (B, H, S, W / H) where ``visible`` (U, S) or (B, 1, U, S).
+    """Attend from (B, H, U, W / H), or (1, H, U, W / H), to (B, H, S, W / H) where ``visible``, with a ``bias``.
 
-    ``bias`` (H, U, S) is added to the scores.
+    ``visible`` is (U, S) or (B, 1, U, S); the bias (H, U, S) is added to the scores.
 
     PyTorch's fused attention is the fastest forward. Backward on a CPU it takes two thirds of a training step at
     the lengths of this package, where plain matrix products take a tenth.
     """
     if not torch.is_grad_enabled():
         mask = visible if bias is None else bias.to(queries.dtype).masked_fill(~visible, -math.inf)
+        queries = queries.expand(len(keys), -1, -1, -1)  # fused attention takes no other batch than that of keys
         return F.scaled_dot_product_attention(queries, keys, values, mask, dropout)
     scores = (queries / math.sqrt(queries.shape[-1])) @ keys.transpose(-2, -1)
     if bias is not None:

@@ -70,6 +70,7 @@ MEMORY_ROWS = 512
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
 WORSE_ROUNDS = 2  # in which the loss lies above the best one
+STARTS = 400  # times steps, at most, in weighing all evidence: each takes some L^3 comparisons
 EPOCHS = 4  # passes over few rows in a round, at most
 FEWEST_STEPS = 10
 
@@ -314,7 +315,8 @@ class Rounds:
             return np.asarray(order)
         weights = self.benefits / max(1, len(self.done))
         weights = weights + closure * (np.abs(weights).sum() + 1.0)
-        return sort_along(graph, linear_ordering.solve(weights, seed=seed).order)
+        restarts = min(8, max(2, STARTS // self.length))
+        return sort_along(graph, linear_ordering.solve(weights, restarts=restarts, seed=seed).order)
 
     def result(self) -> Exploration | None:
         """What was found; None before the first round has ended."""

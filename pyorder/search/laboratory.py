@@ -14,6 +14,7 @@ from pyorder.execution import Precision, RandomStream
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner, CustomLearner, Learner, takes_order
 from pyorder.orders.posets import Poset
+from pyorder.profiling.contest import Contest
 from pyorder.profiling.profile import Profiler
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.progress import Progress, Report
@@ -21,6 +22,8 @@ from pyorder.search._pools import draw_orders, seed_from
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Stage
 from pyorder.training.recipe import Recipe
+
+Tell = Callable[[str, float], None]
 
 
 class Laboratory:
@@ -79,10 +82,13 @@ class Laboratory:
         The last of them has to start in time, at the pace so far. Asking changes nothing: a strategy that stops
         because of the answer says so with `curtail`.
         """
-        spent = self._effort(self.cost)
-        before_last = sum(map(self.run_cost, pools[:-1]), self.cost + (beside or Cost()))
-        start = self.seconds * self._effort(before_last) / spent if spent else self.seconds
-        return self._budget.allows(before_last + self.run_cost(pools[-1]), start)
+        *before, last = map(self.run_cost, pools)
+        return self._allows(sum(before, beside or Cost()), last)
+
+    def _allows(self, before: Cost, last: Cost) -> bool:
+        spent, before = self._effort(self.cost), self.cost + before
+        start = self.seconds * self._effort(before) / spent if spent else self.seconds
+        return self._budget.allows(before + last, start)
 
     def curtail(self) -> None:
         """Record that the budget ended the strategy before its own end; the result is then not ``converged``."""
@@ -130,19 +136,33 @@ class Laboratory:
         BudgetSpentError
             If the run would go past the budget, which is recorded as `curtail` does; nothing has been spent then.
         """
-        cost = self.run_cost(len(orders))
-        if not self.affords(len(orders)):
+        first, cost = self._fresh_seed(), self.run_cost(len(orders))
+        seeds = range(first, first + self._seeds)
+        return self._run(stage, cost, lambda tell: self.profiler.profile(orders, seeds=seeds, on_share=tell))
+
+    def contest(self, orders: Orders, *, seeds: int = 1) -> Contest:
+        """Let orders train alone, from seeds of their own; `go_on` is what costs."""
+        first = self._fresh_seed()
+        return Contest(self.profiler, orders, seeds=range(first, first + seeds))
+
+    def go_on(self, contest: Contest, steps: int, stage: str) -> Profile:
+        """Let those that are left in a contest train for some more steps; errors as `profile`."""
+        return self._run(stage, contest.cost(steps), lambda tell: contest.go_on(steps, tell))
+
+    def _fresh_seed(self) -> int:
+        return int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
+
+    def _run(self, stage: str, cost: Cost, work: Callable[[Tell], Profile]) -> Profile:
+        if not self._allows(Cost(), cost):
             self.curtail()
             raise BudgetSpentError(stage)
-        tell = self.teller(stage, cost)
-        first = int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
-        profile = self.profiler.profile(orders, seeds=range(first, first + self._seeds), on_share=tell)
+        profile = work(self.teller(stage, cost))
         self.cost += profile.cost
         self.history.append(Stage(stage, profile, self.seconds))
         self.best = profile.best
         return profile
 
-    def teller(self, stage: str, cost: Cost, to_come: Cost | None = None) -> Callable[[str, float], None]:
+    def teller(self, stage: str, cost: Cost, to_come: Cost | None = None) -> Tell:
         """Make the function that tells how far a run of ``cost`` is; it takes an activity and its share done.
 
         ``to_come`` is known to follow. A search may take longer than was planned; what is told never falls.

@@ -3,10 +3,13 @@
 Round by round: train the model for a while; measure on held-out rows, in uniformly random orders, what every step
 is worth to every other; accept the dependencies that are significant; and let the next orders follow them, so that
 contexts that matter become frequent (`pyorder.search._rounds`). It ends when graph and loss have settled. Then
-topological sorts of the graph, and orders that contradict it, meet in one run of ordinary loss profiling, which
-has the last word: among the sorts of a graph that has settled, and among all where it has not. (A short run on
-long targets may have learned little, and then prefers a reverse for no reason; the graph's edges were tested on a
-model that has.)
+topological sorts of the graph, and orders that contradict it, meet in one run of ordinary loss profiling: what
+counts are the sorts of a graph that has settled, and all where it has not. (A short run on long targets may have
+learned little, and then prefers a reverse for no reason; the graph's edges were tested on a model that has.)
+
+The model of that run learns all its orders at once, and may well prefer one that alone is learned later. So where
+the graph leaves a choice, a few finalists race: each trains a model of its own, on equal rows. After a quarter of
+a run the order that all evidence speaks for and the best of the others go on to its end, with other seeds as well.
 """
 
 from __future__ import annotations
@@ -29,9 +32,11 @@ from pyorder.search.strategy import Strategy
 
 Orders = npt.NDArray[np.int64]
 
+RACE_SEEDS = 2  # of the last two in a race
 UNRANKED = (
     "The budget ended before loss profiling could rank candidates: the order rests on the exploration alone."
 )
+UNRACED = "The budget ended before finalists could train alone: a mixture of orders chose between them."
 CONTRADICTED = "In the last run an order that contradicts the graph had the lower early loss."
 
 
@@ -45,7 +50,8 @@ class Precedence(Exploring, Strategy):
     share : a benefit counts from this share of the loss that a step still has
     samples : pairs of an order and its reverse that each round's evidence rests on
     rounds : of training, at most
-    candidates : orders in the last run
+    candidates : orders in the last run of loss profiling
+    racers : finalists that then train alone, where the graph leaves a choice; with 0 that run has the last word
     architecture, recipe : of the any-order model; a round has as many training steps as the recipe, or fewer where
         rows are few
 
@@ -59,11 +65,13 @@ class Precedence(Exploring, Strategy):
 
     name: ClassVar[str] = "precedence"
     candidates: int = 64
+    racers: int = 5
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
         super().__post_init__()
         check_integer(self.candidates, "candidates", 2)
+        check_integer(self.racers, "racers", 0)
 
     def pools(self, constraints: Poset) -> list[int]:
         """One run, of the final candidates."""
@@ -91,12 +99,25 @@ class Precedence(Exploring, Strategy):
                 raise  # not one round was explored
             laboratory.remarks.append(UNRANKED)
             return weighed
-        of_all = leader(profile, np.ones(len(pool), bool), weighed, self.error_rate)
+        everything = np.ones(len(pool), bool)
+        of_all = leader(profile, everything, weighed, self.error_rate)
         if found is None or not found.settled:
-            return of_all
-        if not rounds.graph.is_sort(of_all[None])[0]:
-            laboratory.remarks.append(CONTRADICTED)
-        return leader(profile, leanings.is_sort(pool), weighed, self.error_rate)
+            allowed, first = everything, of_all
+        else:
+            if not rounds.graph.is_sort(of_all[None])[0]:
+                laboratory.remarks.append(CONTRADICTED)
+            allowed = rounds.graph.is_sort(pool)
+            first = leader(profile, leanings.is_sort(pool), weighed, self.error_rate)
+        ranked = pool[profile.ranking][allowed[profile.ranking]]
+        racers = distinct(np.concatenate([weighed[None], first[None], ranked]))
+        if self.racers < 2 or len(racers) < 2 or not len(rounds.graph.edges) or (found and found.memorised):
+            return first  # where nothing depends on anything any order will do, and few rows tell nothing
+        laboratory.best = first
+        try:
+            return race(laboratory, racers[: self.racers], self.error_rate)
+        except BudgetSpentError:
+            laboratory.remarks.append(UNRACED)
+            return first
 
 
 def finalists(graph: Poset, weighed: Orders, count: int, constraints: Poset, rng: np.random.Generator) -> Orders:
@@ -119,6 +140,25 @@ def finalists(graph: Poset, weighed: Orders, count: int, constraints: Poset, rng
         allowed = np.array(moved)[constraints.is_sort(moved)]
         pool = distinct(np.concatenate([pool, allowed]))
     return rng.permutation(pool[:count])
+
+
+def race(laboratory: Laboratory, orders: Orders, error_rate: float) -> Orders:
+    """Let orders train alone; the first and the best of the others to the recipe's end, and with other seeds.
+
+    The first wins unless chance cannot explain the other's lead.
+    """
+    steps, contest = laboratory.profiler.recipe.steps, laboratory.contest(orders)
+    early = min(steps - 1, steps // 4) if len(orders) > 2 else 0
+    if early:
+        ranking = laboratory.go_on(contest, early, f"race: {len(orders)} orders alone").ranking
+        contest.keep(np.array([0, ranking[ranking > 0][0]]))
+    rungs = [laboratory.go_on(contest, steps - early, "race: the last two")]
+    again = laboratory.contest(contest.orders, seeds=RACE_SEEDS - 1)
+    rungs.append(laboratory.go_on(again, steps, "race: the last two with other seeds"))
+    first, other = np.concatenate([rung.seed_loss for rung in rungs]).mean(0)
+    error = float(np.mean([rung.standard_error.max() for rung in rungs]))  # of the same rows in all of them
+    won: Orders = contest.orders[int(first - other > z_threshold(error_rate, 2) * error)]
+    return won
 
 
 def leader(profile: Profile, allowed: npt.NDArray[np.bool_], incumbent: Orders, error_rate: float) -> Orders:

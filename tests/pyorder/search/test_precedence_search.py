@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pyorder.runs.folder import load_run
 from pyorder.search import Budget, Precedence
 from pyorder.search._pools import distinct, sort_along
 from pyorder.search.strategies import precedence
-from pyorder.search.strategies.precedence import finalists, leader
+from pyorder.search.strategies.precedence import finalists, leader, race
 
 
 def support(before, after, benefit):
@@ -133,6 +134,41 @@ def test_the_criterion_decides_when_chance_does_not(square5):
     assert ranked(lead=0.01, error=0.01, allowed=(True, True, False)) == orders[1]
 
 
+class Track:
+    """A laboratory in which an order is as good as told, to a known precision."""
+
+    def __init__(self, profile, losses, error):
+        self.profile, self.losses, self.error = profile, losses, error
+        self.profiler = SimpleNamespace(recipe=SimpleNamespace(steps=40))
+        self.ran = []
+
+    def contest(self, orders, seeds=1):
+        kept = SimpleNamespace(orders=orders, seeds=seeds)
+        kept.keep = lambda places: setattr(kept, "orders", kept.orders[places])
+        return kept
+
+    def go_on(self, contest, steps, stage):
+        self.ran.append((len(contest.orders), contest.seeds, steps))
+        loss = np.array([self.losses[tuple(order)] for order in contest.orders.tolist()])
+        return replace(
+            self.profile,
+            ranking=np.argsort(loss),
+            standard_error=np.where(loss == loss.min(), 0, self.error),
+            seed_loss=np.tile(loss, (contest.seeds, 1)),
+        )
+
+
+@pytest.mark.parametrize(("lead", "wins"), [(0.1, True), (0.01, False), (-0.1, False)])
+def test_a_race_is_won_by_who_leads_by_more_than_chance(square5, lead, wins):
+    """The first is never dropped early, and of the others the best goes on."""
+    orders = np.array([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 0, 2, 3, 4]])
+    profile = pyorder.profile(square5.train, orders, validation=square5.validation, steps=1)
+    losses = {(0, 1, 2, 3, 4): 1.0, (4, 3, 2, 1, 0): 3.0, (1, 0, 2, 3, 4): 1.0 - lead}
+    track = Track(profile, losses, error=0.01)
+    assert race(track, orders, 0.01).tolist() == orders[2 if wins else 0].tolist()
+    assert track.ran == [(3, 1, 10), (2, 1, 30), (2, 1, 40)]
+
+
 @pytest.fixture(scope="module")
 def relu8():
     task = pyorder.make_task("relu", length=8)
@@ -166,7 +202,14 @@ def test_it_tells_how_it_came_about(relu8):
     assert [round_.training_steps for round_ in exploration.rounds] == [
         100 * (n + 1) for n in range(len(exploration.rounds))
     ]
-    assert found.cost.training_steps == 100 * len(exploration.rounds) + 150
+    mixture, *race = found.history
+    assert mixture.name == "final candidates"
+    assert [(stage.name.split(":")[0], stage.profile.cost.training_steps) for stage in race] == [
+        ("race", len(race[0].profile.orders) * 37), ("race", 2 * 113), ("race", 2 * 150)
+    ]  # fmt: skip
+    assert found.order.tolist() in race[-1].profile.orders.tolist()
+    spent = sum(stage.profile.cost.training_steps for stage in race)
+    assert found.cost.training_steps == 100 * len(exploration.rounds) + 150 + spent
     assert exploration.rounds[-1].graph_loss < exploration.rounds[0].graph_loss
     assert exploration.samples >= 1024
     assert found.summary()["exploration"]["dependencies"][0].keys() >= {"before", "after", "benefit"}

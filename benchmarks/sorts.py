@@ -1,0 +1,110 @@
+"""Among many valid sorts: how well the order that a search ends with trains, beside sixteen uniform ones.
+
+`python benchmarks/sorts.py graph0 delay_ring0 ...` for single problems, all without a name; `... sorts.py table`
+prints what is there. A cell is a whole `pyorder.discover` with defaults on columns that were shuffled in secret, or
+one final training of `base` with its defaults on 100,000 rows, judged on 10,000: of a sort that was drawn, of the
+order found, or of the one that all evidence spoke for before the race. Training seeds are none of the search's.
+Rows go to docs/results/sorts.jsonl, finished cells are skipped.
+
+What is wanted: the mean of three trainings of the order found at or above the 75th percentile of the sorts drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from precedence import Problem, reference_seconds
+from study import read_rows, run_cells, run_named
+
+import pyorder
+from pyorder.orders.posets import Poset
+
+SORTS, SEEDS = 16, 3
+DELAYS = ("delay_chain", "delay_ring", "delay_slow")
+PROBLEMS = [
+    *({"task": "graph", "length": 20, "seed": seed} for seed in range(10)),
+    *({"task": task, "length": 20, "seed": 0} for task in DELAYS),
+]
+
+
+def cells(problem: dict[str, Any]) -> list[dict[str, Any]]:
+    trained = [{"order": name, "training_seed": seed} for name in ("found", "weighed") for seed in range(SEEDS)]
+    drawn = [{"order": f"sort {number}", "training_seed": 0} for number in range(SORTS)]
+    return [{**problem, "order": "search"}, *({**problem, **cell} for cell in trained + drawn)]
+
+
+STUDIES = {f"{problem['task']}{problem['seed']}": cells(problem) for problem in PROBLEMS}
+
+
+def measure(task: str, length: int, seed: int, order: str, training_seed: int = 0) -> dict[str, Any]:
+    problem = Problem(task, length, seed)
+    if order == "search":
+        return search(problem, length, seed)
+    if order.startswith("sort"):
+        truth = Poset(length, problem.dependencies)
+        chosen = truth.sample_sorts(SORTS, seed=seed)[int(order.split()[1])]
+    else:
+        (row,) = run_cells("sorts", [{"task": task, "length": length, "seed": seed, "order": "search"}], measure)
+        chosen = np.array(row[order])
+        if row["found"] == row["weighed"] and order == "weighed":
+            return {"same_as": "found"}
+    # Seeds from 1,000 on: searches draw theirs from hashes of small numbers.
+    fitted = pyorder.fit(problem.splits.train, chosen, test=problem.splits.test, seed=1000 + training_seed)
+    return {"steps": chosen.tolist(), "success": fitted.success_rate, "seconds": fitted.seconds}
+
+
+def search(problem: Problem, length: int, seed: int) -> dict[str, Any]:
+    shuffle = np.random.default_rng([seed, length, 7]).permutation(length)
+    reference = reference_seconds()
+    found = pyorder.discover(
+        problem.splits.train.reorder(shuffle),
+        validation=problem.splits.validation.reorder(shuffle),
+        strategy="precedence",
+        seed=seed,
+    ).renamed(shuffle)
+    assert found.exploration is not None
+    race = [stage for stage in found.history if stage.name.startswith("race")]
+    # The first in the race is the order that all evidence speaks for.
+    weighed = race[0].profile.orders[0] if race else found.order
+    return {
+        "found": found.order.tolist(),
+        "weighed": weighed.tolist(),
+        "satisfied": {
+            name: pyorder.satisfied_dependencies(steps, problem.dependencies)
+            for name, steps in (("found", found.order), ("weighed", weighed))
+        },
+        "race": [
+            {"orders": stage.profile.orders.tolist(), "losses": stage.profile.seed_loss.tolist()} for stage in race
+        ],
+        "settled": found.exploration.settled,
+        "graph_seconds": found.exploration.seconds,
+        "mixture_seconds": found.history[0].seconds,
+        "seconds": found.seconds,
+        "reference_seconds": reference,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def table() -> None:
+    print("| problem | found, mean of 3 | before the race | sorts: 25, 50, 75 %, best | time / without the race |")
+    print("|---|---|---|---|---|")
+    for problem in PROBLEMS:
+        rows = read_rows("sorts", cells(problem))
+        if not rows or rows[0]["order"] != "search":
+            continue
+        success: dict[str, list[float]] = {"found": [], "weighed": [], "sort": []}
+        for row in rows[1:]:
+            if "success" in row:
+                success[row["order"].split()[0]].append(100 * row["success"])
+        means = [f"{np.mean(some):.1f} % ({len(some)})" if some else "-" for some in list(success.values())[:2]]
+        drawn = success["sort"]
+        told = ", ".join(f"{share:.0f}" for share in np.quantile(drawn, (0.25, 0.5, 0.75, 1))) if drawn else "-"
+        ratio = rows[0]["seconds"] / rows[0]["mixture_seconds"]
+        name = f"{problem['task']} {problem['seed']}"
+        print(f"| {name} | {means[0]} | {means[1]} | {told} ({len(drawn)}) | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    run_named("sorts", STUDIES, measure, table)

@@ -1,0 +1,112 @@
+"""Orders that each train a model of their own, on equal rows.
+
+In a mixture one model learns all orders at once, and what it learns in one helps another. Which of several orders
+that are all easy trains best shows only alone, and that takes a training run for each: few are let in.
+
+    T  orders    L  steps    R  validation rows    k  seeds
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pyorder.execution import RandomStream
+from pyorder.profiling.profile import Profiler, standard_error
+from pyorder.profiling.result import Cost, Orders, Profile
+from pyorder.profiling.scoring import score
+from pyorder.training.orders import OneOrder, RowQueue
+from pyorder.training.trainer import Trainer, column_weights, train_together
+
+
+class Contest:
+    """Models in training, one for each order and seed, which go on together until they are dropped.
+
+    Of one seed all start from the same parameters and see the same rows in the same sequence.
+
+    Parameters
+    ----------
+    profiler : data, model and numbers; the rate falls to zero at the end of the recipe's steps
+    orders : (T, L)
+    seeds : k of them
+
+    Examples
+    --------
+    >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
+    >>> profiler = Profiler(splits.train, splits.validation, model="nano", steps=8, device="cpu")
+    >>> contest = Contest(profiler, np.array([[0, 1, 2], [2, 1, 0], [1, 0, 2]]), seeds=[0])
+    >>> contest.keep(contest.go_on(4).ranking[:2])
+    >>> contest.go_on(4).loss.shape, contest.steps_done
+    ((2,), 8)
+    """
+
+    def __init__(self, profiler: Profiler, orders: Orders, *, seeds: Sequence[int]) -> None:
+        self.profiler, self.orders, self.seeds = profiler, orders, list(seeds)
+        self.steps_done = 0
+        self._trainers = [[self._trainer(seed) for _ in orders] for seed in seeds]
+
+    def cost(self, steps: int) -> Cost:
+        """What going on for so many steps will cost."""
+        models = len(self.orders) * len(self.seeds)
+        return Cost(steps * models, len(self.profiler.held) * models)
+
+    def go_on(self, steps: int, on_share: Callable[[str, float], None] | None = None) -> Profile:
+        """Train all that are left for some more steps, and score each in its order on the validation rows."""
+        started, profiler = time.perf_counter(), self.profiler
+        columns = profiler.tokens.column_orders(self.orders)
+        trainers = [trainer for of_seed in self._trainers for trainer in of_seed]
+        sources = [OneOrder(order) for _ in self.seeds for order in columns]
+
+        def after_step(step: int) -> None:
+            if on_share is not None:
+                on_share("training", (step + 1) / steps)
+
+        curves = train_together(trainers, sources, steps, after_step).view(
+            len(self.seeds), len(self.orders), steps
+        )
+        self.steps_done += steps
+        rows = np.zeros((len(self.seeds), len(profiler.held), len(self.orders)))
+        step_loss = np.zeros(self.orders.shape)
+        weights = column_weights(profiler.recipe, profiler.held)
+        for of_seed, losses in zip(self._trainers, rows, strict=True):
+            for place, trainer in enumerate(of_seed):
+                own = self.orders[place : place + 1]
+                found = score(
+                    profiler.learner, trainer.module, profiler.held, own, profiler.precision, weights=weights
+                )
+                losses[:, place] = found.weighted[:, 0] / profiler.length
+                step_loss[place] += found.step_loss[0] / len(self.seeds)
+        seed_loss = rows.mean(1)
+        loss = seed_loss.mean(0)
+        ties = np.random.default_rng([self.seeds[0], 1]).permutation(len(loss))
+        ranking = np.lexsort((ties, loss))
+        by_row = rows.mean(0)
+        return Profile(
+            orders=self.orders,
+            loss=loss,
+            step_loss=step_loss,
+            standard_error=standard_error(by_row - by_row[:, ranking[:1]]),
+            ranking=ranking,
+            seed_loss=seed_loss,
+            training_loss=curves.mean(1).numpy(),
+            cost=self.cost(steps),
+            seconds=time.perf_counter() - started,
+            settings={**profiler.settings, "steps": self.steps_done, "seeds": self.seeds, "alone": True},
+            step_names=profiler.step_names,
+        )
+
+    def keep(self, places: npt.NDArray[np.int64]) -> None:
+        """Let only the orders at these places go on."""
+        self.orders = self.orders[places]
+        self._trainers = [[of_seed[place] for place in places] for of_seed in self._trainers]
+
+    def _trainer(self, seed: int) -> Trainer:
+        profiler = self.profiler
+        stream = RandomStream(seed, profiler.device)
+        with stream.lent():
+            module = profiler.learner.build(profiler.tokens.shape).to(profiler.device)
+        queue = RowQueue(len(profiler.tokens), np.random.default_rng([seed, 5]))
+        return Trainer(profiler.learner, module, profiler.tokens, profiler.recipe, queue, stream=stream)
