@@ -1,8 +1,8 @@
 """Among many valid sorts: how well the order that a search ends with trains, beside sixteen uniform ones.
 
-`python benchmarks/sorts.py graph0 delay_ring0 ...` for single problems, all without a name; `... sorts.py table`
-prints what is there. A cell is a whole `pyorder.discover` with defaults on columns that were shuffled in secret, or
-one final training of `base` with its defaults on 100,000 rows, judged on 10,000: of a sort that was drawn, of the
+`python benchmarks/sorts.py graph0 delay_ring0 ...` for single problems, all without a name; with `table` it prints
+what is there. A cell is a whole `pyorder.discover` with defaults on columns that were shuffled in secret, or one
+final training of `base` with its defaults on 100,000 rows, judged on 10,000: of a sort that was drawn, of the
 order found, or of the one that all evidence spoke for before the race. Training seeds are none of the search's.
 Rows go to docs/results/sorts.jsonl, finished cells are skipped.
 
