@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.cli._tables import TableColumns
+from pyorder.cli._tables import NAMED, TableColumns
 from pyorder.cli._terminal import warn
 from pyorder.data.dataset import Dataset
 from pyorder.data.files import list_safetensors, read_safetensors
 from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
 from pyorder.orders.permutations import check_order, check_orders
-from pyorder.orders.posets import Poset
 from pyorder.runs.folder import load_run
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def load_data(
         if length is None:
             raise ValueError(f"--length: needed to make the task {task!r}")
         _refuse_given({f"--{name}-data": file for name, file in files.items()}, "goes with --data")
-        _refuse_given(columns.given, "goes with a table, --data FILE.csv or FILE.parquet")
+        columns.refuse()
         made = make_task(task, length, **parse_pairs(parameters, "--parameter"))
         usual = {name: max(1, min(count, made.space_size // LEAST_SPACE[name])) for name, count in ROWS.items()}
         sizes = {name: usual[name] if rows.get(name, 1) is None else rows.get(name, 1) for name in ROWS}
@@ -94,7 +93,7 @@ def load_data(
         return tuple(_at_most(part, most[name], seed) for name, part in named.items())
     if missing:
         raise ValueError(f"{missing[0]}: give {' and '.join(f'--{name}-data' for name in files)}, or neither")
-    like = TableColumns(like=whole)
+    like = columns.others(whole)
     own = {name: read_dataset(file, f"--{name}-data", like) for name, file in files.items() if file is not None}
     return tuple(_at_most(part, rows.get(name), seed) for name, part in {"train": whole, **own}.items())
 
@@ -116,17 +115,17 @@ def _refuse_given(options: Mapping[str, object], reason: str) -> None:
 
 
 def read_dataset(path: Path, option: str, columns: TableColumns) -> Dataset:
-    """Read an .npz or a .safetensors file, or a table from a .csv or a .parquet file."""
+    """Read an .npz or a .safetensors file, a table from a .csv or a .parquet file, or records from a .jsonl."""
     with naming(option):
-        if path.suffix in (".csv", ".parquet"):
+        if path.suffix in NAMED:
             try:
                 return columns.read(path)
             except ImportError as error:
                 raise ValueError(error) from None
         if path.suffix not in (".npz", ".safetensors"):
-            needed = ".npz, .safetensors, .csv or .parquet is needed"
+            needed = f".npz, .safetensors, {', '.join(NAMED[:-1])} or {NAMED[-1]} is needed"
             raise ValueError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; {needed}")
-        _refuse_given(columns.given, "goes with a table, a .csv or .parquet file")
+        columns.refuse(path.suffix)
         return Dataset.load_npz(path) if path.suffix == ".npz" else Dataset.open(path)
 
 
@@ -172,6 +171,8 @@ def _more_about(data: Dataset) -> dict[str, Any]:
         more["columns"] = data.schema.describe()
     if "same" in data.metadata:
         more["same"] = json.loads(data.metadata["same"])
+    if "left_out" in data.metadata:
+        more["left_out"] = data.metadata["left_out"]
     return more
 
 
@@ -311,31 +312,6 @@ def parse_order(text: str, length: int, seed: int, names: Sequence[str] = ()) ->
                 f"--order: {text!r} is none of steps like 0,2,1, forward, reverse, random, @RUN_FOLDER"
             ) from None
     return check_order(np.array(order, np.int64), length, name="--order")
-
-
-def read_constraints(text: str, length: int, task: Task | None, names: Sequence[str] = ()) -> Poset:
-    """Read the graph that --constraints asks for: a file of edges, also by name, a run's, or the task's own."""
-    edges: Any
-    with naming("--constraints"):
-        if text == "task":
-            if task is None or task.dependencies is None:
-                raise ValueError("'task' given, but the data is of no task that knows its dependencies")
-            edges = task.dependencies
-        elif text.startswith("@"):
-            result = load_run(text[1:], name="run").result
-            search = result.get("search", result)
-            if search.get("exploration") is None:
-                raise ValueError(
-                    f"the run in {text[1:]!r} looked for no dependencies, as strategy precedence does"
-                )
-            found = [(edge["before"], edge["after"]) for edge in search["exploration"]["dependencies"]]
-            own = steps_of_run(search, names)
-            edges = [[own[step] for step in edge] for edge in (*found, *(search.get("constraints") or ()))]
-        else:
-            edges = as_steps(json.loads(Path(text).read_text("utf-8")), names)
-            if not isinstance(edges, list):
-                raise ValueError(f"{text!r} holds no list of pairs [before, after]")
-        return Poset(length, edges)
 
 
 def random_order(length: int, seed: int) -> Orders:

@@ -46,26 +46,31 @@ TestRows = Annotated[
 Data = Annotated[
     Path | None,
     _data(
-        help="Your own data: .npz or .safetensors with the integer arrays inputs (N, X) and targets (N, L), or a "
-        "table, .csv or .parquet. Without the other files it is split 80/10/10, by distinct input and seed; of "
-        "the tenths, 1,000 rows rank orders and 10,000 test them, at most."
+        help="Your own data: .npz or .safetensors with the integer arrays inputs (N, X) and targets (N, L), a "
+        "table, .csv or .parquet, or records, .jsonl, an object on every line. Without the other files it is "
+        "split 80/10/10, by distinct input and seed; of the tenths, 1,000 rows rank orders and 10,000 test them, "
+        "at most."
     ),
 ]
 Inputs = Annotated[
     str | None,
-    _data(help="Columns of a table that are given, with commas between them; none if not named.", metavar="a,b"),
+    _data(
+        help="Columns of a table, or keys of records (answer.value for what is inside of an object), that are "
+        "given, with commas between them; none if not named.",
+        metavar="a,b",
+    ),
 ]
 Targets = Annotated[
     str | None,
     _data(
-        help="Columns of a table whose order is asked for; all others if not named. Columns that determine each "
-        "other one to one count as one.",
+        help="Columns of a table, or keys of records, whose order is asked for; all others if not named. Columns "
+        "of a table that determine each other one to one count as one.",
         metavar="c,d,e",
     ),
 ]
 Groups = Annotated[
     str | None,
-    _data(help="A column of a table whose equal values stay on one side of every split.", metavar="NAME"),
+    _data(help="A column or key whose equal values stay on one side of every split.", metavar="NAME"),
 ]
 Bins = Annotated[
     int | None,
@@ -75,6 +80,24 @@ Bins = Annotated[
         help="Numbers and dates of a table with more different values than this are cut into so many bins, with "
         "as many rows in each.",
         show_default="20",
+    ),
+]
+Tokenizer = Annotated[
+    Path | None,
+    _data(
+        help="Folder of a Hugging Face tokenizer (needs transformers): the text of records is learned in its "
+        "tokens.",
+        metavar="FOLDER",
+        show_default="characters",
+    ),
+]
+MaxWidth = Annotated[
+    int | None,
+    _data(
+        min=1,
+        metavar="N",
+        help="Records with more characters, or tokens, than this in a field are left out.",
+        show_default="64",
     ),
 ]
 ValidationData = Annotated[Path | None, _data(help="Validation rows for --data, in a file like it.")]

@@ -1,4 +1,4 @@
-"""Tables on the command line: which columns are inputs and steps, and what became of each."""
+"""Tables and records on the command line: which columns are inputs and steps, and what became of each."""
 
 from __future__ import annotations
 
@@ -8,45 +8,90 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyorder.data.dataset import Dataset
+from pyorder.data.records import MAX_WIDTH
 from pyorder.data.tables import BINS
+
+TABLES, RECORDS = (".csv", ".parquet"), (".jsonl",)
+NAMED = (*TABLES, *RECORDS)  # files whose columns have names
 
 
 @dataclass(frozen=True)
 class TableColumns:
-    """What is said of a table's columns on the command line; or the dataset whose columns it has."""
+    """What is said of a file's columns on the command line; or the dataset whose columns it has."""
 
     inputs: str | None = None
     targets: str | None = None
     groups: str | None = None
     bins: int | None = None
+    tokenizer: Path | None = None
+    max_width: int | None = None
     like: Dataset | None = None
 
-    @property
-    def given(self) -> dict[str, object]:
-        """What was said, by option."""
-        told = {"--inputs": self.inputs, "--targets": self.targets, "--groups": self.groups}
-        return {**told, "--bins": self.bins}
+    def refuse(self, suffix: str | None = None) -> None:
+        """Refuse what is not about files that end in this."""
+        options: dict[str, tuple[object, tuple[str, ...]]] = {
+            "--inputs": (self.inputs, NAMED),
+            "--targets": (self.targets, NAMED),
+            "--groups": (self.groups, NAMED),
+            "--bins": (self.bins, TABLES),
+            "--tokenizer": (self.tokenizer, RECORDS),
+            "--max-width": (self.max_width, RECORDS),
+        }
+        for option, (value, suffixes) in options.items():
+            if value is not None and suffix not in suffixes:
+                raise ValueError(f"{option}: goes with --data FILE, where that ends in {' or '.join(suffixes)}")
 
     def read(self, path: Path) -> Dataset:
-        """Read a table."""
+        """Read a table, or records."""
+        if self.like is None:
+            self.refuse(path.suffix)
+        inputs, targets = (None if text is None else split_names(text) for text in (self.inputs, self.targets))
+        if path.suffix in RECORDS:
+            return Dataset.from_records(
+                path,
+                inputs=inputs,
+                targets=targets,
+                groups=self.groups,
+                tokenizer=self.tokenizer,
+                max_width=MAX_WIDTH if self.max_width is None else self.max_width,
+                like=self.like,
+            )
         if self.like is not None:
             return Dataset.from_table(path, like=self.like)
-        inputs, targets = (None if text is None else _columns(text) for text in (self.inputs, self.targets))
         return Dataset.from_table(path, inputs=inputs, targets=targets, groups=self.groups, bins=self.bins or BINS)
 
+    def others(self, like: Dataset) -> TableColumns:
+        """What is said of further files, which are like one that was read."""
+        return TableColumns(tokenizer=self.tokenizer, like=like)
 
-def tell_columns(data: Dataset) -> None:
-    """Say on standard error what became of the columns of a table; nothing of other data."""
+
+def tell_columns(data: Dataset, **others: Dataset) -> None:
+    """Say on standard error what became of columns, and how many rows were left out; nothing of other data.
+
+    ``others`` are further splits; of those that were cut from the same file nothing is said again.
+    """
     told = data.schema.describe()
     for name, other in json.loads(data.metadata.get("same", "{}")).items():
         told[name] = f"one to one with {other}: left out"
     width = max(map(len, told), default=0)
-    for name, said in told.items():
-        print(f"{name:{width}}  {said}", file=sys.stderr, flush=True)
+    lines = [f"{name:{width}}  {said}" for name, said in told.items()]
+    if "left_out" in data.metadata:
+        lines.append(f"left out: {data.metadata['left_out']}")
+    for name, part in others.items():
+        if "left_out" in part.metadata and "split" not in part.metadata:
+            lines.append(f"left out of {name}: {part.metadata['left_out']}")
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
 
 
-def _columns(text: str) -> list[str]:
-    """Read --inputs and --targets: names with commas between them, or a JSON list where names hold commas."""
+def split_names(text: str) -> list[str]:
+    """Read names with commas between them, or a JSON list where names hold commas.
+
+    Examples
+    --------
+    >>> split_names("a, b"), split_names('["a,b"]')
+    (['a', 'b'], ['a,b'])
+    """
     if text.startswith("["):
         return [str(name) for name in json.loads(text)]
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -33,6 +33,8 @@ def command(
     targets: options.Targets = None,
     groups: options.Groups = None,
     bins: options.Bins = None,
+    tokenizer: options.Tokenizer = None,
+    max_width: options.MaxWidth = None,
     validation_data: options.ValidationData = None,
     test_data: options.TestData = None,
     seed: options.Seed = 0,
@@ -54,6 +56,35 @@ def command(
             "after) of steps or their names, @RUN_FOLDER for the graph that a search found, or task for the "
             "task's own.",
             metavar="FILE|@RUN|task",
+            rich_help_panel="Search",
+        ),
+    ] = None,
+    first: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Steps that come before all others, with commas between them; can be repeated, as can the "
+            "following three.",
+            metavar="a,b",
+            rich_help_panel="Search",
+        ),
+    ] = None,
+    last: Annotated[
+        list[str] | None,
+        typer.Option(help="Steps that come after all others.", metavar="c,d", rich_help_panel="Search"),
+    ] = None,
+    before: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A step and one that comes after it, such as plan:answer.",
+            metavar="a:b",
+            rich_help_panel="Search",
+        ),
+    ] = None,
+    tier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Steps that come after all those of tiers with lower numbers, such as 1:tool,answer.",
+            metavar="N:a,b",
             rich_help_panel="Search",
         ),
     ] = None,
@@ -85,6 +116,7 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Find a learning-friendly order, train on it, and compare: its reverse, the data's own, a random one."""
+    from pyorder.cli._constraints import Constraints
     from pyorder.cli._inputs import (
         describe_data,
         find_task,
@@ -93,7 +125,6 @@ def command(
         parse_model,
         parse_pairs,
         parse_weights,
-        read_constraints,
         satisfied,
     )
     from pyorder.cli._pictures import draw_pictures
@@ -117,12 +148,10 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"validation": validation_data, "test": test_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins),
+        columns=TableColumns(inputs, targets, groups, bins, tokenizer, max_width),
     )
     made_by = find_task(train)
-    graph = None
-    if constraints is not None:
-        graph = read_constraints(constraints, train.target_length, made_by, given_names(train))
+    graph = Constraints(constraints, first, last, before, tier).graph(train, made_by)
     allowed = graph or Poset(train.target_length)
     searching = _make_strategy(strategy, allowed, parse_pairs(option, "--option"))
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
@@ -131,7 +160,7 @@ def command(
     _check_final_training(train, test, final)
     check_run_dir(out, name="--out")
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
-    tell_columns(train)
+    tell_columns(train, validation=validation, test=test)
     warn_of_shared_inputs(train, validation=validation, test=test)
 
     with show_progress("search") as progress:

@@ -21,6 +21,8 @@ def command(
     targets: options.Targets = None,
     groups: options.Groups = None,
     bins: options.Bins = None,
+    tokenizer: options.Tokenizer = None,
+    max_width: options.MaxWidth = None,
     validation_data: options.ValidationData = None,
     random: Annotated[int, typer.Option(min=0, help="Number of random orders.", metavar="T")] = 0,
     orders: Annotated[
@@ -71,7 +73,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows},
         files={"validation": validation_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins),
+        columns=TableColumns(inputs, targets, groups, bins, tokenizer, max_width),
     )
     steps_of_order = train.target_length
     # By order: one that came twice would get twice the training rows.
@@ -90,7 +92,7 @@ def command(
         raise ValueError("--random: no order to profile; give --random, --orders or --forward")
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     check_run_dir(out, name="--out")
-    tell_columns(train)
+    tell_columns(train, validation=validation)
     warn_of_shared_inputs(train, validation=validation)
     with show_progress("profile") as progress:
         result = profile(

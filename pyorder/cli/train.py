@@ -28,6 +28,8 @@ def command(
     targets: options.Targets = None,
     groups: options.Groups = None,
     bins: options.Bins = None,
+    tokenizer: options.Tokenizer = None,
+    max_width: options.MaxWidth = None,
     test_data: options.TestData = None,
     seed: options.Seed = 0,
     model: options.FitModel = None,
@@ -66,12 +68,12 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"test": test_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins),
+        columns=TableColumns(inputs, targets, groups, bins, tokenizer, max_width),
     )
     chosen = parse_order(order, train.target_length, seed, given_names(train))
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     check_run_dir(out, name="--out")
-    tell_columns(train)
+    tell_columns(train, test=test)
     warn_of_shared_inputs(train, test=test)
     with show_progress("training") as progress:
         fitted = fit(

@@ -14,7 +14,8 @@ from pyorder.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from pyorder.data.schema import Field, Schema
+    from pyorder.data.field import Field
+    from pyorder.data.schema import Schema
 
     Integers = NDArray[np.integer[Any]]
     Mask = NDArray[np.bool_]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from pyorder.data._arrays import Gaps, Integers
-    from pyorder.data.schema import Field
+    from pyorder.data.field import Field
 
 
 def id_type(vocabulary_size: int, ends: bool) -> np.dtype[np.signedinteger[Any]]:
@@ -120,7 +120,7 @@ def records(*parts: tuple[tuple[Field, ...], Integers, NDArray[np.bool_] | None]
 
     Examples
     --------
-    >>> from pyorder.data.schema import Field
+    >>> from pyorder.data.field import Field
     >>> records(((Field("sum", 2), Field("sign")), np.array([[1, 2, 0]]), np.array([[False, True, True]])))
     [{'sum': [1], 'sign': None}]
     """
@@ -141,11 +141,12 @@ def records(*parts: tuple[tuple[Field, ...], Integers, NDArray[np.bool_] | None]
 
 def _values(field: Field, array: Integers, gaps: NDArray[np.bool_]) -> list[Any]:
     if field.codec is not None:
-        known = np.where(gaps[:, 0], 0, array[:, 0])
+        known = np.where(gaps, 0, array)
         if known.size and (known.min() < 0 or known.max() >= max(1, len(field.codec.values))):
             wrong = int(known.max()) if known.min() >= 0 else int(known.min())
             raise InputError(f"{field.name}: expected codes 0 to {len(field.codec.values) - 1}, got {wrong}")
-        return field.codec.decode(array[:, 0], gaps[:, 0])
+        decoded: list[Any] = field.codec.decode(known, gaps)
+        return decoded
     lists = [
         [v for v, gap in zip(*row, strict=True) if not gap]
         for row in zip(array.tolist(), gaps.tolist(), strict=True)

@@ -149,8 +149,8 @@ vocabulary
     def to_records(self, targets: ArrayLike | None = None) -> list[dict[str, Any]]:
         """Return rows as mappings from names to values, as they were in the table; None where one is missing.
 
-        A field that is several columns wide is a list. With ``targets`` (M, C), such as a model's predictions,
-        those of the targets alone.
+        What was in records is text. Without a codec, a field that is several columns wide is a list. With
+        ``targets`` (M, C), such as a model's predictions, those of the targets alone.
 
         Raises
         ------

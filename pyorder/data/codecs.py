@@ -55,15 +55,17 @@ class Codec:
             raise InputError(f"codec: expected {len(self.values) - 1} edges of bins, got {len(self.edges)}")
 
     def decode(self, codes: NDArray[np.integer[Any]], gaps: NDArray[np.bool_] | None = None) -> list[Value | None]:
-        """The values of codes (N,), None in a gap.
+        """The values of codes (N,) or (N, 1), None in a gap.
 
         Examples
         --------
         >>> Codec("categories", ("no", "yes")).decode(np.array([1, 0]), np.array([False, True]))
         ['yes', None]
         """
-        empty = [False] * len(codes) if gaps is None else gaps.tolist()
-        return [None if gap else self.values[code] for code, gap in zip(codes.tolist(), empty, strict=True)]
+        empty = [False] * len(codes) if gaps is None else gaps.ravel().tolist()
+        return [
+            None if gap else self.values[code] for code, gap in zip(codes.ravel().tolist(), empty, strict=True)
+        ]
 
     def describe(self) -> str:
         """Say in words what was done to the column."""

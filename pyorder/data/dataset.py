@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 import numpy as np
 
 from pyorder._checks import integer_array
-from pyorder.data import _arrays, _dataset_files, splitting, tables
+from pyorder.data import _arrays, _dataset_files, constraints, splitting
 from pyorder.data import _vocabulary as vocabularies
-from pyorder.data._described import Described
 from pyorder.data._rows import Rows
+from pyorder.data._sources import Sourced
 from pyorder.data.schema import make_schema
 from pyorder.data.splitting import assign_rows, comparable
 from pyorder.errors import InputError
@@ -41,13 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from pyorder.data.schema import Missing
+    from pyorder.orders.posets import Poset
 
 __all__ = ["Dataset", "Splits"]
-
-_RESERVED = {"vocabulary": "the argument vocabulary", "schema": "widths and names"}  # metadata, and what sets it
 
 
 class Splits(NamedTuple):
@@ -58,7 +57,7 @@ class Splits(NamedTuple):
     test: Dataset
 
 
-class Dataset(Described):
+class Dataset(Sourced):
     """Inputs (N, X) and targets (N, C) of integers, with the vocabulary they are drawn from.
 
     Arrays, tensors and nested lists of any integer type are taken. A dataset does not change: arrays that can be
@@ -142,64 +141,6 @@ class Dataset(Described):
         declared = None if vocabulary is None else vocabularies.check(vocabulary)
         self._set(rows.filled(declared), declared, metadata or {})
 
-    @classmethod
-    def from_table(
-        cls,
-        table: Any,
-        *,
-        inputs: Iterable[str] | None = None,
-        targets: Iterable[str] | None = None,
-        bins: int | Mapping[str, int] = tables.BINS,
-        groups: str | None = None,
-        like: Dataset | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Dataset:
-        """Make a dataset of a table's columns; needs pyarrow (the extra ``table``).
-
-        Text and truth values become categories, numbers and dates with more than ``bins`` different values bins
-        with as many rows in each, and a missing value stays missing. Of columns that determine each other one to
-        one the first is kept. `Schema.describe` says what became of each, `to_records` gives values back.
-
-        Parameters
-        ----------
-        table : a path that ends in .csv or .parquet, an Arrow table, or a frame of pandas or polars
-        inputs : columns that are given; none if not named
-        targets : columns whose order is asked for; all others if not named
-        bins : most values or bins of a number or date, 2 or more; or by column
-        groups : a column that says which rows belong together; no target unless it is named
-        like : a dataset of another table, whose columns, bins and categories are taken
-
-        Raises
-        ------
-        ImportError
-            Without pyarrow.
-        OSError
-            When a file cannot be opened.
-        TypeError, InputError
-            For what is no table, unknown or doubled columns, free text, or fewer than 2 targets.
-
-        Examples
-        --------
-        >>> import pyarrow
-        >>> table = pyarrow.table({"age": [31, None, 5], "sex": ["f", "m", "m"], "alive": [True, False, True]})
-        >>> data = Dataset.from_table(table, inputs=["sex"])
-        >>> data.names, data.to_records()[1]
-        (('age', 'alive'), {'sex': 'm', 'age': None, 'alive': False})
-        """
-        known = None if like is None else like.schema
-        rows, declared, same = tables.rows_of_table(
-            table, inputs=inputs, targets=targets, groups=groups, bins=bins, like=known
-        )
-        return cls._of(rows, declared, {**(metadata or {}), **same})
-
-    def _set(self, rows: Rows, declared: NDArray[np.int64] | None, metadata: Mapping[str, str]) -> None:
-        self._rows, self._declared, self._metadata = rows, declared, dict(metadata)
-        for key, text in self._metadata.items():
-            if not isinstance(key, str) or not isinstance(text, str):
-                raise TypeError(f"metadata: expected text for text, got {text!r} for {key!r}")
-            if key in _RESERVED:
-                raise InputError(f"metadata: the key {key!r} is reserved; give {_RESERVED[key]} instead")
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled or copied, which is read-only again."""
         if "_inputs" in state:  # as pickled before there were schemas
@@ -209,11 +150,6 @@ class Dataset(Described):
         for value in state.values():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """A copy of the metadata."""
-        return dict(self._metadata)
 
     def __repr__(self) -> str:
         lengths = f"input_length={self.input_length}, target_length={self.target_length}"
@@ -268,6 +204,41 @@ class Dataset(Described):
             text = f"{self._metadata['order']} then {text}"
         return self._of(self._rows.reordered(steps), self._declared, self._metadata | {"order": text})
 
+    def constraints(
+        self,
+        *,
+        first: Iterable[str | SupportsIndex] = (),
+        last: Iterable[str | SupportsIndex] = (),
+        before: Iterable[tuple[str | SupportsIndex, str | SupportsIndex]] = (),
+        tiers: Iterable[Iterable[str | SupportsIndex]] = (),
+    ) -> Poset:
+        """Return what is known of the order of the steps, as a graph that `pyorder.discover` keeps to.
+
+        Steps are named, or numbered from 0.
+
+        Parameters
+        ----------
+        first, last : steps before and after all others; among themselves in any sequence
+        before : pairs of a step and one that comes after it
+        tiers : groups of steps; those of one group come before those of all later ones, and steps in no group
+            anywhere
+
+        Raises
+        ------
+        InputError
+            For what is no step, a step that is named twice, or a cycle, which the message spells out.
+
+        Examples
+        --------
+        >>> data = Dataset(None, [[0, 1, 1]], names=["plan", "call", "answer"])
+        >>> data.constraints(first=["plan"], before=[("call", "answer")])
+        Poset(3, [[0, 1], [0, 2], [1, 2]])
+        >>> data.constraints(first=["plan"], before=[("call", "plan")])
+        Traceback (most recent call last):
+        pyorder.errors.InputError: constraints: no order has plan before call before plan
+        """
+        return constraints.graph_of(self.names, first=first, last=last, before=before, tiers=tiers)
+
     def split(self, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, seed: SupportsIndex) -> Splits:
         """Return training, validation and test splits, by distinct input: equal inputs stay together.
 
@@ -315,51 +286,6 @@ class Dataset(Described):
             )
         )
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write a safetensors file with the arrays ``inputs`` and ``targets``, all or nothing.
-
-        Values take the smallest integer type that holds them. `lengths` and `inputs_missing`, the metadata, the
-        declared vocabulary, the schema and the version of pyorder go along where there are any.
-
-        Raises
-        ------
-        OSError
-            When the directory or the disk refuses; what was there before is kept.
-
-        Examples
-        --------
-        >>> import tempfile, os
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = os.path.join(folder, "mine.safetensors")
-        ...     Dataset([[300, -2]], [[1, 2]], metadata={"source": "me"}).save(path)
-        ...     data = Dataset.open(path)
-        ...     data.inputs, data.targets.dtype, data.metadata["source"]
-        (array([[300,  -2]], dtype=int16), dtype('int8'), 'me')
-        """
-        _dataset_files.save(path, self._rows, self._declared, self._metadata)
-
-    @classmethod
-    def open(cls, path: str | PathLike[str]) -> Dataset:
-        """Map a safetensors file that `save` wrote into memory; nothing is copied.
-
-        The array ``targets`` alone will do; without ``inputs`` there are none. Other arrays are passed over,
-        unless their name looks like a misspelt one.
-
-        Raises
-        ------
-        OSError
-            When the file cannot be opened; FileNotFoundError when there is none.
-        InputError
-            When the file breaks the format, or what it holds is no dataset.
-
-        Examples
-        --------
-        >>> Dataset.open("nowhere.safetensors")
-        Traceback (most recent call last):
-        FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.safetensors'
-        """
-        return cls._of(*_dataset_files.open_safetensors(path))
-
     @classmethod
     def load_npz(cls, path: str | PathLike[str]) -> Dataset:
         """Read a NumPy ``.npz`` file with the array ``targets``; pickled objects are refused.
@@ -388,12 +314,6 @@ class Dataset(Described):
             return cls(**_dataset_files.read_npz(path))
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: {error}") from None
-
-    @classmethod
-    def _of(cls, rows: Rows, declared: NDArray[np.int64] | None, metadata: Mapping[str, str]) -> Dataset:
-        data = cls.__new__(cls)
-        data._set(rows, declared, metadata)
-        return data
 
 
 def check_datasets(**given: object) -> None:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pyorder._checks import check_integer
-from pyorder.data.codecs import Codec
+from pyorder.data.field import MAX_WIDTH, Field
+from pyorder.data.texts import Alphabet, TextCodec
 from pyorder.errors import InputError
 from pyorder.orders.permutations import check_order, check_orders
 
@@ -36,41 +37,7 @@ Missing = Literal["symbol", "mask"]
 # Stands in encoded targets where a row has nothing; what torch's cross-entropy ignores, and int8 holds.
 IGNORED = -100
 
-_VERSION, _WITH_CODECS = 1, 2
-_MAX_WIDTH = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Field:
-    """A part of a row: what it is called, how many columns wide it is, and what its integers stand for.
-
-    Raises
-    ------
-    TypeError
-        For a name that is no text, or a width that is no integer.
-    InputError
-        For an empty name, one that is no valid Unicode, or a width below 1.
-
-    Examples
-    --------
-    >>> Field("sum", 2)
-    Field(name='sum', width=2, codec=None)
-    """
-
-    name: str
-    width: int = 1
-    codec: Codec | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str):
-            raise TypeError(f"names: expected text, got {self.name!r}")
-        try:
-            self.name.encode()
-        except UnicodeEncodeError:
-            raise InputError(f"names: expected valid Unicode, got {self.name!r}") from None
-        if not self.name:
-            raise InputError("names: expected text that is not empty, got ''")
-        object.__setattr__(self, "width", check_integer(self.width, "widths", 1, _MAX_WIDTH))
+_VERSION, _WITH_CODECS, _WITH_TEXT = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -115,6 +82,10 @@ class Schema:
                     raise InputError(f"{name}: expected distinct names, got {field.name!r} twice")
                 known.add(field.name)
             object.__setattr__(self, name, fields)
+        alphabet = self.alphabet
+        for field in (*self.inputs, *self.steps):
+            if isinstance(field.codec, TextCodec) and field.codec.alphabet != alphabet:
+                raise InputError(f"{field.name}: expected text in the alphabet that the other fields have")
         if len(self.steps) < 2:
             raise InputError(f"steps: expected at least 2 steps, got {len(self.steps)}")
         if not isinstance(self.ends, bool):
@@ -181,11 +152,18 @@ class Schema:
         """Whether integers stand for something else, as those of a table do."""
         return any(field.codec is not None for field in (*self.inputs, *self.steps))
 
+    @property
+    def alphabet(self) -> Alphabet | None:
+        """What the codes of text stand for, one alphabet for all fields of text; None where there are none."""
+        fields = (*self.inputs, *self.steps)
+        return next((field.codec.alphabet for field in fields if isinstance(field.codec, TextCodec)), None)
+
     def describe(self) -> dict[str, str]:
         """Say of each field what its integers stand for, by name; nothing of fields of plain integers.
 
         Examples
         --------
+        >>> from pyorder.data.codecs import Codec
         >>> Schema((), (Field("x", 1, Codec("categories", ("no", "yes"))), Field("y"))).describe()
         {'x': "2 categories: 'no', 'yes'"}
         """
@@ -249,10 +227,11 @@ class Schema:
         '{"version": 1, "inputs": [], "steps": [{"name": "sum", "width": 2}, {"name": "sign", "width": 1}],
           "ends": false, "missing": "symbol"}'
         """
-        fields = {name: [_field_json(field) for field in getattr(self, name)] for name in ("inputs", "steps")}
+        alphabet = self.alphabet
         content = {
-            "version": _WITH_CODECS if self.coded else _VERSION,
-            **fields,
+            "version": _WITH_TEXT if alphabet is not None else _WITH_CODECS if self.coded else _VERSION,
+            **({} if alphabet is None else {"alphabet": alphabet.to_json()}),
+            **{name: [field.to_json() for field in getattr(self, name)] for name in ("inputs", "steps")},
             "ends": self.ends,
             "missing": self.missing,
         }
@@ -269,9 +248,9 @@ class Schema:
 
         Examples
         --------
-        >>> Schema.from_json('{"version": 3}')
+        >>> Schema.from_json('{"version": 4}')
         Traceback (most recent call last):
-        pyorder.errors.InputError: schema: expected version 1 or 2, got 3
+        pyorder.errors.InputError: schema: expected version 1, 2 or 3, got 4
         """
         try:
             content = json.loads(text)
@@ -280,11 +259,15 @@ class Schema:
         if not isinstance(content, dict):
             raise InputError(f"schema: expected a JSON object, got {str(text)[:80]!r}")
         version = content.get("version")
-        if isinstance(version, bool) or version not in (_VERSION, _WITH_CODECS):
-            raise InputError(f"schema: expected version {_VERSION} or {_WITH_CODECS}, got {str(version)[:80]}")
-        _check_keys(content, "schema", ("version", "inputs", "steps", "ends", "missing"))
+        if isinstance(version, bool) or version not in (_VERSION, _WITH_CODECS, _WITH_TEXT):
+            raise InputError(
+                f"schema: expected version {_VERSION}, {_WITH_CODECS} or {_WITH_TEXT}, got {str(version)[:80]}"
+            )
+        more = ("alphabet",) if version == _WITH_TEXT else ()
+        _check_keys(content, "schema", ("version", *more, "inputs", "steps", "ends", "missing"))
         try:
-            fields = {name: _read_fields(content[name], name) for name in ("inputs", "steps")}
+            alphabet = Alphabet.from_json(content["alphabet"]) if more else None
+            fields = {name: _read_fields(content[name], name, alphabet) for name in ("inputs", "steps")}
             return cls(**fields, ends=content["ends"], missing=content["missing"])
         except (TypeError, ValueError) as error:
             raise InputError(f"schema: {error}") from None
@@ -335,7 +318,7 @@ def _widths(given: Sequence[int] | ArrayLike, columns: int) -> list[int]:
     values = np.asarray(given).tolist() if not isinstance(given, list) else given
     if not isinstance(values, list):
         raise TypeError(f"widths: expected a sequence of integers, got {given!r}")
-    sizes = [check_integer(width, "widths", 1, _MAX_WIDTH) for width in values]
+    sizes = [check_integer(width, "widths", 1, MAX_WIDTH) for width in values]
     if len(sizes) < 2:
         raise InputError(f"widths: expected the widths of at least 2 steps, got {sizes}")
     if sum(sizes) != columns:
@@ -367,17 +350,7 @@ def _check_keys(content: dict[str, Any], what: str, wanted: tuple[str, ...]) -> 
         raise InputError(f"{what}: expected the keys {', '.join(wanted)}, got {found[:80] or 'none'}")
 
 
-def _field_json(field: Field) -> dict[str, Any]:
-    codec = {} if field.codec is None else {"codec": field.codec.to_json()}
-    return {"name": field.name, "width": field.width, **codec}
-
-
-def _read_fields(content: Any, name: str) -> tuple[Field, ...]:
+def _read_fields(content: Any, name: str, alphabet: Alphabet | None) -> tuple[Field, ...]:
     if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
         raise InputError(f"{name}: expected a list of objects, got {str(content)[:80]}")
-    fields = []
-    for item in content:
-        codec = Codec.from_json(item["codec"]) if "codec" in item else None
-        _check_keys({key: item[key] for key in item if key != "codec"}, name, ("name", "width"))
-        fields.append(Field(item["name"], item["width"], codec))
-    return tuple(fields)
+    return tuple(Field.from_json(item, name, alphabet) for item in content)

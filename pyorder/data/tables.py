@@ -23,7 +23,8 @@ from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._groups import group_rows
 from pyorder.data._rows import Rows
 from pyorder.data.codecs import Codec, Kind, Value
-from pyorder.data.schema import Field, Schema
+from pyorder.data.field import Field
+from pyorder.data.schema import Schema
 from pyorder.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def rows_of_table(
         if inputs is not None or targets is not None:
             raise TypeError("like: columns are those of the other dataset; inputs and targets cannot be named too")
         fields = (*like.inputs, *like.steps)
-        codecs = {field.name: field.codec for field in fields if field.codec is not None}
+        codecs = {field.name: field.codec for field in fields if isinstance(field.codec, Codec)}
         if len(codecs) < len(fields):
             raise InputError("like: expected a dataset of a table")
         inputs, targets = like.input_names, like.names
@@ -154,9 +155,11 @@ def read_table(table: Any) -> pyarrow.Table:
 
 
 def choose(
-    there: Sequence[str], inputs: Iterable[str] | None, targets: Iterable[str] | None
+    there: Sequence[str], inputs: Iterable[str] | None, targets: Iterable[str] | None, what: str = "column"
 ) -> tuple[list[str], list[str]]:
     """The names of the input and target columns; targets are all other columns unless they are named.
+
+    Messages call a column ``what``.
 
     Examples
     --------
@@ -169,18 +172,18 @@ def choose(
     chosen: dict[str, list[str]] = {}
     for argument, given in (("inputs", inputs), ("targets", targets)):
         if isinstance(given, str):
-            raise TypeError(f"{argument}: expected a list of columns, got the text {given!r}")
+            raise TypeError(f"{argument}: expected a list of {what}s, got the text {given!r}")
         chosen[argument] = list(given or ())
         for name in chosen[argument]:
             if name not in there:
-                raise InputError(f"{argument}: there is no column {name!r}; the columns are {', '.join(there)}")
+                raise InputError(f"{argument}: there is no {what} {name!r}; the {what}s are {', '.join(there)}")
             if chosen[argument].count(name) > 1:
-                raise InputError(f"{argument}: the column {name!r} is named twice")
+                raise InputError(f"{argument}: the {what} {name!r} is named twice")
     if targets is None:
         chosen["targets"] = [name for name in there if name not in chosen["inputs"]]
     for name in chosen["targets"]:
         if name in chosen["inputs"]:
-            raise InputError(f"targets: the column {name!r} is an input already")
+            raise InputError(f"targets: the {what} {name!r} is an input already")
     return chosen["inputs"], chosen["targets"]
 
 

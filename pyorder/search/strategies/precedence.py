@@ -145,7 +145,7 @@ def finalists(graph: Poset, weighed: Orders, count: int, constraints: Poset, rng
 def race(laboratory: Laboratory, orders: Orders, error_rate: float) -> Orders:
     """Let orders train alone; the first and the best of the others to the recipe's end, and with other seeds.
 
-    The first wins unless chance cannot explain the other's lead.
+    The first wins unless the other's mean loss over seeds is lower by more than these rows can tell.
     """
     steps, contest = laboratory.profiler.recipe.steps, laboratory.contest(orders)
     early = min(steps - 1, steps // 4) if len(orders) > 2 else 0

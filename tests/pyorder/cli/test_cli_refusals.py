@@ -50,7 +50,7 @@ GENERATE = ["generate", "square", "--length", "5"]
             "budget: training_steps=1 given; the first run, of 6 candidates, takes 5 training steps",
         ),
         (["discover", "mine.npz"], "TASK: there is none of the name 'mine.npz'; a file"),
-        (["discover", "--data", "mine.xlsx"], "--data: 'mine.xlsx' ends in '.xlsx'; .npz, .safetensors, .csv or"),
+        (["discover", "--data", "mine.xlsx"], "--data: 'mine.xlsx' ends in '.xlsx'; .npz, .safetensors, .csv, .p"),
         (["discover", *SQUARE, "--budget-seconds", "-1"], "budget: seconds"),
         (["discover", *SQUARE, "--precision", "float8"], "precision: 'float8'"),
         (["discover", *SQUARE, "--device", "tpu"], "device: 'tpu'"),

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pyorder.cli import _inputs, _results
+from pyorder.cli import _constraints, _inputs, _results
 from pyorder.cli._pictures import step_labels
 from pyorder.runs.folder import load_run
 
@@ -45,7 +45,7 @@ def test_orders_and_edges_in_files_may_be_names(tmp_path):
     (path := tmp_path / "file.json").write_text(json.dumps([["rest", "sum", 1], [0, 1, 2]]))
     assert _inputs.read_orders(path, 3, NAMES).tolist() == [[2, 0, 1], [0, 1, 2]]
     path.write_text(json.dumps([["rest", "sum"]]))
-    assert _inputs.read_constraints(str(path), 3, None, NAMES).edges.tolist() == [[2, 0]]
+    assert _constraints.read_constraints(str(path), 3, None, NAMES).edges.tolist() == [[2, 0]]
 
 
 def test_a_run_is_read_by_name_where_columns_moved():

@@ -23,7 +23,8 @@ schemas = st.builds(
 
 
 def test_docstring_examples(doctests):
-    doctests("pyorder.data.schema")
+    for module in ("schema", "field", "constraints"):
+        doctests(f"pyorder.data.{module}")
     doctests("pyorder.errors")
 
 
@@ -159,9 +160,9 @@ def changed(**news):
         ("", "expected JSON, got ''"),
         ("[" * 100_000, "expected JSON"),
         ("[]", r"expected a JSON object, got '\[\]'"),
-        ("{}", "expected version 1 or 2, got None"),
-        (changed(version=3), "expected version 1 or 2, got 3"),
-        (changed(version=True), "expected version 1 or 2, got True"),
+        ("{}", "expected version 1, 2 or 3, got None"),
+        (changed(version=4), "expected version 1, 2 or 3, got 4"),
+        (changed(version=True), "expected version 1, 2 or 3, got True"),
         (changed(codec="x"), "expected the keys version, inputs, steps, ends, missing, got "),
         ('{"version": 1}', "expected the keys"),
         (changed(steps={}), "steps: expected a list of objects"),

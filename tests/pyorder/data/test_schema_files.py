@@ -73,7 +73,7 @@ def test_values_under_gaps_of_a_file_count_for_nothing(written):
     ("replaced", "message"),
     [
         ({"schema": "{"}, "schema: expected JSON"),
-        ({"schema": SCHEMA | {"version": 9}}, "schema: expected version 1 or 2, got 9"),
+        ({"schema": SCHEMA | {"version": 9}}, "schema: expected version 1, 2 or 3, got 9"),
         ({"schema": SCHEMA | {"inputs": []}}, "inputs: expected 0 columns, as the schema of the file has, got 1"),
         ({"inputs": None}, "inputs: expected 1 columns, as the schema of the file has, got 0"),
         ({"targets": np.ones((2, 4), int)}, "targets: expected 3 columns, as the schema of the file has, got 4"),
