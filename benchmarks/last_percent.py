@@ -22,6 +22,7 @@ from precedence import reference_seconds
 from study import read_rows, run_named
 
 import pyorder
+from pyorder.search import discover_shuffled
 
 ROWS = {"train": 200_000, "validation": 1_000, "test": 10_000}
 FACTORS = {"9x1": (9, 1), "5x1": (5, 1), "sum": (6, 6)}  # digits of both numbers
@@ -51,11 +52,8 @@ def data(study: str, seed: int) -> list[pyorder.Dataset]:
 def measure(study: str, seed: int) -> dict[str, Any]:
     train, validation, test = data(study, seed)
     length = train.target_length
-    shuffle = np.random.default_rng([seed, length, 7]).permutation(length)
     reference = reference_seconds()
-    found = pyorder.discover(
-        train.reorder(shuffle), validation=validation.reorder(shuffle), strategy="precedence", seed=seed
-    ).renamed(shuffle)
+    found = discover_shuffled(train, validation=validation, strategy="precedence", seed=seed)
     assert found.exploration is not None
     success = {
         name: pyorder.fit(train, order, test=test, seed=1000 + seed).success_rate

@@ -20,6 +20,7 @@ from study import read_rows, run_cells, run_named
 
 import pyorder
 from pyorder.orders.posets import Poset
+from pyorder.search import discover_shuffled
 
 SORTS, SEEDS = 16, 3
 DELAYS = ("delay_chain", "delay_ring", "delay_slow")
@@ -41,7 +42,7 @@ STUDIES = {f"{problem['task']}{problem['seed']}": cells(problem) for problem in 
 def measure(task: str, length: int, seed: int, order: str, training_seed: int = 0) -> dict[str, Any]:
     problem = Problem(task, length, seed)
     if order == "search":
-        return search(problem, length, seed)
+        return search(problem, seed)
     if order.startswith("sort"):
         truth = Poset(length, problem.dependencies)
         chosen = truth.sample_sorts(SORTS, seed=seed)[int(order.split()[1])]
@@ -55,15 +56,11 @@ def measure(task: str, length: int, seed: int, order: str, training_seed: int = 
     return {"steps": chosen.tolist(), "success": fitted.success_rate, "seconds": fitted.seconds}
 
 
-def search(problem: Problem, length: int, seed: int) -> dict[str, Any]:
-    shuffle = np.random.default_rng([seed, length, 7]).permutation(length)
+def search(problem: Problem, seed: int) -> dict[str, Any]:
     reference = reference_seconds()
-    found = pyorder.discover(
-        problem.splits.train.reorder(shuffle),
-        validation=problem.splits.validation.reorder(shuffle),
-        strategy="precedence",
-        seed=seed,
-    ).renamed(shuffle)
+    found = discover_shuffled(
+        problem.splits.train, validation=problem.splits.validation, strategy="precedence", seed=seed
+    )
     assert found.exploration is not None
     race = [stage for stage in found.history if stage.name.startswith("race")]
     # The first in the race is the order that all evidence speaks for.
