@@ -263,7 +263,7 @@ def train_together(
             lane.wait_stream(torch.cuda.current_stream(lane.device))
     for step in range(steps + 1):  # in the last turn each ends
         for turn, lane in zip(turns, lanes, strict=True):
-            with torch.cuda.stream(lane):
+            with nullcontext() if lane is None else torch.cuda.stream(lane):  # None would still set CUDA up
                 next(turn, None)
         if after_step is not None and step < steps:
             after_step(step)
