@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +30,10 @@ class Contest:
 
     Parameters
     ----------
-    profiler : data, model and numbers; the rate falls to zero at the end of the recipe's steps
+    profiler : data, model and numbers
     orders : (T, L)
     seeds : k of them
+    steps : of the whole contest, at whose end the rate has fallen to zero; the recipe's if not given
 
     Examples
     --------
@@ -43,8 +45,11 @@ class Contest:
     ((2,), 8)
     """
 
-    def __init__(self, profiler: Profiler, orders: Orders, *, seeds: Sequence[int]) -> None:
+    def __init__(
+        self, profiler: Profiler, orders: Orders, *, seeds: Sequence[int], steps: int | None = None
+    ) -> None:
         self.profiler, self.orders, self.seeds = profiler, orders, list(seeds)
+        self.recipe = profiler.recipe if steps is None else replace(profiler.recipe, steps=steps)
         self.steps_done = 0
         self._trainers = [[self._trainer(seed) for _ in orders] for seed in seeds]
 
@@ -109,4 +114,4 @@ class Contest:
         with stream.lent():
             module = profiler.learner.build(profiler.tokens.shape).to(profiler.device)
         queue = RowQueue(len(profiler.tokens), np.random.default_rng([seed, 5]))
-        return Trainer(profiler.learner, module, profiler.tokens, profiler.recipe, queue, stream=stream)
+        return Trainer(profiler.learner, module, profiler.tokens, self.recipe, queue, stream=stream)

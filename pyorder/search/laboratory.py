@@ -140,10 +140,10 @@ class Laboratory:
         seeds = range(first, first + self._seeds)
         return self._run(stage, cost, lambda tell: self.profiler.profile(orders, seeds=seeds, on_share=tell))
 
-    def contest(self, orders: Orders, *, seeds: int = 1) -> Contest:
-        """Let orders train alone, from seeds of their own; `go_on` is what costs."""
+    def contest(self, orders: Orders, *, steps: int, seeds: int = 1) -> Contest:
+        """Let orders train alone for so many steps in all, from seeds of their own; `go_on` is what costs."""
         first = self._fresh_seed()
-        return Contest(self.profiler, orders, seeds=range(first, first + seeds))
+        return Contest(self.profiler, orders, seeds=range(first, first + seeds), steps=steps)
 
     def go_on(self, contest: Contest, steps: int, stage: str) -> Profile:
         """Let those that are left in a contest train for some more steps; errors as `profile`."""

@@ -143,19 +143,23 @@ def finalists(graph: Poset, weighed: Orders, count: int, constraints: Poset, rng
 
 
 def race(laboratory: Laboratory, orders: Orders, error_rate: float) -> Orders:
-    """Let orders train alone; the first and the best of the others to the recipe's end, and with other seeds.
+    """Let orders train alone; the first and the best of the others to the end, and with other seeds.
 
-    The first wins unless the other's mean loss over seeds is lower by more than these rows can tell.
+    The first wins unless the other's mean loss over seeds is lower by more than these rows can tell. All together
+    take no more training steps than the search has taken before, so that what is cheap stays cheap.
     """
-    steps, contest = laboratory.profiler.recipe.steps, laboratory.contest(orders)
-    early = min(steps - 1, steps // 4) if len(orders) > 2 else 0
+    models = 2 * RACE_SEEDS + (len(orders) - 2) / 4  # that train to the end, as it were
+    most = int(laboratory.cost.training_steps / models)
+    steps = max(1, min(laboratory.profiler.recipe.steps, most))
+    contest = laboratory.contest(orders, steps=steps)
+    early = steps // 4 if len(orders) > 2 else 0
     if early:
         ranking = laboratory.go_on(contest, early, f"race: {len(orders)} orders alone").ranking
         contest.keep(np.array([0, ranking[ranking > 0][0]]))
     rungs = [laboratory.go_on(contest, steps - early, "race: the last two")]
-    again = laboratory.contest(contest.orders, seeds=RACE_SEEDS - 1)
+    again = laboratory.contest(contest.orders, steps=steps, seeds=RACE_SEEDS - 1)
     rungs.append(laboratory.go_on(again, steps, "race: the last two with other seeds"))
-    first, other = np.concatenate([rung.seed_loss for rung in rungs]).mean(0)
+    first, other = np.concatenate([rung.seed_loss for rung in rungs]).mean(0)[:2]
     error = float(np.mean([rung.standard_error.max() for rung in rungs]))  # of the same rows in all of them
     won: Orders = contest.orders[int(first - other > z_threshold(error_rate, 2) * error)]
     return won

@@ -137,12 +137,13 @@ def test_the_criterion_decides_when_chance_does_not(square5):
 class Track:
     """A laboratory in which an order is as good as told, to a known precision."""
 
-    def __init__(self, profile, losses, error):
+    def __init__(self, profile, losses, error, spent=1000):
         self.profile, self.losses, self.error = profile, losses, error
         self.profiler = SimpleNamespace(recipe=SimpleNamespace(steps=40))
+        self.cost = SimpleNamespace(training_steps=spent)
         self.ran = []
 
-    def contest(self, orders, seeds=1):
+    def contest(self, orders, steps, seeds=1):
         kept = SimpleNamespace(orders=orders, seeds=seeds)
         kept.keep = lambda places: setattr(kept, "orders", kept.orders[places])
         return kept
@@ -167,6 +168,10 @@ def test_a_race_is_won_by_who_leads_by_more_than_chance(square5, lead, wins):
     track = Track(profile, losses, error=0.01)
     assert race(track, orders, 0.01).tolist() == orders[2 if wins else 0].tolist()
     assert track.ran == [(3, 1, 10), (2, 1, 30), (2, 1, 40)]
+    cheap = Track(profile, losses, error=0.01, spent=100)
+    assert race(cheap, orders, 0.01).tolist() == orders[2 if wins else 0].tolist()
+    assert cheap.ran == [(3, 1, 5), (2, 1, 18), (2, 1, 23)]
+    assert sum(models * steps for models, _, steps in cheap.ran) <= 100
 
 
 @pytest.fixture(scope="module")
@@ -204,12 +209,12 @@ def test_it_tells_how_it_came_about(relu8):
     ]
     mixture, *race = found.history
     assert mixture.name == "final candidates"
-    assert [(stage.name.split(":")[0], stage.profile.cost.training_steps) for stage in race] == [
-        ("race", len(race[0].profile.orders) * 37), ("race", 2 * 113), ("race", 2 * 150)
-    ]  # fmt: skip
+    assert [stage.name.split(":")[0] for stage in race] == ["race"] * 3
     assert found.order.tolist() in race[-1].profile.orders.tolist()
-    spent = sum(stage.profile.cost.training_steps for stage in race)
-    assert found.cost.training_steps == 100 * len(exploration.rounds) + 150 + spent
+    before = 100 * len(exploration.rounds) + 150
+    raced = sum(stage.profile.cost.training_steps for stage in race)
+    assert before / 2 < raced <= before
+    assert found.cost.training_steps == before + raced
     assert exploration.rounds[-1].graph_loss < exploration.rounds[0].graph_loss
     assert exploration.samples >= 1024
     assert found.summary()["exploration"]["dependencies"][0].keys() >= {"before", "after", "benefit"}
