@@ -22,6 +22,7 @@ from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Batch, Tokens
 from pyorder.dependencies.statistics import Evidence
 from pyorder.execution import RandomStream, multiply_in, row_slices
+from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.decoder import Block
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample
@@ -134,6 +135,15 @@ class Explorer:
             if isinstance(block, Block):
                 block.dropout = DROPOUT
         self.trainer.change(self.learner, max(WEIGHT_DECAY, self.recipe.weight_decay))
+        return True
+
+    def look_up(self) -> bool:
+        """Go on with a model that looks values up in the input; False where that is so already, or cannot be."""
+        module = self.trainer.module
+        if not isinstance(module, AnyOrderDecoder) or module.looks_up or not self.tokens.shape.input_length:
+            return False
+        module.looks_up = True
+        self.trainer.change(self.learner, self.trainer.weight_decay)
         return True
 
     def _losses(self, rows: Tensor, orders: Orders) -> Floats:

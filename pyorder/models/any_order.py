@@ -10,6 +10,9 @@ few of some hundred values it has to look at is what a step must find first, and
 where products of embeddings move many pairs at once. It learns in far fewer steps than without links
 (docs/precedence.md).
 
+Where steps stay lost, the model is told to look up (`pyorder.models.matching`): then each value comes with what
+stands beside its equals in the input.
+
 A step that is wider than a column is emitted column by column: each has a place of its own, which also sees the
 earlier columns of its own step. With one column a step, places are steps.
 
@@ -24,6 +27,7 @@ from torch import Tensor, nn
 from pyorder.models.architecture import Architecture
 from pyorder.models.decoder import FLOAT, Block, initialise
 from pyorder.models.lookup import lookup
+from pyorder.models.matching import Matching
 
 # Adam moves all parameters at one rate. Links must reach attention scores of several units in a hundred steps.
 LINK_RATE = 20.0
@@ -60,6 +64,8 @@ class AnyOrderDecoder(nn.Module):
         initialise(self, architecture)
         for link in self.links:
             nn.init.zeros_(link)
+        self.matching = Matching(architecture, vocabulary_size, input_length)
+        self.looks_up = False
 
     def forward(self, inputs: Tensor, targets: Tensor, columns: Tensor, padding: Tensor | None = None) -> Tensor:
         """Logits (B, C, V) by canonical column; each sees inputs (B, X) and those of targets (B, C) before it.
@@ -71,6 +77,8 @@ class AnyOrderDecoder(nn.Module):
             inputs = inputs.new_full((len(inputs), 1), self.hidden)
         given = torch.cat([inputs, targets], dim=1)
         memory = lookup(given, self.token_embedding.weight) + self.position_embedding.weight
+        if self.looks_up:
+            memory = memory + self.matching(given, self.hidden)
         memory = self.memory_norm(memory)  # (B, X + C, W)
         visible = sees(columns, self.given)
         if padding is not None:

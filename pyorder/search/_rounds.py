@@ -64,6 +64,7 @@ PATIENCE = 12  # rounds in which something must be gained
 PROGRESS, RELATIVE = 0.01, 0.1  # which is this share of the entropy, or that of the loss that is left
 TOLD_LEFT = 0.05  # nats a row; what steps that the input nearly tells may keep between them
 TOLD_PATIENCE = 6
+STUCK_ROUNDS = 6  # without a change of the graph, after which lost steps are looked up in the input
 POOLED = 8  # rounds whose evidence on such steps counts together: it is about little, and changes slowly
 # Of training rows, scored beside the evidence. They lose less where rows are learned by heart.
 MEMORY_ROWS = 512
@@ -163,6 +164,8 @@ class Rounds:
                 self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
                 self.settled = not self.memorised
                 return
+            if self.is_stuck():
+                self.explorer.look_up()
             if self.overfits():
                 assert self.best is not None
                 *_, known, state = self.best
@@ -277,6 +280,11 @@ class Rounds:
             return False
         left = min(losses[-patience:])
         return min(losses[:-patience]) - left < min(PROGRESS * float(base.mean()), RELATIVE * left)
+
+    def is_stuck(self) -> bool:
+        """Whether steps are lost, and nothing new has been found out for a while."""
+        lost = self.known.graph_loss > LOST * self.explorer.base
+        return bool(lost.any()) and self.stable >= STUCK_ROUNDS
 
     def overfits(self) -> bool:
         """Whether the model gets worse on rows that it is not trained on, and knows the others better."""

@@ -201,6 +201,11 @@ class Trainer:
                 group["lr"] = self._rate
         self._graph = None
 
+    @property
+    def weight_decay(self) -> float:
+        """Weight decay of the next step."""
+        return float(self.optimiser.param_groups[0]["weight_decay"])
+
     def change(self, learner: Learner, weight_decay: float) -> None:
         """Go on with another learner of the same modules, and another weight decay."""
         self.learner = learner

@@ -145,8 +145,9 @@ def finalists(graph: Poset, weighed: Orders, count: int, constraints: Poset, rng
 def race(laboratory: Laboratory, orders: Orders, error_rate: float) -> Orders:
     """Let orders train alone; the first and the best of the others to the end, and with other seeds.
 
-    The first wins unless the other's mean loss over seeds is lower by more than these rows can tell. All together
-    take no more training steps than the search has taken before, so that what is cheap stays cheap.
+    The first wins unless the other's loss is lower with every seed, and on average by more than these rows can
+    tell: two seeds are too few to reckon with how far they lie apart. All together take no more training steps
+    than the search has taken before, so that what is cheap stays cheap.
     """
     models = 2 * RACE_SEEDS + (len(orders) - 2) / 4  # that train to the end, as it were
     most = int(laboratory.cost.training_steps / models)
@@ -159,9 +160,9 @@ def race(laboratory: Laboratory, orders: Orders, error_rate: float) -> Orders:
     rungs = [laboratory.go_on(contest, steps - early, "race: the last two")]
     again = laboratory.contest(contest.orders, steps=steps, seeds=RACE_SEEDS - 1)
     rungs.append(laboratory.go_on(again, steps, "race: the last two with other seeds"))
-    first, other = np.concatenate([rung.seed_loss for rung in rungs]).mean(0)[:2]
+    leads = [losses[0] - losses[1] for rung in rungs for losses in rung.seed_loss]
     error = float(np.mean([rung.standard_error.max() for rung in rungs]))  # of the same rows in all of them
-    won: Orders = contest.orders[int(first - other > z_threshold(error_rate, 2) * error)]
+    won: Orders = contest.orders[int(min(leads) > 0 and np.mean(leads) > z_threshold(error_rate, 2) * error)]
     return won
 
 

@@ -236,3 +236,37 @@ def test_a_round_waits_for_nothing_until_its_losses_are_read(waiting_is_an_error
     with waiting_is_an_error():
         places = trainer._places(20)
         trainer.take_steps(trainer._rows(places), source.columns(places))
+
+
+def test_looking_up_learns_a_list_that_is_shuffled_in_every_row():
+    """Step 1 stands beside step 0 in one of three pairs; without looking up nothing is learned in that time."""
+    rng = np.random.default_rng(0)
+    labels = rng.random((20_000, 20)).argsort(1)[:, :6]
+    pairs = labels.reshape(-1, 3, 2)
+    asked = pairs[np.arange(len(pairs)), rng.integers(3, size=len(pairs))]
+    data = pyorder.Dataset(labels, asked)
+    losses = {}
+    for looks_up in (False, True):
+        explorer = explore(data, 256)
+        assert explorer.look_up() if looks_up else True
+        explorer.train(np.tile([0, 1], (80 * explorer.recipe.batch_size, 1)))
+        losses[looks_up] = explorer.losses(np.arange(256), np.tile([0, 1], (256, 1))).mean(0)[1]
+    assert losses[False] > 1.2  # ln 6 is 1.8
+    assert losses[True] < 0.2
+    assert not explorer.look_up()  # it does already
+
+
+def test_without_inputs_or_with_a_module_of_the_callers_nothing_is_looked_up():
+    assert not explore(pyorder.Dataset(np.empty((200, 0), int), np.arange(400).reshape(200, 2) % 9), 16).look_up()
+
+
+def test_a_state_from_before_looking_up_can_be_gone_back_to(explorer):
+    explorer.train(orders(10 * explorer.recipe.batch_size))
+    state = explorer.state()
+    before = explorer.losses(np.arange(64), orders(64))
+    explorer.look_up()
+    explorer.train(orders(10 * explorer.recipe.batch_size))
+    assert (explorer.losses(np.arange(64), orders(64)) != before).any()
+    explorer.restore(state)
+    np.testing.assert_allclose(explorer.losses(np.arange(64), orders(64)), before, rtol=1e-5)
+    explorer.train(orders(explorer.recipe.batch_size))
