@@ -17,7 +17,17 @@ except ImportError as error:
     ) from error
 
 from pyorder._moved import MOVED, keep_old_names
-from pyorder.data import Dataset, Splits, Task, make_task, satisfied_dependencies, task_names
+from pyorder.data import (
+    Dataset,
+    Reordering,
+    Splits,
+    Task,
+    make_task,
+    reorder,
+    restore,
+    satisfied_dependencies,
+    task_names,
+)
 from pyorder.orders import linear_ordering, moves, permutations, posets
 
 if TYPE_CHECKING:
@@ -48,6 +58,7 @@ __all__ = [
     "Profile",
     "Progress",
     "Recipe",
+    "Reordering",
     "Splits",
     "Task",
     "Verdict",
@@ -60,7 +71,9 @@ __all__ = [
     "permutations",
     "posets",
     "profile",
+    "reorder",
     "report",
+    "restore",
     "runs",
     "satisfied_dependencies",
     "search",
