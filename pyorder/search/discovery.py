@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from pyorder._values import ByContents
 from pyorder.dependencies.graph import UNRESOLVED_SHARE, Dependency, Exploration
 from pyorder.dependencies.statistics import z_threshold
 from pyorder.dependencies.verdict import Verdict
+from pyorder.errors import InputError
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.runs.folder import (
@@ -24,6 +26,12 @@ from pyorder.runs.folder import (
     write_precedence,
     write_run,
 )
+from pyorder.search.export import ordered_model, ordered_schema
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    Model = TypeVar("Model", bound=BaseModel)
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,6 +113,87 @@ class Discovery(ByContents):
         for edge in self.dependencies:
             graph.add(edge.before, edge.after)
         return graph
+
+    def edges(self) -> list[tuple[str, str]] | list[tuple[int, int]]:
+        """Edges of the reduced dependency graph, the constraints' among them, as pairs of names; else of numbers.
+
+        ``networkx.DiGraph`` takes them. Steps that no edge touches are in none of them.
+
+        Raises
+        ------
+        ValueError
+            Where the strategy looks for no graph.
+
+        Examples
+        --------
+        >>> data = Dataset(None, [[0, 1, 1], [1, 0, 0]] * 40, names=["plan", "call", "answer"])
+        >>> known, quick = data.constraints(before=[("plan", "answer")]), search.Precedence(rounds=1, samples=8)
+        >>> found = discover(data, validation=data, strategy=quick, constraints=known, steps=1, model="nano")
+        >>> ("plan", "answer") in found.edges()
+        True
+        """
+        graph = self.graph
+        if graph is None:
+            raise ValueError(f"edges: the strategy {self.strategy!r} looks for no dependency graph")
+        edges: list[tuple[int, int]] = [(before, after) for before, after in graph.reduction.tolist()]
+        names = self.step_names
+        return [(names[before], names[after]) for before, after in edges] if names else edges
+
+    def schema(self, json_schema: Mapping[str, Any]) -> dict[str, Any]:
+        """A JSON schema with its properties, and what is required, in the order found, for constrained decoding.
+
+        Properties that are no steps come first, as they came: they are inputs, or constants. Names with dots lead
+        into objects, through references too; an object stands where the first of its steps does. The schema that
+        is given stays as it is.
+
+        Raises
+        ------
+        TypeError, InputError
+            For what is no schema of an object, a step that is no property, or steps without names.
+
+        Examples
+        --------
+        >>> data = Dataset(None, [[0, 1], [1, 0]] * 40, names=["answer", "plan"])
+        >>> known = data.constraints(first=["plan"])
+        >>> found = discover(data, validation=data, strategy="random", constraints=known, steps=1, model="nano")
+        >>> found.schema({"properties": {"answer": {"type": "number"}, "plan": {"type": "string"}}})
+        {'properties': {'plan': {'type': 'string'}, 'answer': {'type': 'number'}}}
+        """
+        return ordered_schema(json_schema, self._named_order())
+
+    def model(self, model: type[Model]) -> type[Model]:
+        """A pydantic model with its fields in the order found, for structured output: a subclass of the same name.
+
+        Fields that are no steps come first, as they came. Steps are called as fields or as their aliases are; dots
+        lead into fields that are models, alone or in a union with others. Validators, defaults and configuration
+        are inherited; a validator that reads ``info.data`` finds there the fields that are ahead of its own now. A
+        model inside that has steps is a subclass, too: give its values as a dict.
+
+        Raises
+        ------
+        ImportError
+            Without pydantic.
+        TypeError, InputError
+            For what is no model, a step that is no field, or steps without names.
+
+        Examples
+        --------
+        >>> data = Dataset(None, [[0, 1], [1, 0]] * 40, names=["answer", "plan"])
+        >>> known = data.constraints(first=["plan"])
+        >>> found = discover(data, validation=data, strategy="random", constraints=known, steps=1, model="nano")
+        >>> import pydantic
+        >>> class Reply(pydantic.BaseModel):
+        ...     answer: int
+        ...     plan: str = "none"
+        >>> found.model(Reply)(answer=3)
+        Reply(plan='none', answer=3)
+        """
+        return ordered_model(model, self._named_order())
+
+    def _named_order(self) -> tuple[str, ...]:
+        if not self.step_names:
+            raise InputError("names: expected data whose steps have names, got steps that are numbered")
+        return self.names
 
     @property
     def runs(self) -> int:
