@@ -32,7 +32,7 @@ from pyorder.orders import linear_ordering, moves, permutations, posets
 
 if TYPE_CHECKING:
     from pyorder import losses, report, runs, search
-    from pyorder.models import Architecture, Learner
+    from pyorder.models import Architecture, JsonRecords, Learner
     from pyorder.profiling.profile import profile
     from pyorder.profiling.result import Profile
     from pyorder.progress import Progress
@@ -53,6 +53,7 @@ __all__ = [
     "Dataset",
     "Discovery",
     "Fitted",
+    "JsonRecords",
     "Learner",
     "Preset",
     "Profile",
@@ -88,6 +89,7 @@ _FROM = {
     "Budget": "pyorder.search",
     "Discovery": "pyorder.search",
     "Fitted": "pyorder.training",
+    "JsonRecords": "pyorder.models",
     "Learner": "pyorder.models",
     "Preset": "pyorder.training",
     "Profile": "pyorder.profiling",

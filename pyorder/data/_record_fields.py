@@ -15,7 +15,7 @@ from pyorder.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["as_text", "choose_fields", "find_fields", "flatten", "number_groups", "texts_of"]
+__all__ = ["as_json", "as_text", "choose_fields", "find_fields", "flatten", "number_groups", "texts_of"]
 
 Flat: TypeAlias = Mapping[str, Any]
 
@@ -134,10 +134,11 @@ def as_text(value: Any) -> str | None:
         return None
     if hasattr(value, "isoformat"):
         return str(value.isoformat()) if value == value else None
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_as_json)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=as_json)
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """What JSON holds, for ``json.dumps`` to ask for: arrays as lists, dates as ISO 8601 has them."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if hasattr(value, "isoformat"):

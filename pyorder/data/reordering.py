@@ -22,7 +22,7 @@ from pyorder.orders.permutations import check_order, invert
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Found", "Order", "Reordering", "Steps", "reorder", "restore", "steps_of"]
+__all__ = ["Found", "Order", "Reordering", "Steps", "distinct_names", "reorder", "restore", "steps_of"]
 
 
 @runtime_checkable
@@ -66,6 +66,24 @@ class Steps(NamedTuple):
         return np.concatenate([spans[step] for step in self.order])
 
 
+def distinct_names(names: Iterable[str], argument: str) -> tuple[str, ...]:
+    """Names as a tuple; TypeError for other things than texts, InputError for one that is there twice.
+
+    Examples
+    --------
+    >>> distinct_names(["a", "a"], "steps")
+    Traceback (most recent call last):
+    pyorder.errors.InputError: steps: the name 'a' is there twice
+    """
+    told = (names,) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in told):
+        raise TypeError(f"{argument}: expected a list of texts, got {names!r:.80}")
+    for name in told:
+        if told.count(name) > 1:
+            raise InputError(f"{argument}: the name {name!r} is there twice")
+    return told
+
+
 def steps_of(order: Order, names: Iterable[str] | None = None) -> Steps:
     """An order in whatever form it is given, with what its steps are called.
 
@@ -82,9 +100,9 @@ def steps_of(order: Order, names: Iterable[str] | None = None) -> Steps:
     if isinstance(order, Found):
         names = order.step_names or None if names is None else names
         order = order.order
-    canonical = None if names is None else _distinct(names, "names")
+    canonical = None if names is None else distinct_names(names, "names")
     if isinstance(order, list | tuple) and order and all(isinstance(step, str) for step in order):
-        emitted = _distinct(order, "order")
+        emitted = distinct_names(order, "order")
         if canonical is None:
             return Steps(None, emitted, None)
         if set(emitted) != set(canonical):
@@ -262,13 +280,3 @@ def _names(keys: Sequence[str], columns: NDArray[np.int64] | None, names: tuple[
     if len(keys) != len(columns):
         raise InputError(f"order: expected {len(keys)} numbers for the keys {', '.join(keys)}, got {len(columns)}")
     return [keys[column] for column in columns.tolist()]
-
-
-def _distinct(names: Iterable[str], argument: str) -> tuple[str, ...]:
-    told = (names,) if isinstance(names, str) else tuple(names)
-    if isinstance(names, str) or not all(isinstance(name, str) for name in told):
-        raise TypeError(f"{argument}: expected a list of texts, got {names!r:.80}")
-    for name in told:
-        if told.count(name) > 1:
-            raise InputError(f"{argument}: the name {name!r} is there twice")
-    return told

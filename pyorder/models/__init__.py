@@ -4,6 +4,7 @@ from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.architecture import Architecture
 from pyorder.models.attention import attention_entropy, attention_maps
 from pyorder.models.decoder import Decoder
+from pyorder.models.json_records import JsonRecords, JsonTokens
 from pyorder.models.learner import AnyOrderLearner, CustomLearner, DecoderLearner, Learner
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "CustomLearner",
     "Decoder",
     "DecoderLearner",
+    "JsonRecords",
+    "JsonTokens",
     "Learner",
     "attention_entropy",
     "attention_maps",
