@@ -33,6 +33,7 @@ from pyorder.orders import linear_ordering, moves, permutations, posets
 if TYPE_CHECKING:
     from pyorder import losses, report, runs, search
     from pyorder.models import Architecture, JsonRecords, Learner
+    from pyorder.profiling.field_orders import FieldOrders
     from pyorder.profiling.profile import profile
     from pyorder.profiling.result import Profile
     from pyorder.progress import Progress
@@ -52,6 +53,7 @@ __all__ = [
     "Budget",
     "Dataset",
     "Discovery",
+    "FieldOrders",
     "Fitted",
     "JsonRecords",
     "Learner",
@@ -88,6 +90,7 @@ _FROM = {
     "Architecture": "pyorder.models",
     "Budget": "pyorder.search",
     "Discovery": "pyorder.search",
+    "FieldOrders": "pyorder.profiling",
     "Fitted": "pyorder.training",
     "JsonRecords": "pyorder.models",
     "Learner": "pyorder.models",
