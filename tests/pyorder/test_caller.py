@@ -1,6 +1,8 @@
 """The calling program's state: it is left as it was, and changes no result."""
 
 import contextlib
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -137,3 +139,48 @@ def test_what_a_progress_function_draws_changes_no_result(square5):
     )
     assert_same([quiet.loss_curve], [loud.loss_curve])
     assert drawn[0] == first  # the caller's own numbers, in its function too
+
+
+PROGRAM = """
+import logging, random, signal, sys, threading, warnings
+import numpy as np, safetensors, torch
+try:
+    import triton
+except ImportError:
+    pass
+
+def state():
+    loggers = {name: (logger.level, logger.propagate, list(logger.handlers))
+               for name, logger in logging.root.manager.loggerDict.items() if isinstance(logger, logging.Logger)}
+    return {
+        "random": random.getstate(),
+        "numpy": repr(np.random.get_state()),
+        "torch": torch.get_rng_state().tolist(),
+        "seed": torch.initial_seed(),
+        "threads": (threading.active_count(), torch.get_num_threads(), torch.get_num_interop_threads()),
+        "loggers": loggers,
+        "root": (logging.root.level, list(logging.root.handlers), logging.root.manager.disable),
+        "warnings": list(warnings.filters),
+        "showing": (warnings.showwarning, sys.excepthook, sys.displayhook),
+        "signals": [signal.getsignal(number) for number in signal.valid_signals()],
+        "torch's own": (torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_default_device(),
+                        torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()),
+        "printing": np.get_printoptions(),
+    }
+
+before = state()
+import pyorder
+for name in pyorder.__all__:
+    getattr(pyorder, name)
+data = pyorder.Dataset([[1], [2]], [[1, 2], [2, 1]])
+pyorder.reorder(torch.from_numpy(data.targets.copy()), [1, 0])
+after = state()
+print([name for name in before if before[name] != after[name]])
+"""
+
+
+def test_importing_it_leaves_a_program_as_it_was(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
