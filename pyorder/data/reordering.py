@@ -98,8 +98,11 @@ def steps_of(order: Order, names: Iterable[str] | None = None) -> Steps:
     Steps(order=array([1, 0]), emitted=('b', 'a'), canonical=('a', 'b'))
     """
     if isinstance(order, Found):
-        names = order.step_names or None if names is None else names
-        order = order.order
+        own, order = order.step_names, order.order
+        if own and names is None:
+            names = own
+        elif own:  # which may be in another sequence
+            order = [own[step] for step in order]
     canonical = None if names is None else distinct_names(names, "names")
     if isinstance(order, list | tuple) and order and all(isinstance(step, str) for step in order):
         emitted = distinct_names(order, "order")

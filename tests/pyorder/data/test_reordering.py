@@ -71,6 +71,13 @@ def test_wide_steps_move_as_a_dataset_moves_them():
     )
 
 
+def test_a_result_speaks_of_its_own_steps_whatever_names_are_given():
+    assert reorder(np.array([1, 2, 3]), FOUND, names=["c", "b", "a"]).tolist() == [1, 3, 2]  # c, a, b
+    with pytest.raises(InputError, match="^order: expected each of x, y, z once, got c, a, b$"):
+        reorder(np.zeros(3), FOUND, names=["x", "y", "z"])
+    assert reorder(np.array([1, 2, 3]), Result(ORDER), names=["x", "y", "z"]).tolist() == [3, 1, 2]
+
+
 @pytest.mark.parametrize("kind", [dict, OrderedDict, UserDict])
 def test_fields_come_in_the_order_behind_all_others(kind):
     record = kind({"b": 2, "id": 0, "a": [1], "c": 3})
