@@ -1,9 +1,9 @@
 """The order found beside the best one known: where the order decides the last percent, and where it decides all.
 
 `python benchmarks/best_known.py STUDY ...`, with the studies below; a cell is a `pyorder.discover` with defaults
-on steps that were shuffled in secret, mapped back, and final trainings of `base` with its defaults on the order found
-and on the best known, judged on 10,000 rows. Rows go to docs/results/best_known.jsonl, finished cells are skipped;
-`python benchmarks/best_known.py table` prints what is there.
+on steps that were shuffled in secret, mapped back, and final trainings of `base` with its defaults on the order
+found and on the best known, judged on 10,000 rows. Rows go to docs/results/best_known.jsonl, finished cells are
+skipped; `python benchmarks/best_known.py table` prints what is there.
 
 - 9x1, 5x1: a number of nine or five digits times one of one digit, 200,000 rows: least significant digit first
 - sum: the sum of two numbers of six digits, without the carries: likewise

@@ -17,6 +17,7 @@ is anything called settled that holds for rows known by heart, or says nothing a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -132,6 +133,7 @@ class Rounds:
         base = self.explorer.base
         self.known = _Known(laboratory.constraints.copy(), nothing, np.zeros(self.length, bool), base)
         self.done: list[Round] = []
+        self.losses: list[Floats] = []  # of each round, (L,) in sorts of its graph
         self.benefits, self.errors = np.zeros((2, self.length, self.length))  # summed over rounds
         self.settled = False
         self.memorised = False
@@ -225,6 +227,7 @@ class Rounds:
             order_gain=mean_and_error(at_random - held.sum(1), explorer.cluster),
             gap=_difference(mean_and_error(held.sum(1), explorer.cluster), mean_and_error(kept)),
         )  # fmt: skip
+        self.losses.append(held.mean(0))
         self.done.append(
             Round(
                 training_steps=explorer.steps_done,
@@ -265,21 +268,22 @@ class Rounds:
     def has_settled(self) -> bool:
         """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""
         loss, base = self.known.graph_loss, self.explorer.base
-        told = np.array(
-            [fine or not found for found, fine in zip(self.known.supports, self.known.fine, strict=True)]
-        )
-        if loss[told].sum() <= TOLD_LEFT and any(
+        if self.is_told() and any(
             self.stable >= rounds and (loss <= share * base).all() for rounds, share in LEARNED
         ):
             return True
         if self.paired < STABLE_ROUNDS:
             return False
         patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * base).all() else PATIENCE
-        losses = [done.graph_loss for done in self.done]
-        if len(losses) <= patience:
-            return False
-        left = min(losses[-patience:])
-        return min(losses[:-patience]) - left < min(PROGRESS * float(base.mean()), RELATIVE * left)
+        losses = [float(loss.mean()) for loss in self.losses]
+        return not gains(losses, patience, PROGRESS * float(base.mean()))
+
+    def is_told(self) -> bool:
+        """Whether little is left of the steps that only the input tells, or no less than some rounds before."""
+        supports, fine = self.known.supports, self.known.fine
+        told = np.array([fine or not found for found, fine in zip(supports, fine, strict=True)])
+        left = [float(loss[told].sum()) for loss in self.losses]
+        return left[-1] <= TOLD_LEFT or not gains(left, TOLD_PATIENCE)
 
     def is_stuck(self) -> bool:
         """Whether steps are lost, and nothing new has been found out for a while."""
@@ -368,6 +372,20 @@ class Rounds:
             seconds=self.laboratory.seconds,
         )
         return replace(explored, settled=explored.settled and not explored.unresolved)
+
+
+def gains(losses: list[float], patience: int, enough: float = math.inf) -> bool:
+    """Whether the best loss has fallen in the last rounds by enough, or by a tenth of what is left.
+
+    Examples
+    --------
+    >>> gains([2.0, 1.0, 0.95], patience=2), gains([2.0, 1.0, 0.95], patience=1)
+    (True, False)
+    """
+    if len(losses) <= patience:
+        return True
+    left = min(losses[-patience:])
+    return min(losses[:-patience]) - left >= min(enough, RELATIVE * left)
 
 
 def _difference(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

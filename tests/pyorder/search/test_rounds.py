@@ -115,7 +115,7 @@ def ends(monkeypatch, losses, stable, paired=None, supports=((), (1,), (1,)), fi
     told.explorer = type("Seen", (), {"base": np.full(3, 2.0)})
     told.stable, told.paired = stable, stable if paired is None else paired
     told.known = type("Known", (), {"graph_loss": np.array(losses[-1]), "supports": supports, "fine": fine})
-    told.done = [type("Done", (), {"graph_loss": np.mean(loss)}) for loss in losses]
+    told.losses = [np.array(loss) for loss in losses]
     return told.has_settled()
 
 
@@ -141,6 +141,9 @@ def test_steps_that_the_input_nearly_tells_are_waited_for_while_they_get_better(
     assert ends(monkeypatch, [[0.01] * 3], **nearly)
     assert not ends(monkeypatch, falling, supports=((), (1,), (1,)), fine=(False, True, True), stable=9)
     assert ends(monkeypatch, [[0.01, 0.15, 0.15]] * 2, stable=1)
+    noisy = [[0.3, 0.4 * 0.97**n, 0.4 * 0.97**n] for n in range(10)]  # the first gets no better, the others do
+    assert ends(monkeypatch, noisy, stable=9)
+    assert not ends(monkeypatch, noisy[:5], stable=5)
 
 
 def evidence(rng, benefit, rows=400):
