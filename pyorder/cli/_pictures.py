@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def searches_of(run: Run) -> list[Run]:
-    """The searches and profiles of a run: itself, or its parts."""
-    return [part for part in (run, *run.parts.values()) if part.kind in ("search", "profile")]
-
-
-def fits_of(run: Run) -> dict[str, Run]:
-    """The final trainings of a run by name: itself, or its parts."""
-    return {name: part for name, part in {"fit": run, **run.parts}.items() if part.kind == "fit"}
-
-
 def step_labels(run: Run) -> tuple[str, ...]:
     """What the steps of a search or fit are called, by canonical step; none where they have no names."""
     by_step = sorted(zip(run.result["order"], run.result.get("names", ()), strict=False))
@@ -32,7 +22,7 @@ def draw_pictures(run: Run) -> list[str]:
     """Draw a run into PNG files in its folder, and return their paths; say on standard error if one fails."""
     paths = []
     try:
-        for name, figure in _figures(searches_of(run), fits_of(run)):
+        for name, figure in _figures(run.searches, run.fits):
             path = run.folder / f"{name}.png"
             with replacing(path) as temporary:
                 figure.savefig(temporary, format="png")

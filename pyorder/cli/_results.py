@@ -7,9 +7,7 @@ from typing import Any
 
 from pyorder.cli._terminal import order_text, percent, print_facts, print_table
 from pyorder.progress import duration
-
-DISCOVERED = "discovered"  # the order that a search found, among those that are trained on
-LEAST_SUCCESS = 0.01  # a share of right rows that is clearly above zero
+from pyorder.report.comparison import beaten, standing, tells
 
 
 def data_text(data: Mapping[str, Any]) -> str:
@@ -118,7 +116,7 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
     """
     lead = tells(list(fits.values()))
     rows = []
-    for name, fitted in sorted(fits.items(), key=lambda item: _rank(item[1], lead)):
+    for name, fitted in sorted(fits.items(), key=lambda item: standing(item[1], lead)):
         numbers = {"success": ["diverged", "-"], "row loss": ["-", "-"]}
         if not fitted.get("diverged"):
             low, high = fitted["success_interval"]
@@ -153,57 +151,7 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
         print("diverged: the training loss left the finite numbers; a lower learning rate may help")
 
 
-def tells(fits: Sequence[Mapping[str, Any]]) -> str:
-    """Which number compares final trainings: "success" or "row loss".
-
-    Success does where the best rate is clearly above zero and its interval apart from that of the worst; where
-    targets are random, or too little was learned, no row may be right in any order.
-
-    Examples
-    --------
-    >>> good = {"success_rate": 0.9, "success_interval": [0.88, 0.92], "row_loss": 0.5}
-    >>> none = {"success_rate": 0.0, "success_interval": [0.0, 0.004], "row_loss": 7.5}
-    >>> tells([good, none]), tells([none, none]), tells([good])
-    ('success', 'row loss', 'success')
-    """
-    ended = [fitted for fitted in fits if not fitted.get("diverged")]
-    if not all(fitted.get("row_loss") is not None for fitted in ended):
-        return "success"
-    intervals = sorted((fitted["success_interval"] for fitted in ended), key=sum)
-    if not intervals or intervals[-1][0] < LEAST_SUCCESS:
-        return "row loss" if ended else "success"
-    apart = len(intervals) == 1 or intervals[-1][0] > intervals[0][1]
-    return "success" if apart else "row loss"
-
-
 def print_beaten(fits: Mapping[str, Mapping[str, Any]]) -> None:
     """Say in a line that another order trained better than the one found, if one did."""
     if better := [told for name in beaten(fits) for told in fits[name].get("called", [name])]:
         print(f"Trained better than the order found: {', '.join(better)}\n")
-
-
-def beaten(fits: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Name the orders that trained better than the one found: their intervals of what `tells` lie apart.
-
-    Examples
-    --------
-    >>> good = {"success_rate": 0.9, "success_interval": [0.88, 0.92], "row_loss": 0.5}
-    >>> poor = {"success_rate": 0.8, "success_interval": [0.78, 0.82], "row_loss": 0.9}
-    >>> beaten({"discovered": poor, "reverse": good}), beaten({"discovered": good, "reverse": poor})
-    (['reverse'], [])
-    """
-    ended = {name: fitted for name, fitted in fits.items() if not fitted.get("diverged")}
-    if DISCOVERED not in fits or not ended:
-        return []
-    if DISCOVERED not in ended:
-        return list(ended)
-    lead = tells(list(ended.values()))
-    ours = ended.pop(DISCOVERED)
-    if lead == "success":
-        return [name for name, fit in ended.items() if fit["success_interval"][0] > ours["success_interval"][1]]
-    return [name for name, fit in ended.items() if fit["row_loss_interval"][1] < ours["row_loss_interval"][0]]
-
-
-def _rank(fitted: Mapping[str, Any], lead: str) -> tuple[bool, float]:
-    value = fitted["row_loss"] if lead == "row loss" else -fitted["success_rate"]
-    return bool(fitted.get("diverged")), 0.0 if fitted.get("diverged") else value

@@ -128,11 +128,12 @@ def command(
         satisfied,
     )
     from pyorder.cli._pictures import draw_pictures
-    from pyorder.cli._results import beaten, data_text, print_beaten, print_fits, print_search
+    from pyorder.cli._results import data_text, print_beaten, print_fits, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress
     from pyorder.orders.posets import Poset
+    from pyorder.report.comparison import beaten
     from pyorder.runs.folder import check_run_dir, load_run, write_json, write_run
     from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit

@@ -15,7 +15,7 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Print what was found in a run, and draw it: PNG files in the run's folder."""
-    from pyorder.cli._pictures import draw_pictures, fits_of, searches_of
+    from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import (
         data_text,
         print_beaten,
@@ -32,7 +32,7 @@ def command(
     if as_json:
         print_json({"kind": run.kind, "config": run.config, "result": run.result, "pictures": pictures})
         return
-    searches, fits = searches_of(run), fits_of(run)
+    searches, fits = run.searches, run.fits
     told = run.result.get("fits") or {name: part.result for name, part in fits.items()}
     print_beaten(told)
     if "data" in run.result:

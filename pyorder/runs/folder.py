@@ -100,6 +100,16 @@ class Run(ByContents):
     result: dict[str, Any]
     parts: dict[str, Run]
 
+    @property
+    def searches(self) -> list[Run]:
+        """The searches and profiles: itself, or its parts."""
+        return [part for part in (self, *self.parts.values()) if part.kind in ("search", "profile")]
+
+    @property
+    def fits(self) -> dict[str, Run]:
+        """The final trainings by name: itself, or its parts."""
+        return {name: part for name, part in {"fit": self, **self.parts}.items() if part.kind == "fit"}
+
     def history(self) -> tuple[StageRecord, ...]:
         """Read the profiling runs of a profile or a search."""
         arrays, metadata = read_safetensors(self.folder / "history.safetensors")
