@@ -131,9 +131,10 @@ def command(
     from pyorder.cli._results import data_text, print_beaten, print_fits, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
-    from pyorder.cli._terminal import print_json, show_progress
+    from pyorder.cli._terminal import print_json, show_progress, warn
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
+    from pyorder.report.page import write_page
     from pyorder.runs.folder import check_run_dir, load_run, write_json, write_run
     from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit
@@ -237,7 +238,12 @@ def command(
             print_beaten(result["fits"])
             print_fits(result["fits"], result["left_out"])
     if out is not None:  # last, so that nothing is lost should a picture fail
-        draw_pictures(load_run(out))
+        run = load_run(out)
+        draw_pictures(run)
+        try:
+            write_page(run)
+        except OSError as error:
+            warn(f"no page: {error}")
         if not as_json:
             print(f"saved in {out}")
 

@@ -12,6 +12,7 @@ from pyorder.cli import _options as options
 
 def command(
     run_dir: Annotated[Path, typer.Argument(help="Folder that --out or run_dir= wrote.", show_default=False)],
+    html: Annotated[bool, typer.Option("--html", help="Write one page of it all, report.html, too.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Print what was found in a run, and draw it: PNG files in the run's folder."""
@@ -29,12 +30,18 @@ def command(
 
     run = load_run(run_dir, name="RUN_DIR")
     pictures = draw_pictures(run)
+    page = None
+    if html:
+        from pyorder.report.page import write_page  # reads results as what they were, which takes torch
+
+        page = write_page(run)
     if as_json:
-        print_json({"kind": run.kind, "config": run.config, "result": run.result, "pictures": pictures})
+        told = {"kind": run.kind, "config": run.config, "result": run.result, "pictures": pictures, "page": page}
+        print_json(told)
         return
     searches, fits = run.searches, run.fits
-    told = run.result.get("fits") or {name: part.result for name, part in fits.items()}
-    print_beaten(told)
+    trained = run.result.get("fits") or {name: part.result for name, part in fits.items()}
+    print_beaten(trained)
     if "data" in run.result:
         print(data_text(run.result["data"]), end="\n\n")
     for search in searches:
@@ -48,8 +55,10 @@ def command(
     if fits:
         if searches:
             print()
-        print_fits(told, run.result.get("left_out", ()))
+        print_fits(trained, run.result.get("left_out", ()))
     if not run.result.get("complete", True):
         print("the run ended before all orders were trained on")
     if pictures:
         print(f"drawn: {', '.join(pictures)}")
+    if page is not None:
+        print(f"page: {page}")
