@@ -160,8 +160,8 @@ def dependency_graph(
     height = np.zeros(length)
     for column in range(depth.max() + 1):
         inside = np.flatnonzero(depth == column)
-        wished = [height[before[step]].mean() if len(before[step]) else 0.0 for step in inside]
-        ranks = np.argsort(np.argsort(wished, kind="stable"))
+        wished = np.array([height[before[step]].mean() if len(before[step]) else 0.0 for step in inside])
+        ranks = np.argsort(np.argsort(-wished, kind="stable"))
         height[inside] = (len(inside) - 1) / 2 - ranks
     positions = np.stack([depth, height], axis=1).astype(np.float64)
     return DependencyGraph(positions, pairs, np.asarray(benefit, float), _shortened(labels))

@@ -67,6 +67,11 @@ def test_a_graph_runs_from_left_to_right_and_no_two_steps_meet():
     assert len(np.unique(shown.positions, axis=0)) == 6
 
 
+def test_chains_that_run_side_by_side_do_not_cross():
+    heights = plots.dependency_graph(6, [[0, 3], [1, 4], [2, 5]], np.ones(3)).positions[:, 1]
+    assert heights[:3].tolist() == heights[3:].tolist() == [1.0, 0.0, -1.0]
+
+
 def test_labels_stand_beside_their_steps():
     labels = ["sum", "sign", "a name of some length"]
     short = "a name of some …"
