@@ -13,9 +13,11 @@ from pyorder.dependencies.verdict import Verdict
 from pyorder.report.blocks import Page
 from pyorder.report.contents import Contents, read_contents
 from pyorder.report.sections import make_sections
+from pyorder.report.wording import shortened
 from pyorder.runs.folder import Run, replacing
 
 FILE = "report.html"
+LONGEST_NAME = 200  # characters of a name in the heading
 TONES = {
     Verdict.FOUND: "good",
     Verdict.INDIFFERENT: "plain",
@@ -53,7 +55,7 @@ def compute_page(run: Run) -> Page:
         verdict=verdict,
         tone=tone,
         sentence=sentence,
-        order=tuple(contents.names[step] for step in contents.order),
+        order=tuple(shortened(contents.names[step], LONGEST_NAME) for step in contents.order),
         sections=make_sections(contents),
     )
 
