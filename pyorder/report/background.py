@@ -20,7 +20,8 @@ Settings = Mapping[str, Any]
 def steps_and_columns(contents: Contents) -> Iterator[Block]:
     """What became of each column, and how well each step is learned."""
     data, fit = contents.data, next(iter(contents.run.fits.values()), None)
-    schema = None if fit is None else Schema.from_json(fit.config["settings"]["schema"])
+    kept = None if fit is None else fit.config["settings"].get("schema")  # older folders have none
+    schema = None if kept is None else Schema.from_json(kept)
     codings: Settings = data.get("columns") or ({} if schema is None else schema.describe())
     widths = data.get("widths") or (None if schema is None else schema.widths)
     explored = None if contents.found is None else contents.found.exploration
@@ -29,6 +30,9 @@ def steps_and_columns(contents: Contents) -> Iterator[Block]:
         ">entropy": None if explored is None else explored.entropy,
         ">loss, random orders": None if explored is None else explored.uniform_loss,
         ">loss, sorts of the graph": None if explored is None else explored.graph_loss,
+        ">validation loss": None
+        if contents.profile is None
+        else contents.profile.step_loss[contents.profile.ranking[0]],
         ">test loss": fitted.get("step_loss"),
     }
     right = fitted.get("step_accuracy")
@@ -47,11 +51,9 @@ def steps_and_columns(contents: Contents) -> Iterator[Block]:
         )
     table = Table((">slot", "step", ">columns", *per_step, ">right", "values"), tuple(rows)).known
     if len(table.columns) > 2:
-        if any(column.startswith(">loss") or column == ">test loss" for column in table.columns):
-            yield Text(
-                "In the sequence of the order. Entropy is lost before any learning; losses are of rows "
-                "that were not trained on, all in nats."
-            )
+        if any(column in table.columns for column in per_step):
+            first = " Entropy is what is lost before any learning." if explored is not None else ""
+            yield Text(f"In the sequence of the order. Losses are nats, of rows that were not trained on.{first}")
         yield table if len(rows) <= MOST_STEPS else Folded(f"All {len(rows)} steps", (table,))
     given = {name: said for name, said in codings.items() if name not in contents.names}
     if given:
@@ -66,7 +68,7 @@ def steps_and_columns(contents: Contents) -> Iterator[Block]:
 def settings(contents: Contents) -> Iterator[Block]:
     """How it was run, with what, and where."""
     run, found = contents.run, contents.found
-    config = run.config
+    config, fit = run.config, run.fits.get(DISCOVERED, next(iter(run.fits.values()), None))
     machine = [f"{key} {config[key]}" for key in ("device", "gpu", "cpu", "cores", "threads") if config.get(key)]
     facts: list[tuple[str, str]] = []
     if found is not None:
@@ -80,6 +82,9 @@ def settings(contents: Contents) -> Iterator[Block]:
     elif contents.profile is not None:
         cost = contents.profile.cost
         facts.append(("Cost", f"{cost.training_steps:,} training steps, {cost.rows_scored:,} rows scored"))
+        facts.append(("Seeds", ", ".join(map(str, contents.profile.settings["seeds"]))))
+    if fit is not None:
+        facts.append(("Seed of final training", str(fit.config["settings"].get("seed", UNKNOWN))))
     if rows := contents.data.get("rows"):
         facts.append(("Rows", ", ".join(f"{split} {count:,}" for split, count in rows.items())))
     facts += [
@@ -93,7 +98,7 @@ def settings(contents: Contents) -> Iterator[Block]:
         groups |= {"Strategy": found.options, "Profiling runs": found.settings}
     elif contents.profile is not None:
         groups["Profiling run"] = contents.profile.settings
-    for fit in [fit for name, fit in run.fits.items() if name == DISCOVERED] or list(run.fits.values())[:1]:
+    if fit is not None:
         left = ("vocabulary", "schema")
         groups["Final training"] = {key: value for key, value in fit.config["settings"].items() if key not in left}
     for title, values in groups.items():

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pyorder.report.charts import Chart, Intervals
 from pyorder.report.diagrams import Graph, Matrix
+from pyorder.report.wording import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Table:
     @property
     def known(self) -> Table:
         """The same without the columns in which nothing but dashes stands."""
-        kept = [k for k in range(len(self.columns)) if any(row[k] != "-" for row in self.rows)]
+        kept = [k for k in range(len(self.columns)) if any(row[k] != UNKNOWN for row in self.rows)]
         return Table(tuple(self.columns[k] for k in kept), tuple(tuple(row[k] for k in kept) for row in self.rows))
 
 

@@ -182,8 +182,9 @@ class _Axis:
     @classmethod
     def over(cls, values: Sequence[float], start: float, stop: float, may_be_logarithmic: bool = False) -> _Axis:
         low, high = min(values, default=0.0), max(values, default=1.0)
-        if may_be_logarithmic and low >= 0 and high > LOGARITHMIC * max(low, LOWEST):
-            low = max(low, LOWEST)
+        least = max(min((value for value in values if value > 0), default=high), LOWEST)
+        if may_be_logarithmic and low >= 0 and high > LOGARITHMIC * least:
+            low = least
             first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
             every = 1 + (last - first) // 7
             ticks = tuple(10.0**power for power in range(first, last + 1, every))

@@ -16,7 +16,7 @@ from pyorder.report.wording import shortened
 from pyorder.runs.folder import Run
 from pyorder.search.discovery import Discovery
 
-LONGEST_NAME, LONGEST_ORDER = 32, 400  # characters of a name, and of an order in a line
+LONGEST_NAME, LONGEST_ORDER = 32, 240  # characters of a name, and of an order in a line
 
 
 @dataclass(frozen=True, eq=False)

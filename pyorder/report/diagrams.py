@@ -22,7 +22,7 @@ from pyorder.report.wording import plus_minus, shortened
 
 Floats = npt.NDArray[np.float64]
 
-MOST_CELLS = 2500  # that are drawn, the strongest; keeps the page of 200 steps below a megabyte
+MOST_CELLS = 2500  # that are drawn, the strongest: all 39,800 of 200 steps would take ten megabytes
 NEGLIGIBLE = 0.01  # of the strongest benefit; paler than could be seen
 MOST_LABELS = 60  # steps that have names at their rows and columns
 LONGEST_LABEL, LONGEST_TOLD = 16, 40  # characters of a name beside the drawing, and where it is hovered over
@@ -102,7 +102,7 @@ class Matrix:
         length = len(self.labels)
         named = length <= MOST_LABELS
         side = 28 if length <= 12 else 22 if length <= 24 else 14 if named else max(2, 800 // length)
-        edge = 30 + LETTER * max(map(len, self.labels)) if named else 56
+        edge = 30 + LETTER * max(map(len, self.labels)) if named else 80
         end = edge + side * length
         parts = [
             Markup("<rect class='frame' x='{0:.1f}' y='{0:.1f}' width='{1}' height='{1}'/>").format(

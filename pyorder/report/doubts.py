@@ -58,8 +58,8 @@ def _of_the_search(contents: Contents) -> Iterator[str]:
     yield from found.remarks
     if found.exploration is not None:
         yield from found.exploration.remarks
-    told = found.verdict in (Verdict.FEW_ROWS, Verdict.UNRESOLVED)  # by the verdict, or by a remark
-    if not found.converged and not told and (found.exploration is None or found.exploration.settled):
+    explored = found.exploration  # which has its own remarks where it ended early
+    if not found.converged and (explored is None or (explored.settled and not explored.memorised)):
         yield "The search did not come to its own end: its budget was spent, or it was interrupted."
     if found.uses_data_order:
         yield "The search was told the order that the data came in: to find that one again proves little."
@@ -114,7 +114,7 @@ def _of_the_evidence(contents: Contents) -> Iterator[str]:
     found = contents.found
     if found is None or found.exploration is None:
         if found is not None:
-            yield f"{found.strategy} looks for no dependencies: why this order is good remains unknown."
+            yield f"The strategy {found.strategy} looks for no dependencies: why the order is good is unknown."
         return
     weak = [edge for edge in found.exploration.dependencies if edge.confidence < SURE]
     if weak:

@@ -18,7 +18,7 @@ from pyorder.report.contents import Contents
 from pyorder.report.diagrams import MOST_CELLS, Graph, Matrix
 from pyorder.report.doubts import doubts
 from pyorder.report.plots import LearningCurves, learning_curves
-from pyorder.report.wording import Z95, number, percent, plus_minus, shortened
+from pyorder.report.wording import UNKNOWN, Z95, number, percent, plus_minus, shortened
 
 MOST_ROWS = 12  # of a table that stands open
 LONGEST_LIST = 2000  # characters
@@ -30,7 +30,7 @@ def make_sections(contents: Contents) -> tuple[Section, ...]:
     """Everything there is to say of a run, in the sequence in which a reader asks."""
     wanted = {
         ("How sure it is", "sure"): _sureness,
-        ("What the order gains", "gain"): _gains,
+        ("What it reaches" if contents.run.kind == "fit" else "What the order gains", "gain"): _gains,
         ("When not to trust this", "doubt"): lambda contents: [Notes(doubts(contents))],
         ("Dependencies", "dependencies"): _dependencies,
         ("Candidates", "candidates"): _candidates,
@@ -43,9 +43,11 @@ def make_sections(contents: Contents) -> tuple[Section, ...]:
 
 
 def _sureness(contents: Contents) -> Iterator[Block]:
-    if facts := (*_of_the_exploration(contents), *_of_the_last_run(contents)):
-        yield Facts(facts)
-        yield Text("± is half of a 95 % interval. Confidence is 1 minus the rate of any false edge in the graph.")
+    explored, last = tuple(_of_the_exploration(contents)), tuple(_of_the_last_run(contents))
+    if explored or last:
+        confidence = " Confidence is 1 minus the rate of any false edge in the graph." if explored else ""
+        yield Facts(explored + last)
+        yield Text(f"± is half of a 95 % interval.{confidence}")
 
 
 def _of_the_exploration(contents: Contents) -> Iterator[tuple[str, str]]:
@@ -74,7 +76,7 @@ def _of_the_last_run(contents: Contents) -> Iterator[tuple[str, str]]:
     if not contents.profiles:
         return
     name, last = contents.profiles[-1]
-    if len(last.orders) > 1:
+    if len(last.orders) > 1 and np.isfinite(last.loss[last.ranking[1]]):
         second = last.ranking[1]
         lead = plus_minus(last.loss[second] - last.best_loss, last.standard_error[second])
         yield (
@@ -107,9 +109,9 @@ def _gains(contents: Contents) -> Iterator[Block]:
             (
                 called,
                 f"{share[0]:.2f} %" if share else "diverged",
-                f"{share[1]:.2f} to {share[2]:.2f} %" if share else "-",
-                f"{loss[0]:.3f}" if loss else "-",
-                f"{loss[1]:.3f} to {loss[2]:.3f}" if loss else "-",
+                f"{share[1]:.2f} to {share[2]:.2f} %" if share else UNKNOWN,
+                f"{loss[0]:.3f}" if loss else UNKNOWN,
+                f"{loss[1]:.3f} to {loss[2]:.3f}" if loss else UNKNOWN,
                 _more_lost(contents, name),
                 percent(fitted.get("dependencies_satisfied")),
                 duration(fitted["seconds"]),
@@ -157,7 +159,7 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
                 f"{edge.benefit:.3f}",
                 f"{Z95 * edge.standard_error:.3f}",
                 f"{edge.confidence:.4f}",
-                "either way" if edge.reversible else "last percent only" if edge.fine else "-",
+                "either way" if edge.reversible else "last percent only" if edge.fine else UNKNOWN,
             )
             for edge in edges
         )
@@ -176,7 +178,7 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         "Precedence matrix",
         matrix,
         "A first look, one pair at a time, steps in the sequence of the order, which makes use of what is above "
-        f"the diagonal. The darkest cell is {matrix.most:.3f} nats.{drawn}",
+        f"the diagonal. The strongest benefit is {matrix.most:.3f} nats.{drawn}",
     )
 
 
@@ -225,14 +227,16 @@ def _candidates_of(contents: Contents, name: str, profile: Profile) -> Iterator[
             Chart("rank (1 is best)", "validation loss (nats a step)", (line,)),
             f"Bars are 95 % intervals of the difference to the best candidate, over validation rows.{first}",
         )
-    origins = {tuple(item["order"]): item.get("origin", "-") for item in contents.run.result.get("candidates", ())}
+    origins = {
+        tuple(item["order"]): item.get("origin", UNKNOWN) for item in contents.run.result.get("candidates", ())
+    }
     rows = tuple(
         (
             str(rank),
             number(profile.loss[i], 4),
-            number(Z95 * profile.standard_error[i], 4) if rank > 1 else "-",
-            "-" if spread is None else number(spread[i], 4),
-            origins.get(tuple(profile.orders[i].tolist()), "-"),
+            number(Z95 * profile.standard_error[i], 4) if rank > 1 else UNKNOWN,
+            UNKNOWN if spread is None else number(spread[i], 4),
+            origins.get(tuple(profile.orders[i].tolist()), UNKNOWN),
             contents.told(profile.orders[i]),
         )
         for rank, i in zip(ranks[:TOP], shown[:TOP], strict=True)
@@ -242,8 +246,8 @@ def _candidates_of(contents: Contents, name: str, profile: Profile) -> Iterator[
 
 
 def _curves(contents: Contents) -> Iterator[Block]:
-    if contents.found is not None and contents.found.exploration is not None:
-        rounds = contents.found.exploration.rounds
+    explored = None if contents.found is None else contents.found.exploration
+    if explored is not None and (rounds := explored.rounds):
         steps = [round_.training_steps for round_ in rounds]
         lines = tuple(
             Line.of(name, steps, [getattr(round_, field) for round_ in rounds], "nats a step")
@@ -262,9 +266,8 @@ def _curves(contents: Contents) -> Iterator[Block]:
     if contents.profiles:
         kept = contents.profiles[-min(MOST_RUNS, SHADES) :]
         curves = learning_curves({name: profile.training_loss.mean(0).ravel() for name, profile in kept})
-        yield _figure_of(
-            "Loss profiling", curves, "Training losses of the last profiling runs; they do not compare."
-        )
+        apart = "Training losses of the last profiling runs; they do not compare." if len(kept) > 1 else ""
+        yield _figure_of("Loss profiling", curves, apart)
     if contents.arrays:
         curves = learning_curves({name: arrays["loss_curve"] for name, arrays in contents.arrays.items()})
         yield _figure_of("Final training", curves, "")
@@ -292,6 +295,8 @@ def _more_lost(contents: Contents, name: str) -> str:
     """What an order loses more than the order found, row by row of the same test rows."""
     ours, theirs = (contents.arrays.get(of, {}).get("row_losses") for of in (DISCOVERED, name))
     if name == DISCOVERED or ours is None or theirs is None or ours.shape != theirs.shape:
-        return "-"
+        return UNKNOWN
     more = theirs.astype(np.float64) - ours
+    if not np.isfinite(more).all():
+        return UNKNOWN
     return plus_minus(more.mean(), more.std() / math.sqrt(len(more)), sign="+")
