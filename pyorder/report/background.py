@@ -46,7 +46,7 @@ def steps_and_columns(contents: Contents) -> Iterator[Block]:
                 UNKNOWN if widths is None or max(widths) == 1 else str(widths[step]),
                 *(UNKNOWN if values is None else number(values[step], 3) for values in per_step.values()),
                 UNKNOWN if right is None else percent(right[step]),
-                codings.get(name, UNKNOWN),
+                shortened(codings.get(name, UNKNOWN), LONGEST_SETTING),
             )
         )
     table = Table((">slot", "step", ">columns", *per_step, ">right", "values"), tuple(rows)).known
@@ -60,7 +60,11 @@ def steps_and_columns(contents: Contents) -> Iterator[Block]:
         told = tuple((shortened(name, LONGEST_INPUT), said) for name, said in given.items())
         yield Table(("input", "values"), told)
     if data.get("same"):
-        yield Table(("left out", "since it is one to one with"), tuple(data["same"].items()))
+        told = tuple(
+            (shortened(name, LONGEST_INPUT), shortened(other, LONGEST_INPUT))
+            for name, other in data["same"].items()
+        )
+        yield Table(("left out", "since it is one to one with"), told)
     if "left_out" in data:
         yield Text(f"Left out: {data['left_out']}.")
 

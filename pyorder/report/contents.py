@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from pyorder._values import ByContents
 from pyorder.errors import InputError
 from pyorder.profiling.result import Orders, Profile
+from pyorder.report.comparison import DISCOVERED
 from pyorder.report.wording import shortened
 from pyorder.runs.folder import Run
 from pyorder.search.discovery import Discovery
@@ -53,6 +55,17 @@ class Contents(ByContents):
         if self.profile is not None:
             return [("profile", self.profile)]
         return [] if self.found is None else [(stage.name, stage.profile) for stage in self.found.history]
+
+    def more_lost(self, fit: str) -> tuple[float, float] | None:
+        """What a final training loses more than that of the order found, nats a row, and the standard error.
+
+        Row by row of the same test rows, which tells orders apart whose intervals overlap; None where not known.
+        """
+        ours, theirs = (self.arrays.get(name, {}).get("row_losses") for name in (DISCOVERED, fit))
+        if fit == DISCOVERED or ours is None or theirs is None or ours.shape != theirs.shape:
+            return None
+        more = theirs.astype(np.float64) - ours
+        return (float(more.mean()), float(more.std()) / math.sqrt(len(more))) if np.isfinite(more).all() else None
 
     def name(self, step: int) -> str:
         """What a step is called, cut where it is long."""

@@ -40,7 +40,8 @@ def doubts(contents: Contents) -> tuple[str, ...]:
 
 def _of_better_orders(contents: Contents) -> Iterator[str]:
     fits, found = contents.fits, contents.found
-    if better := [called for name in beaten(fits) for called in fits[name].get("called", [name])]:
+    names = [*beaten(fits), *(name for name in fits if _compared(contents, name) < 0)]
+    if better := [called for name in dict.fromkeys(names) for called in fits[name].get("called", [name])]:
         yield f"Trained better than the order found, by more than chance: {', '.join(better)}."
     if found is not None and found.exploration is not None:
         slots = np.argsort(found.order)
@@ -79,18 +80,10 @@ def _of_the_comparison(contents: Contents) -> Iterator[str]:
     ended = {name: fitted for name, fitted in fits.items() if not fitted.get("diverged")}
     if len(ended) < len(fits):
         yield "A final training diverged, which tells nothing of its order. A lower learning rate may help."
-    lead = tells(list(fits.values()))
-    interval = "success_interval" if lead == "success" else "row_loss_interval"
-    if DISCOVERED in ended:
-        low, high = ended[DISCOVERED][interval]
-        same = [
-            called
-            for name, fitted in ended.items()
-            if name != DISCOVERED and fitted[interval][0] <= high and fitted[interval][1] >= low
-            for called in fitted.get("called", [name])
-        ]
-        if same:
-            yield f"Final training does not tell the order found from: {', '.join(same)}; the intervals overlap."
+    others = [name for name in ended if name != DISCOVERED] if DISCOVERED in ended else []
+    same = [name for name in others if name not in beaten(fits) and _compared(contents, name) == 0]
+    if told := [called for name in same for called in fits[name].get("called", [name])]:
+        yield f"Final training does not tell the order found from: {', '.join(told)}."
     if ended and max(fitted["success_interval"][1] for fitted in ended.values()) < 0.5:
         best = max(fitted["success_rate"] for fitted in ended.values())
         if max(fitted["success_interval"][0] for fitted in ended.values()) < LEAST_SUCCESS:
@@ -103,11 +96,28 @@ def _of_the_comparison(contents: Contents) -> Iterator[str]:
     if not contents.run.result.get("complete", True):
         yield "The run ended before all orders were trained on."
     if contents.run.kind == "fit":
-        yield "One order was trained, and no other beside it: these numbers do not say whether the order matters."
+        yield "One order was trained, and no other: these numbers do not say whether the order matters."
     yield "Each order was trained once, from one seed: intervals tell of the test rows, not of other trainings."
     tested = min(fitted["test_rows"] for fitted in fits.values())
     if tested < FEW_TESTED:
         yield f"There are {tested:,} test rows only."
+
+
+def _compared(contents: Contents, name: str) -> int:
+    """Whether a final training was better (-1) or worse (1) than the order found by more than chance; else 0.
+
+    By success where that tells orders apart, and else by row loss, row by row where the rows' losses are known.
+    """
+    ours, theirs = contents.fits.get(DISCOVERED), contents.fits[name]
+    if ours is None or ours.get("diverged") or theirs.get("diverged"):
+        return 0
+    if tells(list(contents.fits.values())) == "success":
+        (low, high), (least, most) = theirs["success_interval"], ours["success_interval"]
+        return int(high < least) - int(low > most)
+    if (more := contents.more_lost(name)) is not None:
+        return int(more[0] > Z95 * more[1]) - int(more[0] < -Z95 * more[1])
+    (low, high), (least, most) = theirs["row_loss_interval"], ours["row_loss_interval"]
+    return int(low > most) - int(high < least)
 
 
 def _of_the_evidence(contents: Contents) -> Iterator[str]:

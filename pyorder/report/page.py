@@ -103,6 +103,6 @@ def _title(contents: Contents) -> str:
     about: dict[str, Any] = dict(contents.data)
     for part in (*contents.run.searches, *contents.run.fits.values()):
         about = about or part.config["settings"].get("data") or {}
-    if contents.profile is not None:
-        about = contents.profile.settings.get("data") or {}
-    return f"{about.get('task') or 'Own data'}, {len(contents.order)} steps"
+    file = contents.run.config["settings"].get("arguments", {}).get("data")
+    name = about.get("task") or (Path(file).name if file else "Own data")
+    return f"{name}, {len(contents.order)} steps"

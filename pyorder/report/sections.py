@@ -12,7 +12,7 @@ from pyorder.profiling.result import Profile
 from pyorder.progress import duration
 from pyorder.report.background import settings, steps_and_columns
 from pyorder.report.blocks import Block, Facts, Figure, Folded, Notes, Section, Table, Text
-from pyorder.report.charts import SHADES, Chart, Intervals, Line
+from pyorder.report.charts import Chart, Intervals, Line
 from pyorder.report.comparison import DISCOVERED, standing, tells
 from pyorder.report.contents import Contents
 from pyorder.report.diagrams import MOST_CELLS, Graph, Matrix
@@ -21,6 +21,7 @@ from pyorder.report.plots import LearningCurves, learning_curves
 from pyorder.report.wording import UNKNOWN, Z95, number, percent, plus_minus, shortened
 
 MOST_ROWS = 12  # of a table that stands open
+MOST_LISTED, MOST_EDGES = 200, 1000  # profiling runs, and dependencies
 LONGEST_LIST = 2000  # characters
 MOST_RUNS = 6  # profiling runs whose candidates are shown
 TOP, MOST_RANKS = 10, 100  # candidates in a table, and in a figure
@@ -45,9 +46,11 @@ def make_sections(contents: Contents) -> tuple[Section, ...]:
 def _sureness(contents: Contents) -> Iterator[Block]:
     explored, last = tuple(_of_the_exploration(contents)), tuple(_of_the_last_run(contents))
     if explored or last:
-        confidence = " Confidence is 1 minus the rate of any false edge in the graph." if explored else ""
+        confidence = (
+            "Confidence is 1 minus the family-wise error rate at which a dependency would just be accepted."
+        )
         yield Facts(explored + last)
-        yield Text(f"± is half of a 95 % interval.{confidence}")
+        yield Text(f"± is half of a 95 % interval. {confidence if explored else ''}")
 
 
 def _of_the_exploration(contents: Contents) -> Iterator[tuple[str, str]]:
@@ -112,7 +115,7 @@ def _gains(contents: Contents) -> Iterator[Block]:
                 f"{share[1]:.2f} to {share[2]:.2f} %" if share else UNKNOWN,
                 f"{loss[0]:.3f}" if loss else UNKNOWN,
                 f"{loss[1]:.3f} to {loss[2]:.3f}" if loss else UNKNOWN,
-                _more_lost(contents, name),
+                UNKNOWN if (more := contents.more_lost(name)) is None else plus_minus(*more, sign="+"),
                 percent(fitted.get("dependencies_satisfied")),
                 duration(fitted["seconds"]),
             )
@@ -132,8 +135,8 @@ def _gains(contents: Contents) -> Iterator[Block]:
     if len(fits) > 1:
         yield from (figure for figure in (figures if lead == "success" else figures[::-1]) if figure)
     columns = ("trained on", ">success", ">95 % interval", ">row loss (nats)", ">95 % interval")
-    more = (">more than the order found", ">dependencies of the task kept", ">time")
-    yield Table((*columns, *more), tuple(rows)).known
+    others = (">row loss beyond the order found", ">dependencies of the task kept", ">time")
+    yield Table((*columns, *others), tuple(rows)).known
     if len(fits) > 1:
         orders = ((row[0], contents.told(fitted["order"])) for row, (_, fitted) in zip(rows, ranked, strict=True))
         yield Folded("The orders that were trained on", (Facts(tuple(orders)),))
@@ -146,12 +149,13 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
     if found is None or found.exploration is None:
         return
     explored = found.exploration
-    edges = sorted(explored.dependencies, key=lambda edge: -edge.benefit)
+    edges = sorted(explored.dependencies, key=lambda edge: -edge.benefit)[:MOST_EDGES]
+    most = f" Only the {MOST_EDGES:,} strongest are drawn." if len(edges) < len(explored.dependencies) else ""
     if edges:
         yield Figure(
             "Dependency graph",
             Graph.of(edges, contents.names),
-            "An arrow points at what should be written later; wider arrows save more.",
+            f"An arrow points at what should be written later; wider arrows save more.{most}",
         )
         rows = tuple(
             (
@@ -164,7 +168,7 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
             for edge in edges
         )
         table = Table(("dependency", ">nats saved", ">±", ">confidence", "note"), rows).known
-        yield table if len(rows) <= MOST_ROWS else Folded(f"All {len(rows)} dependencies", (table,))
+        yield table if len(rows) <= MOST_ROWS else Folded(f"Table of {len(rows)} dependencies", (table,))
     else:
         yield Text("No dependency was found.")
     if edges and explored.apart:
@@ -195,12 +199,13 @@ def _candidates(contents: Contents) -> Iterator[Block]:
                 duration(profile.seconds),
                 contents.told(profile.best),
             )
-            for name, profile in profiles
+            for name, profile in profiles[-MOST_LISTED:]
         )
         columns = (">candidates", ">best loss", ">steps", ">seeds", ">time", "best order")
         table = Table(("profiling run", *columns), rows)
         yield Text("Losses are nats a step on validation rows. They compare only inside one profiling run.")
-        yield table if len(rows) <= MOST_ROWS else Folded(f"All {len(rows)} profiling runs", (table,))
+        listed = f"{'All' if len(rows) == len(profiles) else 'The last'} {len(rows)} profiling runs"
+        yield table if len(rows) <= MOST_ROWS else Folded(listed, (table,))
     if profiles:
         yield from _candidates_of(contents, *profiles[-1])
     for name, profile in profiles[-2 : -MOST_RUNS - 1 : -1]:
@@ -264,7 +269,7 @@ def _curves(contents: Contents) -> Iterator[Block]:
             "dependencies.",
         )
     if contents.profiles:
-        kept = contents.profiles[-min(MOST_RUNS, SHADES) :]
+        kept = contents.profiles[-MOST_RUNS:]
         curves = learning_curves({name: profile.training_loss.mean(0).ravel() for name, profile in kept})
         apart = "Training losses of the last profiling runs; they do not compare." if len(kept) > 1 else ""
         yield _figure_of("Loss profiling", curves, apart)
@@ -289,14 +294,3 @@ def _interval(fitted: Mapping[str, Any], name: str, scale: float) -> tuple[float
         return None
     low, high = fitted[f"{name}_interval"]
     return scale * value, scale * low, scale * high
-
-
-def _more_lost(contents: Contents, name: str) -> str:
-    """What an order loses more than the order found, row by row of the same test rows."""
-    ours, theirs = (contents.arrays.get(of, {}).get("row_losses") for of in (DISCOVERED, name))
-    if name == DISCOVERED or ours is None or theirs is None or ours.shape != theirs.shape:
-        return UNKNOWN
-    more = theirs.astype(np.float64) - ours
-    if not np.isfinite(more).all():
-        return UNKNOWN
-    return plus_minus(more.mean(), more.std() / math.sqrt(len(more)), sign="+")

@@ -73,7 +73,7 @@ def test_a_comparison_is_told_in_numbers_that_its_arrays_have(compared, read):
         assert row[">row loss (nats)"] == f"{fit['row_losses'].mean(dtype=float):.3f}"
         more = fit["row_losses"].astype(float) - ours
         half = 1.96 * more.std() / np.sqrt(len(more))
-        told = row[">more than the order found"]
+        told = row[">row loss beyond the order found"]
         if name != "discovered":
             assert [float(number) for number in told.split(" ± ")] == pytest.approx([more.mean(), half], abs=2e-3)
     assert "What the order gains" in read((compared / "report.html").read_text()).texts["h2"]
@@ -198,7 +198,7 @@ def test_a_folder_of_an_older_version_is_refused_in_a_line(saved):
 def test_long_tables_are_folded(saved):
     made = page.compute_page(saved(60, runs=14))
     folded = [block.summary for block in made.blocks() if isinstance(block, Folded)]
-    assert {"All 45 dependencies", "All 14 profiling runs", "All 60 steps"} <= set(folded)
+    assert {"Table of 45 dependencies", "All 14 profiling runs", "All 60 steps"} <= set(folded)
     assert sum(summary.startswith("Candidates of") for summary in folded) == sections.MOST_RUNS - 1
 
 
