@@ -56,7 +56,7 @@ class Table:
         return Table(tuple(self.columns[k] for k in kept), tuple(tuple(row[k] for k in kept) for row in self.rows))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Figure:
     """A drawing: its heading, what is drawn, and what a reader should know of it."""
 

@@ -20,11 +20,11 @@ from pyorder.report.wording import shortened
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 34, 46
 MOST_POINTS = 240  # of a line; more cannot be told apart at this width
-MOST_TOLD = 60  # points of a line that say what they are
+MOST_DOTS, MOST_TOLD = 30, 60  # points of a line that are dots, and of a longer one those that say what they are
 LOGARITHMIC = 20  # times the smallest value that the largest is, from which on the axis is logarithmic
 LOWEST = 1e-6  # a logarithmic axis has no zero
 LONGEST_NAME = 24  # characters
-SHADES = 7  # colours in the style sheet
+SHADES, DASHES = 7, 4  # in the style sheet
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Line:
         """
         places, values = np.asarray(x, np.float64), np.asarray(y, np.float64)
         places, values = places[np.isfinite(values)], values[np.isfinite(values)]
-        kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(int))
+        kept = _evenly(len(values), MOST_POINTS)
         points = list(zip(places[kept].tolist(), values[kept].tolist(), strict=True))
         told = tuple(f"{name}: {value:.4g} {unit} at {place:,.6g}" for place, value in points)
         return cls(name, tuple(place for place, _ in points), tuple(value for _, value in points), told)
@@ -80,24 +80,12 @@ class Chart:
         across = _Axis.over(x, LEFT, WIDTH - RIGHT)
         up = _Axis.over(y, HEIGHT - BOTTOM, TOP, may_be_logarithmic=True)
         parts = [_grid(across, up, self.x_label, self.y_label)]
-        for k, line in enumerate(self.lines):
-            places = [(across.at(a), up.at(b)) for a, b in zip(line.x, line.y, strict=True)]
-            shape = Markup("<g class='s{}'>").format(k % SHADES)
-            if line.joined:
-                path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
-                shape += Markup("<polyline class='line d{}' points='{}'/>").format(k % 4, path)
-            told = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST_TOLD)).round().astype(int))
-            dots = "dot" if len(places) <= MOST_TOLD // 2 or not line.joined else "hit"
-            for n in range(len(places)) if dots == "dot" else told.tolist():
-                (a, b), error = places[n], _errors(line)[n]
-                bar = Markup("")
-                if error:
-                    low, high = up.at(line.y[n] - error), up.at(line.y[n] + error)
-                    bar = Markup("<path class='bar' d='M{0:.1f} {1:.1f}V{2:.1f}'/>").format(a, low, high)
-                shape += Markup("<g><title>{}</title>{}<circle class='{}' cx='{:.1f}' cy='{:.1f}'/></g>").format(
-                    line.told[n], bar, dots, a, b
-                )
-            parts.append(shape + Markup("</g>"))
+        parts += [
+            Markup("<g class='s{}'>{}{}</g>").format(
+                k % SHADES, _path(line, k, across, up), _points(line, across, up)
+            )
+            for k, line in enumerate(self.lines)
+        ]
         return svg(WIDTH, HEIGHT, f"{self.y_label} over {self.x_label}", parts)
 
 
@@ -225,6 +213,35 @@ def _grid(across: _Axis, up: _Axis, x_label: str, y_label: str) -> Markup:
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(Markup("<text class='mid name' x='{}' y='{}'>{}</text>").format(middle, HEIGHT - 8, x_label))
     return Markup("").join(parts)
+
+
+def _path(line: Line, k: int, across: _Axis, up: _Axis) -> Markup:
+    if not line.joined:
+        return Markup("")
+    path = " ".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in zip(line.x, line.y, strict=True))
+    return Markup("<polyline class='line d{}' points='{}'/>").format(k % DASHES, path)
+
+
+def _points(line: Line, across: _Axis, up: _Axis) -> Markup:
+    """What is hovered over: dots where there are few, and on a long line some places that nobody sees."""
+    seen = not line.joined or len(line.x) <= MOST_DOTS
+    count = len(line.x) if seen else MOST_TOLD
+    errors, parts = _errors(line), []
+    for n in _evenly(len(line.x), count):
+        x, y, error = across.at(line.x[n]), line.y[n], errors[n]
+        bar = Markup("<path class='bar' d='M{:.1f} {:.1f}V{:.1f}'/>").format(x, up.at(y - error), up.at(y + error))
+        parts.append(
+            Markup("<g><title>{}</title>{}<circle class='{}' cx='{:.1f}' cy='{:.1f}'/></g>").format(
+                line.told[n], bar if error else "", "dot" if seen else "hit", x, up.at(y)
+            )
+        )
+    return Markup("").join(parts)
+
+
+def _evenly(length: int, most: int) -> list[int]:
+    """At most so many of the places 0 to length - 1, evenly spaced, with both ends."""
+    places: list[int] = np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int)).tolist()
+    return places
 
 
 def _errors(line: Line) -> tuple[float, ...]:

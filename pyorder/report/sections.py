@@ -44,13 +44,9 @@ def make_sections(contents: Contents) -> tuple[Section, ...]:
 
 
 def _sureness(contents: Contents) -> Iterator[Block]:
-    explored, last = tuple(_of_the_exploration(contents)), tuple(_of_the_last_run(contents))
-    if explored or last:
-        confidence = (
-            "Confidence is 1 minus the family-wise error rate at which a dependency would just be accepted."
-        )
-        yield Facts(explored + last)
-        yield Text(f"± is half of a 95 % interval. {confidence if explored else ''}")
+    if facts := (*_of_the_exploration(contents), *_of_the_last_run(contents)):
+        yield Facts(facts)
+        yield Text("± is half of a 95 % interval.")
 
 
 def _of_the_exploration(contents: Contents) -> Iterator[tuple[str, str]]:
@@ -63,7 +59,11 @@ def _of_the_exploration(contents: Contents) -> Iterator[tuple[str, str]]:
             f"{contents.name(edge.before)} before {contents.name(edge.after)}: saves "
             f"{plus_minus(edge.benefit, edge.standard_error)} nats (of {len(edges)})",
         )
-        yield "Lowest confidence of one", f"{min(edge.confidence for edge in edges):.4f}"
+        yield (
+            "Lowest confidence of one",
+            f"{min(edge.confidence for edge in edges):.4f}: 1 minus the family-wise error rate at which it would "
+            "just be accepted",
+        )
         yield (
             "Random orders lose",
             f"{plus_minus(*explored.order_gain)} nats a row more than those that satisfy the dependencies",
