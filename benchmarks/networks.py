@@ -87,9 +87,7 @@ def measure(network: str, seed: int, what: str) -> dict[str, Any]:
 
 
 def table() -> None:
-    print(
-        "| network | steps | verdict | excess, order found (3 seeds) | twenty orders: best, quarter, median, worst |"
-    )
+    print("| network | steps | verdict | excess, order found (3 seeds) | of twenty: best, 1/4, 1/2, worst |")
     print("|---|---|---|---|---|")
     for name, cells in STUDIES.items():
         rows = read_rows("networks", cells)
@@ -99,9 +97,8 @@ def table() -> None:
         random = [row["excess"] for row in rows if row["what"].startswith("order")]
         mean = f"{np.mean(found):.3f} ({min(found):.3f} to {max(found):.3f})" if found else "-"
         told = ", ".join(f"{x:.3f}" for x in np.quantile(random, (0, 0.25, 0.5, 1))) if random else "-"
-        print(
-            f"| {name} | {len(rows[0]['order'])} | {rows[0]['verdict'].upper()} | {mean} | {told} ({len(random)}) |"
-        )
+        steps, verdict = len(rows[0]["order"]), rows[0]["verdict"].upper()
+        print(f"| {name} | {steps} | {verdict} | {mean} | {told} ({len(random)}) |")
 
 
 if __name__ == "__main__":

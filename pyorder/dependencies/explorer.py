@@ -137,10 +137,15 @@ class Explorer:
         self.trainer.change(self.learner, max(WEIGHT_DECAY, self.recipe.weight_decay))
         return True
 
+    @property
+    def looks_up(self) -> bool:
+        """Whether the model looks values up in the input."""
+        return bool(getattr(self.trainer.module, "looks_up", False))
+
     def look_up(self) -> bool:
         """Go on with a model that looks values up in the input; False where that is so already, or cannot be."""
         module = self.trainer.module
-        if not isinstance(module, AnyOrderDecoder) or module.looks_up or not self.tokens.shape.input_length:
+        if not isinstance(module, AnyOrderDecoder) or self.looks_up or not self.tokens.shape.input_length:
             return False
         module.looks_up = True
         self.trainer.change(self.learner, self.trainer.weight_decay)

@@ -90,6 +90,28 @@ def sort_along(graph: Poset, order: Orders) -> Orders:
     return np.array(emitted, np.int64)
 
 
+def close_up(graph: Poset, order: Orders) -> Orders:
+    """The topological sort that goes on with what depends on the step just emitted, where it can.
+
+    Where several do, or none, it emits the one of them that is first in ``order``.
+
+    Examples
+    --------
+    >>> close_up(Poset(4, [[0, 2], [1, 3]]), np.array([0, 1, 2, 3]))
+    array([0, 2, 1, 3])
+    """
+    waits, depends = graph.closure, np.zeros((graph.length, graph.length), bool)
+    depends[tuple(graph.reduction.T)] = True
+    waiting: list[int] = order.tolist()
+    emitted: list[int] = []
+    while waiting:
+        free = [step for step in waiting if not waits[waiting, step].any()]
+        following = [step for step in free if emitted and depends[emitted[-1], step]]
+        emitted.append((following or free)[0])
+        waiting.remove(emitted[-1])
+    return np.array(emitted, np.int64)
+
+
 def bend(constraints: Poset, orders: Orders) -> Orders:
     """Every one of the orders (T, L) as `sort_along` has it: those that are allowed stay as they are.
 

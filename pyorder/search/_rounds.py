@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyorder._checks import check_integer
 from pyorder.dependencies.assembly import assemble, edge_set, lost_last
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import LOST, Dependency, Exploration, Round
@@ -43,15 +42,12 @@ from pyorder.dependencies.statistics import (
     predecessors,
     z_threshold,
 )
-from pyorder.models.architecture import Architecture
 from pyorder.orders import linear_ordering
 from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
-from pyorder.profiling.result import Cost
-from pyorder.search._pools import seed_from, sort_along
+from pyorder.search._exploring import MEMORY_ROWS, Exploring
+from pyorder.search._pools import close_up, seed_from, sort_along
 from pyorder.search.laboratory import Laboratory
-from pyorder.training.presets import EXPLORER
-from pyorder.training.recipe import Recipe
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -61,50 +57,19 @@ UNIFORM_SHARE = 0.35  # of the training orders
 # A graph is settled when it did not change for so many rounds and every step loses at most so much of its entropy,
 LEARNED = ((1, 0.1), (3, 0.25))
 STABLE_ROUNDS = 2  # or for so many, but for directions, and nothing more is learned:
-PATIENCE = 12  # rounds in which something must be gained
+PATIENCE = 12  # rounds in which something must be gained; twice as many where the graph does not come to rest
+STANDING = 3  # rounds that a graph has to have stood to be preferred to one that came later and did not
 PROGRESS, RELATIVE = 0.01, 0.1  # which is this share of the entropy, or that of the loss that is left
 TOLD_LEFT = 0.05  # nats a row; what steps that the input nearly tells may keep between them
 TOLD_PATIENCE = 6
 STUCK_ROUNDS = 6  # without a change of the graph, after which lost steps are looked up in the input
 POOLED = 8  # rounds whose evidence on such steps counts together: it is about little, and changes slowly
-# Of training rows, scored beside the evidence. They lose less where rows are learned by heart.
-MEMORY_ROWS = 512
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
 WORSE_ROUNDS = 2  # in which the loss lies above the best one
 STARTS = 400  # times steps, at most, in weighing all evidence: each takes some L^3 comparisons
 EPOCHS = 4  # passes over few rows in a round, at most
 FEWEST_STEPS = 10
-
-
-@dataclass(frozen=True)
-class Exploring:
-    """The options of an exploration, as `Precedence` tells them."""
-
-    error_rate: float = 0.01
-    share: float = 0.1
-    samples: int = 2048
-    rounds: int = 80
-    architecture: Architecture = EXPLORER.architecture
-    recipe: Recipe = EXPLORER.recipe
-
-    def __post_init__(self) -> None:
-        """Refuse options out of range."""
-        for option in ("error_rate", "share"):
-            value = getattr(self, option)
-            if not isinstance(value, float) or not 0 < value < 1:
-                raise ValueError(f"{option}: expected a number between 0 and 1, got {value!r}")
-        for option in ("samples", "rounds"):
-            check_integer(getattr(self, option), option, 1)
-        for option, kind in (("architecture", Architecture), ("recipe", Recipe)):
-            if not isinstance(getattr(self, option), kind):
-                raise TypeError(f"{option}: expected {kind.__name__}, got {type(getattr(self, option)).__name__}")
-        if self.recipe.step_weights is not None:
-            raise ValueError("recipe: exploration weighs no steps; give step_weights to the search")
-
-    def round_cost(self) -> Cost:
-        """Cost of a round: training, every sample in an order and its reverse, and rows in sorts, at most."""
-        return Cost(self.recipe.steps, 3 * self.samples + MEMORY_ROWS)
 
 
 @dataclass(eq=False)
@@ -138,6 +103,7 @@ class Rounds:
         self.settled = False
         self.memorised = False
         self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
+        self.longest = 0, self.known  # the most that it was, and of which graph
         self.best: tuple[float, float, _Known, Mapping[str, Any]] | None = None
         self.worse = 0
         self.recent: list[Evidence] = []
@@ -148,7 +114,16 @@ class Rounds:
         return self.known.graph
 
     def run(self) -> None:
-        """Go on until the graph has settled, rows are known by heart, or the budget is spent."""
+        """Go on until the graph has settled, rows are known by heart, nothing comes of it, or the budget is spent.
+
+        Where values are noisy every other step tells about as much once all is learned, and edges come and go:
+        then the graph that stood longest is the one to keep, of what was learned first.
+        """
+        self._run()
+        if not (self.settled or self.memorised) and self.longest[0] >= max(STANDING, self.stable + 1):
+            self.known = self.longest[1]
+
+    def _run(self) -> None:
         recipe = self.options.recipe
         few = max(FEWEST_STEPS, EPOCHS * self.explorer.training_rows // recipe.batch_size)
         cost = replace(self.options.round_cost(), training_steps=min(recipe.steps, few))
@@ -166,6 +141,8 @@ class Rounds:
                 self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
                 self.settled = not self.memorised
                 return
+            if not gains(self.mean_losses(), 2 * PATIENCE, self.enough):
+                return
             if self.is_stuck():
                 self.explorer.look_up()
             if self.overfits():
@@ -174,6 +151,7 @@ class Rounds:
                 self.known = replace(known, gap=self.known.gap)  # that is what is said of few rows
                 self.explorer.restore(state)
                 self.worse = self.stable = self.paired = 0
+                self.longest = 0, self.known
                 self.recent = []
                 if not self.explorer.regularise():
                     self.memorised = True
@@ -240,6 +218,8 @@ class Rounds:
                 seconds=self.laboratory.seconds,
             )
         )
+        if self.stable > self.longest[0]:
+            self.longest = self.stable, self.known
         loss, error = mean_and_error(held.sum(1), explorer.cluster)
         if self.best is None or loss < self.best[0]:
             self.best = loss, error, self.known, explorer.state()
@@ -275,8 +255,16 @@ class Rounds:
         if self.paired < STABLE_ROUNDS:
             return False
         patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * base).all() else PATIENCE
-        losses = [float(loss.mean()) for loss in self.losses]
-        return not gains(losses, patience, PROGRESS * float(base.mean()))
+        return not gains(self.mean_losses(), patience, self.enough)
+
+    @property
+    def enough(self) -> float:
+        """Nats a step that are a gain."""
+        return PROGRESS * float(self.explorer.base.mean())
+
+    def mean_losses(self) -> list[float]:
+        """Nats a step in sorts of each round's graph."""
+        return [float(loss.mean()) for loss in self.losses]
 
     def is_told(self) -> bool:
         """Whether little is left of the steps that only the input tells, or no less than some rounds before."""
@@ -319,7 +307,8 @@ class Rounds:
         """The sort of a graph that all evidence speaks for, also what is too weak to count as a dependency.
 
         Among the sorts it earns the largest sum of benefits, averaged over the rounds: a step that has become easy
-        in any place may have been learned with another's help.
+        in any place may have been learned with another's help. Where steps were looked up, each stands right
+        behind one that it depends on: a decoder learns one operation at several slots sooner than at one.
         """
         seed, closure = seed_from(self.explorer.rng), graph.closure
         if closure.sum() == self.length * (self.length - 1) // 2:  # there is one sort
@@ -328,7 +317,8 @@ class Rounds:
         weights = self.benefits / max(1, len(self.done))
         weights = weights + closure * (np.abs(weights).sum() + 1.0)
         restarts = min(8, max(2, STARTS // self.length))
-        return sort_along(graph, linear_ordering.solve(weights, restarts=restarts, seed=seed).order)
+        order = sort_along(graph, linear_ordering.solve(weights, restarts=restarts, seed=seed).order)
+        return close_up(graph, order) if self.explorer.looks_up else order
 
     def result(self) -> Exploration | None:
         """What was found; None before the first round has ended."""

@@ -247,3 +247,30 @@ def test_a_round_is_stuck_where_steps_are_lost_and_nothing_changes(gathering):
     gathering.stable += 9
     gathering.known.graph_loss[2] = 0.9
     assert not gathering.is_stuck()
+
+
+def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(gathering, monkeypatch):
+    first, last = object(), object()
+
+    def told(settled=False, memorised=False, stood=4, stable=0):
+        gathering.settled, gathering.memorised = settled, memorised
+        gathering.longest, gathering.known, gathering.stable = (stood, first), last, stable
+        gathering.run()
+        return gathering.known
+
+    monkeypatch.setattr(Rounds, "_run", lambda self: None)
+    assert told() is first
+    assert told(settled=True) is last
+    assert told(memorised=True) is last
+    assert told(stood=2) is last
+    assert told(stable=4) is last  # which is that graph
+
+
+def test_rounds_end_where_edges_come_and_go_and_nothing_is_gained(monkeypatch):
+    monkeypatch.setattr(Rounds, "has_settled", lambda self: False)
+    monkeypatch.setattr(rounds, "PATIENCE", 2)
+    data = pyorder.make_task("square", length=3).generate(3000, seed=1)
+    found = search(data, recipe=replace(SMALL["recipe"], steps=30), rounds=60)
+    assert len(found.exploration.rounds) < 60
+    assert not found.converged
+    assert found.verdict is Verdict.OPEN
