@@ -20,7 +20,7 @@ def without_what_is_missing(text):
     return NEEDS.sub(kept, text)
 
 
-@pytest.mark.parametrize("name", ["data.md", "training_loop.md"])
+@pytest.mark.parametrize("name", ["data.md", "interrupting.md", "training_loop.md"])
 def test_examples(name):
     text = without_what_is_missing((DOCS / name).read_text())
     test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, str(DOCS / name), 0)

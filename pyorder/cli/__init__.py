@@ -1,16 +1,18 @@
 """The command ``pyorder``; each of its own commands has a file here.
 
 Results go to standard output, everything else to standard error. Exit codes: 0 done; 1 failed while running;
-2 bad arguments or bad input; 130 interrupted. What needs torch is imported inside the commands, so that help
-comes at once.
+2 bad arguments or bad input; 130 interrupted; 143 and 129 ended by SIGTERM and SIGHUP. What needs torch is
+imported inside the commands, so that help comes at once.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     path = sys.path.copy()  # a caller's module adds its folder, also for what it imports later
+    received, handlers = _interrupt_on_signals()
     try:
         code: int | None = typer.main.get_command(app)(words, prog_name="pyorder", standalone_mode=False)
         if code == 130:  # typer's answer to Ctrl-C; older versions abort
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code or 0
     except (KeyboardInterrupt, typer.Abort) as error:
         print(_line("pyorder: interrupted", error.__cause__ or error), file=sys.stderr)
-        return 130
+        return 128 + (received[0] if received else signal.SIGINT)
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
         return _refuse(error, message, 2, debug)
@@ -76,6 +79,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error, f"{type(error).__name__}: {error}", 1, debug)
     finally:
         sys.path[:] = path
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _interrupt_on_signals() -> tuple[list[int], dict[signal.Signals, Any]]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does; those that came, and the handlers from before.
+
+    A handler of the calling program's, and one that ignores the signal (``nohup``), stay as they are.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        return received, {}
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    return received, {number: signal.signal(number, interrupt) for number in numbers}
 
 
 def _refuse(error: Exception, message: str, code: int, debug: bool) -> int:

@@ -135,7 +135,8 @@ def command(
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
     from pyorder.report.page import write_page
-    from pyorder.runs.folder import check_run_dir, load_run, write_json, write_run
+    from pyorder.runs.claim import claim
+    from pyorder.runs.folder import load_run, write_json, write_run
     from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit
 
@@ -160,7 +161,8 @@ def command(
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     final = parse_model(fit_model, "--fit-model")
     _check_final_training(train, test, final)
-    check_run_dir(out, name="--out")
+    asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json")}
+    claimed = context.with_resource(claim(out, {"kind": "comparison", **asked}, name="--out"))
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
     tell_columns(train, validation=validation, test=test)
     warn_of_shared_inputs(train, validation=validation, test=test)
@@ -237,6 +239,7 @@ def command(
         elif result["fits"]:
             print_beaten(result["fits"])
             print_fits(result["fits"], result["left_out"])
+    claimed.finish()
     if out is not None:  # last, so that nothing is lost should a picture fail
         run = load_run(out)
         draw_pictures(run)

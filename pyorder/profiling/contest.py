@@ -50,7 +50,7 @@ class Contest:
     ) -> None:
         self.profiler, self.orders, self.seeds = profiler, orders, list(seeds)
         self.recipe = profiler.recipe if steps is None else replace(profiler.recipe, steps=steps)
-        self.steps_done = 0
+        self.steps_done = self.behind = 0
         self._trainers = [[self._trainer(seed) for _ in orders] for seed in seeds]
 
     def cost(self, steps: int) -> Cost:
@@ -69,6 +69,8 @@ class Contest:
             if on_share is not None:
                 on_share("training", (step + 1) / steps)
 
+        train_together(trainers, sources, self.behind)
+        self.behind = 0
         curves = train_together(trainers, sources, steps, after_step).view(
             len(self.seeds), len(self.orders), steps
         )
@@ -102,6 +104,11 @@ class Contest:
             settings={**profiler.settings, "steps": self.steps_done, "seeds": self.seeds, "alone": True},
             step_names=profiler.step_names,
         )
+
+    def pass_over(self, steps: int) -> None:
+        """Leave out steps whose result is known; they are trained should more be needed."""
+        self.behind += steps
+        self.steps_done += steps
 
     def keep(self, places: npt.NDArray[np.int64]) -> None:
         """Let only the orders at these places go on."""

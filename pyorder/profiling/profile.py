@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -21,7 +22,7 @@ import torch
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.tokens import Tokens
-from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
+from pyorder.execution import Precision, RandomStream, isolated, resolve_device, resolve_precision
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
@@ -90,6 +91,12 @@ class Profiler:
             "validation_rows": len(self.held),
             "data": train.metadata,
         }
+
+    def multiply_in(self, precision: Precision) -> None:
+        """Go on in a precision that was resolved before, maybe by another process."""
+        self.recipe = replace(self.recipe, precision=precision)
+        self.precision = resolve_precision(precision, self.device)
+        self.settings["precision"] = precision
 
     @property
     def length(self) -> int:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pyorder._values import ByContents
 from pyorder.runs.folder import (
+    HISTORY,
     STAGE_ARRAYS,
     RunDir,
     StageRecord,
@@ -141,7 +142,7 @@ class Profile(ByContents):
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
         folder = make_run_dir(run_dir)
-        write_history(folder, [self.record("profile", self.seconds)])
+        write_history(folder / HISTORY, [self.record("profile", self.seconds)])
         write_run(folder, "profile", self.settings, self.summary(), device=self.settings.get("device"))
 
     @classmethod

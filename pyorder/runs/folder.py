@@ -9,8 +9,8 @@ fit.safetensors         of a final training: loss and validation curves, accurac
 model.safetensors       of a final training: the weights, which `Fitted.load` reads
 ======================  ========================================================================================
 
-A run folder starts new or empty, so a run overwrites nothing. Each file is written under another name and then
-renamed, so none is ever there by half.
+A run folder starts new or empty, or is that of the same run (`pyorder.runs.claim`): nothing is overwritten. Each
+file is written under another name and then renamed, so none is ever there by half.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 RunDir = str | os.PathLike[str]
+HISTORY, ASKED = "history.safetensors", "asked.json"
 # Of a profiling run; folders that were written before version 0.2 have the first three.
 STAGE_ARRAYS = (
     "orders",
@@ -112,18 +113,7 @@ class Run(ByContents):
 
     def history(self) -> tuple[StageRecord, ...]:
         """Read the profiling runs of a profile or a search."""
-        arrays, metadata = read_safetensors(self.folder / "history.safetensors")
-        shared = json.loads(metadata.get("settings", "{}"))
-        records = []
-        for number, stage in enumerate(json.loads(metadata["stages"])):
-            read: dict[str, Any] = {name: arrays.get(f"{number}.{name}") for name in STAGE_ARRAYS}
-            for name in ("orders", "ranking"):
-                if read[name] is not None:
-                    read[name] = read[name].astype(np.int64)
-            if (about := stage.get("about")) is not None:
-                about = {**about, "settings": {**shared, **about["settings"]}}
-            records.append(StageRecord(stage["name"], seconds=stage["seconds"], about=about, **read))
-        return tuple(records)
+        return read_history(self.folder / HISTORY)
 
     def precedence(self) -> dict[str, npt.NDArray[Any]] | None:
         """Read ``benefit`` and ``standard_error`` (L, L) and losses by step; None where nothing was explored."""
@@ -176,7 +166,7 @@ def check_run_dir(run_dir: RunDir | None, name: str = "run_dir") -> None:
     Traceback (most recent call last):
     ValueError: run_dir: cannot write to '/proc/new': No such file or directory
     """
-    if run_dir is None:
+    if run_dir is None or (Path(run_dir) / ASKED).exists():  # what was begun there may go on
         return
     folder = Path(run_dir)
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
@@ -199,8 +189,24 @@ def write_run(
     write_json(folder / "result.json", result)
 
 
-def write_history(folder: Path, stages: Sequence[StageRecord]) -> None:
-    """Write history.safetensors; orders and rankings take the smallest unsigned type.
+def read_history(path: Path) -> tuple[StageRecord, ...]:
+    """Read profiling runs that `write_history` wrote."""
+    arrays, metadata = read_safetensors(path)
+    shared = json.loads(metadata.get("settings", "{}"))
+    records = []
+    for number, stage in enumerate(json.loads(metadata["stages"])):
+        read: dict[str, Any] = {name: arrays.get(f"{number}.{name}") for name in STAGE_ARRAYS}
+        for name in ("orders", "ranking"):
+            if read[name] is not None:
+                read[name] = read[name].astype(np.int64)
+        if (about := stage.get("about")) is not None:
+            about = {**about, "settings": {**shared, **about["settings"]}}
+        records.append(StageRecord(stage["name"], seconds=stage["seconds"], about=about, **read))
+    return tuple(records)
+
+
+def write_history(path: Path, stages: Sequence[StageRecord]) -> None:
+    """Write profiling runs; orders and rankings take the smallest unsigned type.
 
     Settings that all runs have in common are written once.
     """
@@ -226,7 +232,7 @@ def write_history(folder: Path, stages: Sequence[StageRecord]) -> None:
             told["about"] = {**stage.about, "settings": own}
         described.append(told)
     texts = {name: json.dumps(plain(value)) for name, value in (("stages", described), ("settings", shared))}
-    write_safetensors(folder / "history.safetensors", arrays, texts)
+    write_safetensors(path, arrays, texts)
 
 
 def write_precedence(folder: Path, arrays: dict[str, npt.NDArray[np.float64]]) -> None:
@@ -287,6 +293,8 @@ def load_run(run_dir: RunDir, name: str = "run_dir") -> Run:
         return Run(folder, config["kind"], config, result, parts)
     except OSError as error:
         reason = f"{Path(error.filename).name}: {error.strerror}"
+        if (folder / ASKED).exists():
+            reason = "a run was begun there and has no result yet; ask for it again to go on"
     except (ValueError, KeyError, TypeError) as error:
         reason = f"config.json and result.json were not written by pyorder ({type(error).__name__})"
     raise ValueError(f"{name}: {str(folder)!r} is no run folder: {reason}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -18,7 +18,8 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Profiler
 from pyorder.profiling.result import Orders
 from pyorder.progress import Report, resolve_progress
-from pyorder.runs.folder import RunDir, check_run_dir, plain
+from pyorder.runs.claim import claim, fingerprint
+from pyorder.runs.folder import RunDir, plain
 from pyorder.search._pools import count_up_to
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Discovery, judge_runs
@@ -66,8 +67,9 @@ def discover(
     seed : of the search and of every run in it
     seeds : how often each profiling run is repeated
     progress : a function that is called with a `Progress` from time to time, or True for a bar on standard error
-    run_dir : a new or empty folder for the result, as `Discovery.save` writes it; of a search that fails or is
-        interrupted, for the best order so far
+    run_dir : a new or empty folder for the result, as `Discovery.save` writes it, and on the way for what has been
+        done: the same call on a folder where it was interrupted goes on there, and on one where it has ended reads
+        the result back. Until then the folder tells the best order so far.
 
     Returns
     -------
@@ -160,75 +162,102 @@ def _search(
     check_integer(seed, "seed", 0, MAX_SEED)
     shown = resolve_progress(progress, "search")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, shuffle=shuffle, **numbers)
-    laboratory = Laboratory(
-        profiler,
-        constraints=graph,
-        seed=seed,
-        seeds=seeds,
-        budget=budget or Budget(),
-        planned=sum((profiler.cost(pool, seeds) for pool in pools), strategy.exploration_cost()),
-        progress=shown.report,
-    )
-    check_run_dir(run_dir)
-
-    def result(order: Orders, interrupted: bool = False) -> Discovery:
-        explored, ended = laboratory.exploration, not (laboratory.curtailed or interrupted)
-        if explored is not None:
-            verdict = judge(explored)
-            ended = ended and explored.settled and verdict is not Verdict.FEW_ROWS
-        else:
-            last = laboratory.history[-1].profile
-            allowed = count_up_to(graph, len(last.orders) + 1)
-            verdict = judge_runs(last, entropies(profiler.tokens), allowed, ended=ended)
-        return Discovery(
-            order=order,
-            verdict=verdict,
-            converged=ended,
-            strategy=strategy.name,
-            options=plain({field.name: getattr(strategy, field.name) for field in fields(strategy)}),  # type: ignore[arg-type]
-            uses_data_order=strategy.uses_data_order,
-            history=tuple(laboratory.history),
-            cost=laboratory.cost,
-            seconds=laboratory.seconds,
+    asked = {
+        "kind": "search",
+        "pyorder": version("pyorder"),
+        "train": fingerprint(train),
+        "validation": fingerprint(validation),
+        "strategy": strategy.name,
+        "options": {field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
+        "constraints": None if constraints is None else graph.edges.tolist(),
+        "seed": seed,
+        "seeds": seeds,
+        "budget": budget,
+        "model": profiler.learner.name,
+        "architecture": profiler.learner.record(),
+        "recipe": asdict(profiler.recipe),
+        "device": profiler.device.type,
+        "shuffle": shuffle,
+    }
+    with claim(run_dir, asked) as claimed:
+        if claimed.finished and claimed.folder is not None:
+            return Discovery.load(claimed.folder)
+        profiler.multiply_in(claimed.journal.told("precision", str(profiler.precision).removeprefix("torch.")))
+        laboratory = Laboratory(
+            profiler,
+            constraints=graph,
             seed=seed,
-            exploration=explored,
-            constraints=None if constraints is None else graph,
-            step_names=profiler.step_names,
-            remarks=(*laboratory.remarks, *([INTERRUPTED] if interrupted else [])),
-            settings={
-                **profiler.settings,
-                "seeds": seeds,
-                "budget": None if budget is None else asdict(budget),
-            },
-        ).renamed(shuffle)
+            seeds=seeds,
+            budget=budget or Budget(),
+            planned=sum((profiler.cost(pool, seeds) for pool in pools), strategy.exploration_cost()),
+            progress=shown.report,
+            journal=claimed.journal,
+        )
 
-    try:
-        with shown:
-            order = strategy.search(laboratory)
-        found = result(order)
-    except BudgetSpentError:
-        if laboratory.best is None:
-            limits = asdict(budget or Budget()).items()
-            given = ", ".join(f"{name}={limit}" for name, limit in limits if limit is not None)
-            first = profiler.cost(pools[0], seeds)
-            raise ValueError(
-                f"budget: {given} given; the first run, of {pools[0]} candidates, takes {first.training_steps} "
-                f"training steps and scores {first.rows_scored} rows"
-            ) from None
-        found = result(laboratory.best)
-    except BaseException as error:  # Ctrl-C, too: hours of work are not to be lost
-        if laboratory.best is not None:
-            found = result(laboratory.best, interrupted=True)
-            error.add_note(f"the best order so far: {','.join(found.names)}")
-            if run_dir is not None:
-                with suppress(BaseException):  # the first error is the one to tell, also after a second Ctrl-C
-                    found.save(run_dir)
-                    error.add_note(f"saved in {os.fspath(run_dir)}")
-        raise
-    if run_dir is not None:
-        found.save(run_dir)
-    laboratory.finish()
-    return found
+        def result(order: Orders, interrupted: bool = False) -> Discovery:
+            found = _conclude(laboratory, strategy, order, interrupted)
+            if constraints is None:
+                found = replace(found, constraints=None)
+            return replace(found, settings={**found.settings, "budget": plain(budget)}).renamed(shuffle)
+
+        try:
+            with shown:
+                order = strategy.search(laboratory)
+            found = result(order)
+        except BudgetSpentError:
+            if laboratory.best is None:
+                limits = asdict(budget or Budget()).items()
+                given = ", ".join(f"{name}={limit}" for name, limit in limits if limit is not None)
+                first = profiler.cost(pools[0], seeds)
+                raise ValueError(
+                    f"budget: {given} given; the first run, of {pools[0]} candidates, takes "
+                    f"{first.training_steps} training steps and scores {first.rows_scored} rows"
+                ) from None
+            found = result(laboratory.best)
+        except BaseException as error:  # Ctrl-C, too: hours of work are not to be lost
+            if laboratory.best is not None:
+                found = result(laboratory.best, interrupted=True)
+                error.add_note(f"the best order so far: {','.join(found.names)}")
+                if claimed.folder is not None:
+                    with suppress(BaseException):  # the first error is the one to tell, also after a second Ctrl-C
+                        found.write(claimed.folder)
+                        error.add_note(f"saved in {claimed.folder}, from where the same call goes on")
+            raise
+        if claimed.folder is not None:
+            found.write(claimed.folder)
+        claimed.finish()
+        laboratory.finish()
+        return found
+
+
+def _conclude(laboratory: Laboratory, strategy: Strategy, order: Orders, interrupted: bool) -> Discovery:
+    """What a laboratory knows when an order was found in it, in the steps that it has."""
+    explored, ended = laboratory.exploration, not (laboratory.curtailed or interrupted)
+    profiler, graph = laboratory.profiler, laboratory.constraints
+    if explored is not None:
+        verdict = judge(explored)
+        ended = ended and explored.settled and verdict is not Verdict.FEW_ROWS
+    else:
+        last = laboratory.history[-1].profile
+        allowed = count_up_to(graph, len(last.orders) + 1)
+        verdict = judge_runs(last, entropies(profiler.tokens), allowed, ended=ended)
+    return Discovery(
+        order=order,
+        verdict=verdict,
+        converged=ended,
+        strategy=strategy.name,
+        options=plain({field.name: getattr(strategy, field.name) for field in fields(strategy)}),  # type: ignore[arg-type]
+        uses_data_order=strategy.uses_data_order,
+        history=tuple(laboratory.history),
+        cost=laboratory.cost,
+        seconds=laboratory.seconds,
+        seed=laboratory.seed,
+        exploration=explored,
+        constraints=graph,
+        step_names=profiler.step_names,
+        remarks=(*laboratory.remarks, *([INTERRUPTED] if interrupted else [])),
+        settings={**profiler.settings, "seeds": laboratory.seeds},
+    )
 
 
 def _check_constraints(constraints: Poset | None, length: int) -> Poset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from pyorder.errors import InputError
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.runs.folder import (
+    HISTORY,
     RunDir,
     load_kind,
     make_run_dir,
@@ -274,14 +276,19 @@ class Discovery(ByContents):
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
         try:
-            folder = make_run_dir(run_dir)
-            write_history(folder, [stage.profile.record(stage.name, stage.seconds) for stage in self.history])
-            if self.exploration is not None:
-                write_precedence(folder, self.exploration.arrays())
-            write_run(folder, "search", self.settings, self.summary(), device=self.settings.get("device"))
+            self.write(make_run_dir(run_dir))
         except Exception as error:  # hours of work should not be lost to a full disk
             error.add_note(f"the order that was found: {','.join(self.names)}")
             raise
+
+    def write(self, folder: Path) -> None:
+        """Write the files of a run into a folder that is there; see `save`."""
+        write_history(
+            folder / HISTORY, [stage.profile.record(stage.name, stage.seconds) for stage in self.history]
+        )
+        if self.exploration is not None:
+            write_precedence(folder, self.exploration.arrays())
+        write_run(folder, "search", self.settings, self.summary(), device=self.settings.get("device"))
 
     @classmethod
     def load(cls, run_dir: RunDir) -> Discovery:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import Exploration
+from pyorder.errors import InputError
 from pyorder.execution import Precision, RandomStream
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner, CustomLearner, Learner, takes_order
@@ -18,7 +18,10 @@ from pyorder.profiling.contest import Contest
 from pyorder.profiling.profile import Profiler
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.progress import Progress, Report
+from pyorder.runs.folder import read_history, write_history
+from pyorder.runs.journal import Journal
 from pyorder.search._pools import draw_orders, seed_from
+from pyorder.search._resuming import ResumableExplorer
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Stage
 from pyorder.training.recipe import Recipe
@@ -33,7 +36,9 @@ class Laboratory:
     ----------
     length : number of steps of an order
     constraints : the graph whose sorts are searched; one without edges allows every order
-    seed : of the search; strategies draw from ``rng``, never from a global generator
+    seed, seeds : of the search, and how many each run has; strategies draw from ``rng``, never from a global
+        generator
+    journal : what has been done, for a search that goes on after an interruption
     history : the runs so far
     best : (L,) the best order so far, of the last run or of an exploration; None before
     exploration : what a strategy that explores has found
@@ -52,6 +57,7 @@ class Laboratory:
         budget: Budget,
         planned: Cost,
         progress: Report | None,
+        journal: Journal | None = None,
     ) -> None:
         self.length = profiler.length
         self.constraints = constraints
@@ -64,8 +70,8 @@ class Laboratory:
         self.profiler = profiler
         self.cost = Cost()
         self.curtailed = False
-        self.started = time.perf_counter()
-        self._seeds = seeds
+        self.journal = Journal() if journal is None else journal
+        self.seeds = seeds
         self._budget = budget
         self._planned = planned
         self._progress = progress
@@ -73,8 +79,8 @@ class Laboratory:
 
     @property
     def seconds(self) -> float:
-        """Wall time since the search began."""
-        return time.perf_counter() - self.started
+        """Wall time since the search began, in this attempt at it and in those that were interrupted."""
+        return self.journal.seconds
 
     def affords(self, *pools: int, beside: Cost | None = None) -> bool:
         """Whether runs of these many candidates, after a cost ``beside`` them, are within the budget.
@@ -122,11 +128,13 @@ class Laboratory:
                     precision = profiler.recipe.precision
         if recipe.precision == "auto":
             recipe = replace(recipe, precision=precision)
-        return Explorer(tokens, learner=learner, recipe=recipe, evidence_rows=samples, seed=self.seed)
+        return ResumableExplorer(
+            tokens, learner=learner, recipe=recipe, evidence_rows=samples, seed=self.seed, journal=self.journal
+        )
 
     def run_cost(self, candidates: int) -> Cost:
         """What a profiling run of so many candidates costs."""
-        return self.profiler.cost(candidates, self._seeds)
+        return self.profiler.cost(candidates, self.seeds)
 
     def profile(self, orders: Orders, stage: str) -> Profile:
         """Profile a pool in one run, each run with seeds of its own.
@@ -137,8 +145,9 @@ class Laboratory:
             If the run would go past the budget, which is recorded as `curtail` does; nothing has been spent then.
         """
         first, cost = self._fresh_seed(), self.run_cost(len(orders))
-        seeds = range(first, first + self._seeds)
-        return self._run(stage, cost, lambda tell: self.profiler.profile(orders, seeds=seeds, on_share=tell))
+        seeds = range(first, first + self.seeds)
+        done = self._recalled(orders)
+        return self._run(stage, cost, done, lambda tell: self.profiler.profile(orders, seeds=seeds, on_share=tell))
 
     def contest(self, orders: Orders, *, steps: int, seeds: int = 1) -> Contest:
         """Let orders train alone for so many steps in all, from seeds of their own; `go_on` is what costs."""
@@ -147,20 +156,37 @@ class Laboratory:
 
     def go_on(self, contest: Contest, steps: int, stage: str) -> Profile:
         """Let those that are left in a contest train for some more steps; errors as `profile`."""
-        return self._run(stage, contest.cost(steps), lambda tell: contest.go_on(steps, tell))
+        if (done := self._recalled(contest.orders)) is not None:
+            contest.pass_over(steps)
+        return self._run(stage, contest.cost(steps), done, lambda tell: contest.go_on(steps, tell))
 
     def _fresh_seed(self) -> int:
         return int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
 
-    def _run(self, stage: str, cost: Cost, work: Callable[[Tell], Profile]) -> Profile:
-        if not self._allows(Cost(), cost):
-            self.curtail()
-            raise BudgetSpentError(stage)
-        profile = work(self.teller(stage, cost))
+    def _run(self, stage: str, cost: Cost, done: Profile | None, work: Callable[[Tell], Profile]) -> Profile:
+        """Do the work within the budget, unless it is done."""
+        profile = done
+        if profile is None:
+            if not self._allows(Cost(), cost):
+                self.curtail()
+                raise BudgetSpentError(stage)
+            profile = work(self.teller(stage, cost))
+            record = profile.record(stage, self.seconds)
+            self.journal.record("profile", lambda path: write_history(path, [record]))
         self.cost += profile.cost
         self.history.append(Stage(stage, profile, self.seconds))
         self.best = profile.best
         return profile
+
+    def _recalled(self, orders: Orders) -> Profile | None:
+        """The profile of these orders that an earlier attempt at this search has made."""
+        if (entry := self.journal.recall("profile")) is None:
+            return None
+        (record,) = read_history(entry)
+        if not np.array_equal(record.orders, orders):
+            raise InputError(f"run_dir: {str(entry)!r} is of other orders: give a new folder")
+        self.journal.go_on_from(record.seconds)
+        return Profile.of_record(record)
 
     def teller(self, stage: str, cost: Cost, to_come: Cost | None = None) -> Tell:
         """Make the function that tells how far a run of ``cost`` is; it takes an activity and its share done.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,8 +188,11 @@ class Fitted(ByContents):
 
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
+        self.write(make_run_dir(run_dir))
+
+    def write(self, folder: Path) -> None:
+        """Write the files of a run into a folder that is there; see `save`."""
         try:
-            folder = make_run_dir(run_dir)
             write_fit(folder, self.arrays(), self.model)
             write_run(
                 folder,

@@ -83,14 +83,17 @@ def test_the_run_is_reported_with_pictures(discovered, folder):
         assert len({tuple(pixel) for row in pixels[::5, ::5] for pixel in row}) > 5
 
 
-def test_a_second_run_into_the_same_folder_is_refused(discovered, folder):
+def test_the_same_command_again_tells_what_was_found_and_another_is_refused(discovered, folder):
     files = sorted(folder.rglob("*"))
-    words = ["discover", "square", "--length", "5", *ROWS, *SETTINGS, "--out", "runs/square5"]
-    done = pyorder_command(*words, folder=folder)
+    words = ["discover", "square", "--length", "5", *ROWS, *SETTINGS, "--json", "--out", "runs/square5"]
+    again = pyorder_command(*words, folder=folder)
+    assert (again.returncode, again.stdout) == (0, discovered.stdout)
+    assert "training" not in again.stderr
+    done = pyorder_command(*words, "--seed", "1", folder=folder)
     assert done.returncode == 2
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert line.startswith("pyorder: error: --out: 'runs/square5' is not empty")
+    assert line.startswith("pyorder: error: --out: the run in 'runs/square5' was asked for with another seed, 0 ")
     assert sorted(folder.rglob("*")) == files
 
 
@@ -124,3 +127,37 @@ def test_an_interrupt_ends_it_with_one_line_and_nothing_written(folder):
     assert rest[-1] == "pyorder: interrupted"
     assert all(line.startswith("search: ") for line in rest[:-1])
     assert not (folder / "late").exists()
+
+
+def without_times(result):
+    """A result without what the clock says."""
+    if isinstance(result, dict):
+        return {name: without_times(value) for name, value in result.items() if name != "seconds"}
+    return [without_times(value) for value in result] if isinstance(result, list) else result
+
+
+@pytest.mark.parametrize(
+    ("number", "stage"),
+    [
+        (signal.SIGTERM, "search: round 2"),
+        (signal.SIGKILL, "reverse order: "),
+    ],
+)
+def test_a_command_that_is_ended_by_a_signal_goes_on_where_it_was(discovered, folder, number, stage):
+    words = ["discover", "square", "--length", "5", *ROWS, *SETTINGS, "--json", "--out", f"ended/{number}"]
+    process = subprocess.Popen(
+        [*COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        for line in process.stderr:
+            if line.startswith(stage):
+                os.kill(process.pid, number)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    if number != signal.SIGKILL:
+        assert rest.splitlines()[-1].startswith("pyorder: interrupted")
+    done = pyorder_command(*words, folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert without_times(json.loads(done.stdout)) == without_times(json.loads(discovered.stdout))
+    assert not list((folder / "ended").rglob("journal"))

@@ -203,7 +203,7 @@ def test_training_takes_orders_in_every_form(told, tmp_path):
     random = told("train", *words, "--order", "random", "--seed", 5)["order"]
     assert sorted(random) == [0, 1, 2, 3]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        "config.json", "fit.safetensors", "model.safetensors", "result.json",
+        ".lock", "asked.json", "config.json", "fit.safetensors", "model.safetensors", "result.json",
     ]  # fmt: skip
 
 

@@ -207,7 +207,8 @@ def test_an_interrupted_search_tells_the_best_order_and_keeps_it(run, monkeypatc
     assert (code, out) == (130, "")
     order = pyorder.runs.load_run("run/search").result["order"]
     told = ",".join(map(str, order))
-    assert err.endswith(f"pyorder: interrupted; the best order so far: {told}; saved in run/search\n")
+    saved = "saved in run/search, from where the same call goes on"
+    assert err.endswith(f"pyorder: interrupted; the best order so far: {told}; {saved}\n")
     code, out, _ = run("report", "run/search")
     assert code == 0
     assert "The search was interrupted or failed" in out

@@ -58,7 +58,7 @@ def test_discovery_compares_orders_and_leaves_a_run(run, told, tmp_path):
     assert all(picture.name in out and picture.exists() for picture in pictures)
 
     code, _, err = run("discover", *SQUARE, *SEARCH, "--out", "runs/one")
-    assert (code, "--out: 'runs/one' is not empty" in err) == (2, True)
+    assert (code, "--out: the run in 'runs/one' was asked for with another " in err) == (2, True)
 
 
 @pytest.mark.parametrize(

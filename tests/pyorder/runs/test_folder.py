@@ -175,7 +175,7 @@ def test_orders_take_the_smallest_type_and_losses_float64(tmp_path):
     for length, dtype in ((256, np.uint8), (257, np.uint16)):
         orders = np.stack([np.arange(length), np.arange(length)[::-1]])
         loss, error = np.array([1.0, 2.0]), np.array([0.0, np.nan])
-        write_history(tmp_path, [StageRecord("all", orders, loss, error, 1.5)])
+        write_history(tmp_path / "history.safetensors", [StageRecord("all", orders, loss, error, 1.5)])
         stored = safetensors.numpy.load_file(tmp_path / "history.safetensors")
         assert stored["0.orders"].dtype == dtype
         assert stored["0.loss"].dtype == np.float64
@@ -290,13 +290,14 @@ def test_a_profile_is_saved_without_nan(square5, tmp_path):
 def test_a_finished_run_is_neither_overwritten_nor_joined(search, square5):
     folder, found = search
     before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert {path.name for path in before} >= {"asked.json", "config.json", "result.json"}
 
     def told(progress):
         raise AssertionError("work was begun")
 
-    with pytest.raises(ValueError, match="run_dir: .* is not empty"):
+    with pytest.raises(ValueError, match="run_dir: .* was asked for with another strategy"):
         pyorder.discover(square5.train, validation=square5.validation, run_dir=folder, progress=told, **CHEAP)
-    with pytest.raises(ValueError, match="run_dir: .* is not empty"):
+    with pytest.raises(ValueError, match="run_dir: .* was asked for with another kind, 'search' and not 'fit'"):
         pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, run_dir=folder, progress=told, **CHEAP)
     with pytest.raises(ValueError, match="run_dir: .* is not empty"):
         found.save(folder)

@@ -49,12 +49,12 @@ def explorers(monkeypatch):
     """The explorers that searches make."""
     made = []
 
-    class Spy(laboratory.Explorer):
+    class Spy(laboratory.ResumableExplorer):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             made.append(self)
 
-    monkeypatch.setattr(laboratory, "Explorer", Spy)
+    monkeypatch.setattr(laboratory, "ResumableExplorer", Spy)
     return made
 
 

@@ -53,7 +53,8 @@ def test_the_best_order_so_far_is_saved_and_told(square5, tmp_path, error):
     assert not kept["converged"]
     assert kept["remarks"] == [INTERRUPTED]
     told = ",".join(map(str, kept["order"]))
-    assert failed.value.__notes__ == [f"the best order so far: {told}", f"saved in {tmp_path / 'run'}"]
+    saved = f"saved in {tmp_path / 'run'}, from where the same call goes on"
+    assert failed.value.__notes__ == [f"the best order so far: {told}", saved]
 
 
 @pytest.mark.parametrize(("stage", "rounds"), [("round 2", 1), ("final candidates", 2)])

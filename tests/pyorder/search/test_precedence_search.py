@@ -246,7 +246,7 @@ def test_a_budget_that_ends_before_the_ranking_keeps_what_was_explored(square5, 
             self.now += 1.0
             return self.now
 
-    monkeypatch.setattr("pyorder.search.laboratory.time", Clock())
+    monkeypatch.setattr("pyorder.runs.journal.time", Clock())
     found = pyorder.discover(
         square5.train,
         validation=square5.validation,

@@ -26,7 +26,6 @@ from pyorder.search import (
     _pools,
     budget,
     discover_shuffled,
-    laboratory,
     make_strategy,
     strategies,
 )
@@ -309,7 +308,7 @@ def test_when_time_runs_out_the_best_of_every_pool_still_meet(square5, monkeypat
             self.now += 0.01
             return self.now
 
-    monkeypatch.setattr(laboratory, "time", Clock())
+    monkeypatch.setattr("pyorder.runs.journal.time", Clock())
     strategy = Random(candidates=120, pool=10, finalists=2)
     whole = find(square5, strategy)
     found = find(square5, strategy, budget=Budget(seconds=0.6 * whole.seconds))

@@ -1,0 +1,170 @@
+"""Who works in a run folder, and on what: a run that was interrupted goes on when it is asked for again.
+
+======================  ========================================================================================
+asked.json              what was asked for; the folder takes no other run
+journal/                what has been done so far, see `pyorder.runs.journal`; gone when the run has ended
+.lock                   locked while a process works there, whose number it holds
+======================  ========================================================================================
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyorder.data.dataset import Dataset
+from pyorder.errors import InputError
+from pyorder.runs.folder import ASKED, RunDir, make_run_dir, plain, write_json
+from pyorder.runs.journal import Journal
+
+JOURNAL, LOCK = "journal", ".lock"
+OWN = (ASKED, JOURNAL, LOCK)
+
+
+@dataclass
+class Claim:
+    """A run folder while a process works in it.
+
+    Attributes
+    ----------
+    folder : None where nothing is to be kept
+    journal : what was done before, and where to write what is done now
+    finished : whether the run that is asked for has ended already, so that its result is in the folder
+    """
+
+    folder: Path | None
+    journal: Journal
+    finished: bool = False
+
+    def finish(self) -> None:
+        """The result is written: what led to it can go."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
+
+
+@contextmanager
+def claim(run_dir: RunDir | None, asked: Mapping[str, Any], name: str = "run_dir") -> Iterator[Claim]:
+    """Claim a folder for a run: a new or empty one, or one where just that was begun or has ended.
+
+    A folder that was made here for a run that then keeps nothing is taken away again.
+
+    Parameters
+    ----------
+    asked : what the run is, in values of JSON; if the folder's is another, the difference is told
+
+    Raises
+    ------
+    InputError
+        If another process works in the folder, or it holds anything else; ``name`` begins the message.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with claim(folder, {"seed": 0}) as first:
+    ...         write_json(first.folder / "result.json", {})
+    ...         first.finish()
+    ...     with claim(folder, {"seed": 0}) as again:
+    ...         again.finished
+    True
+    """
+    if run_dir is None:
+        yield Claim(None, Journal())
+        return
+    folder = Path(run_dir)
+    asked = json.loads(json.dumps(plain(asked)))
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    if not (folder.is_dir() and {path.name for path in folder.iterdir()} & {ASKED, LOCK}):
+        make_run_dir(folder, name)
+    with _locked(folder, name):
+        if begun := (folder / ASKED).exists():
+            _check_asked(folder, asked, name)
+        _sweep(folder)
+        finished = begun and not (folder / JOURNAL).exists() and (folder / "result.json").exists()
+        if not finished:
+            (folder / JOURNAL).mkdir(exist_ok=True)
+            _sweep(folder / JOURNAL)
+        write_json(folder / ASKED, asked)
+        try:
+            yield Claim(folder, Journal(None if finished else folder / JOURNAL), finished)
+        finally:
+            _drop_if_nothing_is_kept(folder, missing)
+
+
+def fingerprint(data: Dataset) -> str:
+    """A few letters that tell a dataset's rows and schema from others'.
+
+    Examples
+    --------
+    >>> fingerprint(Dataset([[0]], [[1, 0]])) == fingerprint(Dataset([[0]], [[1, 1]]))
+    False
+    """
+    told = hashlib.sha256(json.dumps(plain(data.schema.to_json()), sort_keys=True).encode())
+    for array in (data.vocabulary, *data.encode()):
+        whole = np.ascontiguousarray(array)
+        told.update(f"{whole.dtype.str}{whole.shape}".encode())
+        told.update(whole.data)
+    return told.hexdigest()[:16]
+
+
+@contextmanager
+def _locked(folder: Path, name: str) -> Iterator[None]:
+    """Hold the folder's lock, which the system frees when the process ends, in whatever way."""
+    with (folder / LOCK).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise InputError(f"{name}: process {file.read() or '?'} is at work in {str(folder)!r}") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _check_asked(folder: Path, asked: Mapping[str, Any], name: str) -> None:
+    try:
+        before = json.loads((folder / ASKED).read_text("utf-8"))
+        differ = [key for key in {**before, **asked} if before.get(key) != asked.get(key)]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{name}: {str(folder / ASKED)!r} cannot be read ({type(error).__name__})") from None
+    if differ:
+        key = differ[0]
+        told = [f"{shown.get(key)!r:.80}" for shown in (before, asked)]
+        raise InputError(
+            f"{name}: the run in {str(folder)!r} was asked for with another {key}, {told[0]} and not {told[1]}: "
+            "give what was asked for to go on, or a new folder"
+        )
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what was being written when a process was killed."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _drop_if_nothing_is_kept(folder: Path, made: list[Path]) -> None:
+    """Leave the place as it was found, if nothing came of the run; ``made`` are the folders made for it."""
+    journal = folder / JOURNAL
+    if (folder / "result.json").exists() or (journal.is_dir() and any(journal.iterdir())):
+        return
+    if {path.name for path in folder.iterdir()} <= set(OWN):
+        for name in OWN:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()

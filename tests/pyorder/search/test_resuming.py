@@ -1,0 +1,188 @@
+"""Searches and final trainings that are interrupted anywhere end as if nothing had happened."""
+
+import dataclasses
+import importlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import pyorder
+from pyorder.profiling.profile import Profiler
+from pyorder.search import Annealing, Discovery, Precedence, Random, discover_shuffled
+from pyorder.training import Fitted, fit
+from pyorder.training.presets import EXPLORER, PRESETS
+
+TINY = PRESETS["nano"].but(width=32, heads=2, feed_forward=64)
+CHEAP = {"model": TINY, "steps": 4, "batch_size": 32, "device": "cpu", "precision": "float32", "seed": 3}
+SMALL = dataclasses.replace(EXPLORER.architecture, width=32, heads=2, feed_forward=64)
+ROUND = dataclasses.replace(EXPLORER.recipe, steps=20)
+EXPLORING = Precedence(samples=64, candidates=6, rounds=6, racers=3, architecture=SMALL, recipe=ROUND)
+STRATEGIES = {
+    "precedence": EXPLORING,
+    "random": Random(candidates=12, pool=6, finalists=2),
+    "annealing": Annealing(rounds=3, chains=2),
+}
+
+
+class InterruptError(Exception):
+    """What stands for a signal."""
+
+
+def interrupting(after):
+    """A progress report that fails at its n-th call."""
+    calls = iter(range(after))
+
+    def progress(told):
+        if next(calls, None) is None:
+            raise InterruptError
+
+    return progress
+
+
+def search(data, strategy, run_dir=None, progress=None, **arguments):
+    return discover_shuffled(
+        data.train,
+        validation=data.validation,
+        strategy=strategy,
+        run_dir=run_dir,
+        progress=progress,
+        **CHEAP | arguments,
+    )
+
+
+def same(one: Discovery, other: Discovery):
+    """All but the clock is equal, in every bit."""
+    assert one.order.tolist() == other.order.tolist()
+    assert (one.verdict, one.converged, one.cost, one.remarks) == (
+        other.verdict, other.converged, other.cost, other.remarks
+    )  # fmt: skip
+    assert len(one.history) == len(other.history)
+    for left, right in zip(one.history, other.history, strict=True):
+        for name in ("orders", "loss", "seed_loss", "step_loss", "standard_error", "ranking", "training_loss"):
+            np.testing.assert_array_equal(getattr(left.profile, name), getattr(right.profile, name))
+    if one.exploration is not None:
+        for name in ("benefit", "standard_error", "graph_loss", "entropy"):
+            np.testing.assert_array_equal(getattr(one.exploration, name), getattr(other.exploration, name))
+        assert one.exploration.dependencies == other.exploration.dependencies
+        told = [[dataclasses.replace(done, seconds=0) for done in x.exploration.rounds] for x in (one, other)]
+        assert told[0] == told[1]
+
+
+def calls_of(run):
+    """How often a run reports."""
+    counted = []
+    run(counted.append)
+    return len(counted)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_search_that_is_interrupted_again_and_again_finds_the_same(square5, tmp_path, name):
+    strategy = STRATEGIES[name]
+    whole = search(square5, strategy)
+    calls = calls_of(lambda progress: search(square5, strategy, progress=progress))
+    rng = np.random.default_rng(5)
+    for number in range(4):
+        folder, again = tmp_path / str(number), 0
+        while True:
+            try:  # later attempts report less before they get where nobody was: they get further
+                after = int(rng.integers(1, calls)) if again < 4 else 10 * calls
+                found = search(square5, strategy, run_dir=folder, progress=interrupting(after))
+                break
+            except InterruptError:
+                again += 1
+        same(found, whole)
+        same(Discovery.load(folder), whole)
+        assert not (folder / "journal").exists()
+
+
+def test_what_is_done_is_not_done_again(square5, tmp_path, monkeypatch):
+    strategy = STRATEGIES["random"]
+    second = search(square5, strategy).history[1].name
+
+    def progress(told):
+        if told.stage.startswith(second):
+            raise InterruptError
+
+    with pytest.raises(InterruptError) as told:
+        search(square5, strategy, run_dir=tmp_path / "run", progress=progress)
+    assert told.value.__notes__[-1].endswith("from where the same call goes on")
+    profiled = []
+    kept = Profiler.profile
+    monkeypatch.setattr(
+        Profiler, "profile", lambda self, orders, **named: profiled.append(1) or kept(self, orders, **named)
+    )
+    found = search(square5, strategy, run_dir=tmp_path / "run")
+    assert len(profiled) == len(found.history) - 1
+    profiled.clear()
+    same(search(square5, strategy, run_dir=tmp_path / "run"), found)  # which has ended, and is read
+    assert not profiled
+
+
+def test_an_exploration_goes_back_to_a_state_from_before_the_interruption(tmp_path):
+    """Few rows of noise: the model goes back to its best round, with dropout."""
+    rng = np.random.default_rng(7)
+    data = pyorder.Dataset(rng.integers(9, size=(300, 5)), rng.integers(9, size=(300, 4)))
+    held = data.select(range(40))
+    strategy = dataclasses.replace(EXPLORING, rounds=40, recipe=EXPLORER.recipe)
+    whole = discover_shuffled(data, validation=held, strategy=strategy, **CHEAP)
+    rounds = len(whole.exploration.rounds)
+    assert whole.exploration.memorised
+    assert rounds > 4
+    for stop in range(2, rounds + 1):
+
+        def progress(told, stop=stop):
+            if told.stage.startswith(f"round {stop}"):
+                raise InterruptError
+
+        folder = tmp_path / str(stop)
+        with pytest.raises(InterruptError):
+            discover_shuffled(data, validation=held, strategy=strategy, run_dir=folder, progress=progress, **CHEAP)
+        found = discover_shuffled(data, validation=held, strategy=strategy, run_dir=folder, **CHEAP)
+        same(found, whole)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"seed": 4}, "another seed, 3 and not 4"),
+        ({"steps": 5}, "another recipe"),
+        ({"strategy": "greedy"}, "another strategy, 'random' and not 'greedy'"),
+        ({"data": "other"}, "another train"),
+    ],
+)
+def test_a_folder_of_another_search_is_refused(square5, tmp_path, changed, told):
+    strategy = STRATEGIES["random"]
+    search(square5, strategy, run_dir=tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    data = square5
+    if changed.pop("data", None):
+        data = SimpleNamespace(train=square5.train.select(range(300)), validation=square5.validation)
+    with pytest.raises(ValueError, match=f"run_dir: the run in .* was asked for with {told}"):
+        search(data, changed.pop("strategy", strategy), run_dir=tmp_path / "run", **changed)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+
+
+def train(data, **arguments):
+    numbers = {**CHEAP, "steps": 400, "validation": data.validation, "validate_every": 50}
+    return fit(data.train, range(5), test=data.test, **numbers | arguments)
+
+
+def test_a_final_training_goes_on_from_its_last_state(square5, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("pyorder.training.fit"), "SAVE_SECONDS", 0.0)
+    whole = train(square5)
+    for after in (60, 200, 390):
+        folder = tmp_path / str(after)
+        with pytest.raises(InterruptError):
+            train(square5, run_dir=folder, progress=interrupting(after))
+        seen = []
+        found = train(square5, run_dir=folder, progress=seen.append)
+        assert len(seen) == 400 - after // 128 * 128
+        for name in ("loss_curve", "success", "row_losses", "validation_curve"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+        for mine, theirs in zip(found.model.parameters(), whole.model.parameters(), strict=True):
+            assert torch.equal(mine, theirs)
+        read = train(square5, run_dir=folder, progress=lambda told: pytest.fail("it has ended"))
+        assert isinstance(read, Fitted)
+        np.testing.assert_array_equal(read.success, whole.success)
