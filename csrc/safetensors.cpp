@@ -12,8 +12,10 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "json.hpp"
 
@@ -58,34 +60,56 @@ class Descriptor {
     int number_;
 };
 
-class Mapping {
+// A regular file that is open for reading, and the size that it had then.
+class Source {
   public:
-    explicit Mapping(const std::filesystem::path& path) {
-        // Without O_NONBLOCK, opening a named pipe waits for a writer.
-        const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-        if (file.number() < 0) fail("open");
+    // Without O_NONBLOCK, opening a named pipe waits for a writer.
+    explicit Source(const std::filesystem::path& path)
+        : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+        if (file_.number() < 0) fail("open");
         struct stat status{};
-        if (::fstat(file.number(), &status) != 0) fail("fstat");
+        if (::fstat(file_.number(), &status) != 0) fail("fstat");
         if (S_ISDIR(status.st_mode)) throw std::system_error(EISDIR, std::generic_category(), "open");
         if (!S_ISREG(status.st_mode)) refuse("not a regular file");
-        size_ = static_cast<std::size_t>(status.st_size);
-        if (size_ < length_bytes) {
-            refuse("the file has " + bytes(size_) + ", fewer than the 8 of the header length");
-        }
-        address_ = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.number(), 0);
-        if (address_ == MAP_FAILED) fail("mmap");
-    }
-    Mapping(const Mapping&) = delete;
-    Mapping& operator=(const Mapping&) = delete;
-    ~Mapping() {
-        if (address_ != MAP_FAILED) ::munmap(address_, size_);
+        size_ = static_cast<std::uint64_t>(status.st_size);
     }
 
-    std::span<const std::byte> data() const { return {static_cast<const std::byte*>(address_), size_}; }
+    std::uint64_t size() const { return size_; }
+
+    // Copies a part of the file, which another program may have cut since it was opened.
+    void copy(void* out, std::uint64_t begin, std::size_t size) const {
+        char* next = static_cast<char*>(out);
+        while (size > 0) {
+            const ssize_t got = ::pread(file_.number(), next, size, static_cast<off_t>(begin));
+            if (got < 0) {
+                if (errno == EINTR) continue;
+                fail("read");
+            }
+            if (got == 0) refuse("the file was cut while it was read");
+            next += got;
+            begin += static_cast<std::uint64_t>(got);
+            size -= static_cast<std::size_t>(got);
+        }
+    }
+
+    // The rest of the file: a copy, or mapped where it is large.
+    std::shared_ptr<const std::byte> load(std::uint64_t begin) const {
+        const std::uint64_t size = size_ - begin;
+        if (size <= copied_bytes) {
+            const std::shared_ptr<std::byte[]> bytes(new std::byte[size]);
+            copy(bytes.get(), begin, size);
+            return {bytes, bytes.get()};
+        }
+        void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file_.number(), 0);
+        if (address == MAP_FAILED) fail("mmap");
+        const std::shared_ptr<void> mapping(address,
+                                            [mapped = size_](void* start) { ::munmap(start, mapped); });
+        return {mapping, static_cast<const std::byte*>(address) + begin};
+    }
 
   private:
-    void* address_ = MAP_FAILED;
-    std::size_t size_ = 0;
+    Descriptor file_;
+    std::uint64_t size_ = 0;
 };
 
 // A tensor as the header declares it, with its place in the data.
@@ -99,18 +123,18 @@ const Dtype* find_dtype(const std::string& tensor, const std::string& name) {
     for (const Dtype& dtype : known) {
         if (dtype.name == name) return &dtype;
     }
-    refuse(tensor + " has the unknown dtype " + json::quote(name));
+    refuse(tensor + " has the unknown dtype " + json::excerpt(name));
 }
 
-std::vector<std::uint64_t> integers(const std::string& what, const json::Value& value) {
-    const auto* const items = value.as<json::Array>();
-    if (items == nullptr) refuse(what + " is not an array");
+std::vector<std::uint64_t> integers(json::Reader& header, const std::string& what, std::size_t most) {
+    if (header.next() != json::Kind::array) refuse(what + " is not an array");
     std::vector<std::uint64_t> numbers;
-    for (const json::Value& item : *items) {
-        const auto* const number = item.as<std::uint64_t>();
-        if (number == nullptr) refuse(what + " holds something else than unsigned integers");
-        numbers.push_back(*number);
-    }
+    header.array([&] {
+        if (numbers.size() == most) refuse(what + " holds more than " + std::to_string(most) + " numbers");
+        if (header.next() != json::Kind::integer)
+            refuse(what + " holds something else than unsigned integers");
+        numbers.push_back(header.integer());
+    });
     return numbers;
 }
 
@@ -135,71 +159,112 @@ std::uint64_t shape_bytes(const std::string& tensor, const std::vector<std::uint
     return static_cast<std::uint64_t>(product / 8);
 }
 
-Declared read_tensor(const std::string& name, const json::Value& value) {
-    const std::string what = "tensor " + json::quote(name);
-    const auto* const fields = value.as<json::Object>();
-    if (fields == nullptr) refuse(what + " is not described by an object");
-    const json::Value* dtype = nullptr;
-    const json::Value* shape = nullptr;
-    const json::Value* offsets = nullptr;
-    for (const auto& [key, field] : *fields) {
+Declared read_tensor(json::Reader& header, const std::string& name) {
+    const std::string what = "tensor " + json::excerpt(name);
+    if (header.next() != json::Kind::object) refuse(what + " is not described by an object");
+    const Dtype* dtype = nullptr;
+    std::optional<std::vector<std::uint64_t>> shape;
+    std::optional<std::vector<std::uint64_t>> places;
+    header.object([&](const std::string& key) {
         if (key == "dtype") {
-            dtype = &field;
+            if (header.next() != json::Kind::string) refuse("dtype of " + what + " is not a string");
+            dtype = find_dtype(what, header.string());
         } else if (key == "shape") {
-            shape = &field;
+            shape = integers(header, "shape of " + what, max_dimensions);
         } else if (key == "data_offsets") {
-            offsets = &field;
+            places = integers(header, "data_offsets of " + what, 2);
         } else {
-            refuse(what + " has the unknown key " + json::quote(key));
+            refuse(what + " has the unknown key " + json::excerpt(key));
         }
-    }
-    if (dtype == nullptr || shape == nullptr || offsets == nullptr) {
-        refuse(what + " lacks one of dtype, shape and data_offsets");
-    }
-    const auto* const dtype_name = dtype->as<std::string>();
-    if (dtype_name == nullptr) refuse("dtype of " + what + " is not a string");
-
-    Declared declared{{name, find_dtype(what, *dtype_name), integers("shape of " + what, *shape), {}}, 0, 0};
-    const auto places = integers("data_offsets of " + what, *offsets);
-    if (places.size() != 2 || places[0] > places[1])
+    });
+    if (dtype == nullptr || !shape || !places) refuse(what + " lacks one of dtype, shape and data_offsets");
+    if (places->size() != 2 || places->front() > places->back()) {
         refuse("data_offsets of " + what + " are not [begin, end]");
-    declared.begin = places[0];
-    declared.end = places[1];
-    const std::uint64_t needed = shape_bytes(what, declared.tensor.shape, declared.tensor.dtype->bits);
-    if (declared.end - declared.begin != needed) {
-        refuse(what + " has a shape and dtype of " + bytes(needed) + ", but data_offsets of " +
-               bytes(declared.end - declared.begin));
     }
-    return declared;
+    const std::uint64_t begin = places->front();
+    const std::uint64_t end = places->back();
+    const std::uint64_t needed = shape_bytes(what, *shape, dtype->bits);
+    if (end - begin != needed) {
+        refuse(what + " has a shape and dtype of " + bytes(needed) + ", but data_offsets of " +
+               bytes(end - begin));
+    }
+    return {{name, dtype, std::move(*shape), {}}, begin, end};
 }
 
-Metadata read_metadata(const json::Value& value) {
-    const auto* const fields = value.as<json::Object>();
-    if (fields == nullptr) refuse("__metadata__ is not an object");
+Metadata read_metadata(json::Reader& header) {
+    if (header.next() != json::Kind::object) refuse("__metadata__ is not an object");
     Metadata metadata;
-    for (const auto& [key, field] : *fields) {
-        const auto* const text = field.as<std::string>();
-        if (text == nullptr) refuse("__metadata__ value of " + json::quote(key) + " is not a string");
-        metadata.emplace_back(key, *text);
-    }
+    header.object([&](const std::string& key) {
+        if (header.next() != json::Kind::string) {
+            refuse("__metadata__ value of " + json::excerpt(key) + " is not a string");
+        }
+        metadata.emplace(key, header.string());
+    });
     return metadata;
 }
 
-json::Object parse_header(std::span<const std::byte> file) {
+// What the header says, where it agrees with itself and with the size of the file.
+struct Header {
+    std::vector<Declared> declared;  // in the order of the data
+    Metadata metadata;
+    std::uint64_t end;  // where the data begins
+};
+
+// Refuses data that overlaps, has holes or is not as long as the file's.
+void check_places(const std::vector<Declared>& declared, std::uint64_t size) {
+    std::uint64_t covered = 0;
+    for (const Declared& next : declared) {
+        const auto refuse_data = [&](const char* what, const std::string& why) {
+            refuse(what + json::excerpt(next.tensor.name) + why);
+        };
+        if (next.begin < covered) refuse_data("the data of tensor ", " overlaps the data before it");
+        if (next.begin > covered) refuse_data("there is a hole before the data of tensor ", "");
+        if (next.end > size) {
+            refuse_data("the data of tensor ", " ends at byte " + std::to_string(next.end) +
+                                                   ", but the file holds " + bytes(size) + " of data");
+        }
+        covered = next.end;
+    }
+    if (covered != size) {
+        refuse("the header declares " + bytes(covered) + " of data, but the file holds " + bytes(size));
+    }
+}
+
+Header read_header(const Source& file) {
+    if (file.size() < length_bytes) {
+        refuse("the file has " + bytes(file.size()) + ", fewer than the 8 of the header length");
+    }
     std::uint64_t length = 0;
-    std::memcpy(&length, file.data(), length_bytes);
-    if (length > max_header)
+    file.copy(&length, 0, length_bytes);
+    if (length > max_header) {
         refuse("the header length of " + bytes(length) + " is over the limit of 100000000");
+    }
     if (length > file.size() - length_bytes) {
         refuse("the header length of " + bytes(length) + " goes beyond the file of " + bytes(file.size()));
     }
-    const std::string_view text(reinterpret_cast<const char*>(file.data()) + length_bytes, length);
+    std::string text(length, '\0');
+    file.copy(text.data(), length_bytes, length);
     if (!text.starts_with('{')) refuse("the header does not start with '{'");
+
+    Header header{{}, {}, length_bytes + length};
+    json::Reader reader(text);
     try {
-        return *json::parse(text).as<json::Object>();
-    } catch (const std::invalid_argument& error) {
+        reader.object([&](const std::string& key) {
+            if (key == metadata_key) {
+                header.metadata = read_metadata(reader);
+            } else {
+                header.declared.push_back(read_tensor(reader, key));
+            }
+        });
+        reader.end();
+    } catch (const json::Error& error) {
         refuse(std::string("invalid JSON in the header: ") + error.what());
     }
+    std::sort(header.declared.begin(), header.declared.end(), [](const Declared& a, const Declared& b) {
+        return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    });
+    check_places(header.declared, file.size() - header.end);
+    return header;
 }
 
 void write_all(int file, const void* data, std::size_t size) {
@@ -312,49 +377,26 @@ std::string make_header(const std::vector<Tensor>& tensors, const Metadata& meta
 std::span<const Dtype> dtypes() { return known; }
 
 File read(const std::filesystem::path& path) {
-    const auto mapping = std::make_shared<const Mapping>(path);
-    const std::span<const std::byte> file = mapping->data();
-    std::uint64_t header_length = 0;
-    std::memcpy(&header_length, file.data(), length_bytes);
+    const Source source(path);
+    Header header = read_header(source);
+    File file{source.load(header.end), {}, std::move(header.metadata)};
+    for (Declared& next : header.declared) {
+        next.tensor.data = {file.data.get() + next.begin, next.end - next.begin};
+        file.tensors.push_back(std::move(next.tensor));
+    }
+    return file;
+}
 
-    File result{mapping, {}, {}};
-    std::vector<Declared> declared;
-    for (const auto& [key, value] : parse_header(file)) {
-        if (key == metadata_key) {
-            result.metadata = read_metadata(value);
-        } else {
-            declared.push_back(read_tensor(key, value));
-        }
-    }
-
-    const auto data = file.subspan(length_bytes + header_length);
-    std::sort(declared.begin(), declared.end(), [](const Declared& a, const Declared& b) {
-        return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-    });
-    std::uint64_t covered = 0;
-    for (Declared& next : declared) {
-        const std::string name = json::quote(next.tensor.name);
-        if (next.begin < covered) refuse("the data of tensor " + name + " overlaps the data before it");
-        if (next.begin > covered) refuse("there is a hole before the data of tensor " + name);
-        if (next.end > data.size()) {
-            refuse("the data of tensor " + name + " ends at byte " + std::to_string(next.end) +
-                   ", but the file holds " + bytes(data.size()) + " of data");
-        }
-        covered = next.end;
-        next.tensor.data = data.subspan(next.begin, next.end - next.begin);
-        result.tensors.push_back(std::move(next.tensor));
-    }
-    if (covered != data.size()) {
-        refuse("the header declares " + bytes(covered) + " of data, but the file holds " +
-               bytes(data.size()));
-    }
-    return result;
+std::vector<Tensor> list(const std::filesystem::path& path) {
+    std::vector<Tensor> tensors;
+    for (Declared& next : read_header(Source(path)).declared) tensors.push_back(std::move(next.tensor));
+    return tensors;
 }
 
 void write(const std::filesystem::path& path, std::vector<Tensor> tensors, const Metadata& metadata) {
     for (const Tensor& tensor : tensors) {
         if (tensor.name == metadata_key) refuse("the name __metadata__ is reserved by the format");
-        shape_bytes("tensor " + json::quote(tensor.name), tensor.shape, tensor.dtype->bits);
+        shape_bytes("tensor " + json::excerpt(tensor.name), tensor.shape, tensor.dtype->bits);
     }
     // Large elements first, so that every tensor lies at a multiple of its element size.
     std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {

@@ -5,11 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace pyorder::safetensors {
@@ -30,18 +30,25 @@ struct Tensor {
     std::span<const std::byte> data;
 };
 
-using Metadata = std::vector<std::pair<std::string, std::string>>;
+using Metadata = std::map<std::string, std::string>;
 
 struct File {
-    std::shared_ptr<const void> mapping;  // keeps the data of the tensors readable
-    std::vector<Tensor> tensors;          // in the order of the data
+    std::shared_ptr<const std::byte> data;  // of all tensors
+    std::vector<Tensor> tensors;            // in the order of the data
     Metadata metadata;
 };
 
-// Maps a file into memory. Throws std::system_error when the system refuses, and std::invalid_argument, with
-// the path and the reason, when the file breaks the format in any way. A file that is cut short while it is
-// mapped ends the process when the missing part is read, as with every memory map.
+// Data of so many bytes or fewer is copied when a file is read, more is mapped.
+inline constexpr std::size_t copied_bytes = std::size_t{64} << 20;
+
+// Reads a file. Throws std::system_error when the system refuses, and std::invalid_argument, with the reason,
+// when the file breaks the format in any way. What is copied is safe from whatever other programs do to the
+// file. What is mapped shows what they write, and ends the process when a part that they have cut off is
+// read, as with every memory map; it is safe from a file that is put in its place.
 File read(const std::filesystem::path& path);
+
+// The tensors of a file without their data. Throws as read does.
+std::vector<Tensor> list(const std::filesystem::path& path);
 
 // Writes a file so that at every moment the path holds what it held before or the whole new file: temporary
 // file in the same directory, fsync, rename, fsync of the directory. Throws std::system_error, and

@@ -4,10 +4,13 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
-#include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -52,55 +55,54 @@ py::array make_array(const st::Tensor& tensor, const py::capsule& owner) {
 
 // Every name with its dtype, as the format calls it, and its shape.
 py::dict list(const std::filesystem::path& path) {
-    const st::File file = with_path(path, "read", [&] { return st::read(path); });
+    const auto tensors = with_path(path, "read", [&] { return st::list(path); });
     py::dict found;
-    for (const st::Tensor& tensor : file.tensors) {
+    for (const st::Tensor& tensor : tensors) {
         found[py::str(tensor.name)] =
             py::make_tuple(std::string(tensor.dtype->name), py::tuple(py::cast(tensor.shape)));
     }
     return found;
 }
 
-// Why the names that are asked for cannot be read, or nothing.
-std::string objection(const std::vector<st::Tensor>& tensors, const std::vector<std::string>& names) {
-    std::string all;
-    for (const st::Tensor& tensor : tensors) all += (all.empty() ? "" : ", ") + tensor.name;
-    for (const std::string& name : names) {
-        const auto tensor = std::ranges::find(tensors, name, &st::Tensor::name);
-        const std::string quoted = py::cast<std::string>(py::repr(py::str(name)));
-        if (tensor == tensors.end())
-            return "it has no array " + quoted + ", it has " + (all.empty() ? "none" : all);
-        if (tensor->dtype->numpy.empty()) {
-            return "array " + quoted + " has the dtype " + std::string(tensor->dtype->name) +
-                   ", which NumPy lacks";
-        }
+using Tensors = std::unordered_map<std::string_view, const st::Tensor*>;  // by name
+
+// Why a name that is asked for cannot be read, or nothing.
+std::string objection(const st::File& file, const Tensors& tensors, const std::string& name) {
+    const std::string quoted = py::cast<std::string>(py::repr(py::str(name)));
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+        std::string all;
+        for (const st::Tensor& tensor : file.tensors) all += (all.empty() ? "" : ", ") + tensor.name;
+        return "it has no array " + quoted + ", it has " + (all.empty() ? "none" : all);
     }
-    return "";
+    const st::Dtype& dtype = *found->second->dtype;
+    if (!dtype.numpy.empty()) return "";
+    return "array " + quoted + " has the dtype " + std::string(dtype.name) + ", which NumPy lacks";
 }
 
 std::pair<py::dict, py::dict> read(const std::filesystem::path& path,
                                    std::optional<std::vector<std::string>> names) {
     const st::File file = with_path(path, "read", [&] { return st::read(path); });
+    Tensors tensors;
+    for (const st::Tensor& tensor : file.tensors) tensors.emplace(tensor.name, &tensor);
     if (!names) {
         names.emplace();
         for (const st::Tensor& tensor : file.tensors) names->push_back(tensor.name);
     }
-    if (const std::string why = objection(file.tensors, *names); !why.empty()) {
-        with_path(path, "read", [&] { throw std::invalid_argument(why); });
-    }
-    // One owner for all arrays: the file stays mapped until the last of them is gone.
-    using Owner = std::shared_ptr<const void>;
-    const py::capsule owner(new Owner(file.mapping),
-                            [](void* pointer) { delete static_cast<Owner*>(pointer); });
-    py::dict arrays;
-    for (const st::Tensor& tensor : file.tensors) {
-        if (std::ranges::find(*names, tensor.name) != names->end()) {
-            arrays[py::str(tensor.name)] = make_array(tensor, owner);
+    for (const std::string& name : *names) {
+        if (const std::string why = objection(file, tensors, name); !why.empty()) {
+            with_path(path, "read", [&] { throw std::invalid_argument(why); });
         }
     }
-    py::dict metadata;
-    for (const auto& [key, text] : file.metadata) metadata[py::str(key)] = py::str(text);
-    return {arrays, metadata};
+    // One owner for all arrays: the data stays until the last of them is gone.
+    using Owner = std::shared_ptr<const std::byte>;
+    const py::capsule owner(new Owner(file.data), [](void* pointer) { delete static_cast<Owner*>(pointer); });
+    const std::unordered_set<std::string_view> wanted(names->begin(), names->end());
+    py::dict arrays;
+    for (const st::Tensor& tensor : file.tensors) {
+        if (wanted.contains(tensor.name)) arrays[py::str(tensor.name)] = make_array(tensor, owner);
+    }
+    return {arrays, py::cast(file.metadata)};
 }
 
 const st::Dtype* find_dtype(const std::string& name, const py::array& array) {
@@ -112,7 +114,7 @@ const st::Dtype* find_dtype(const std::string& name, const py::array& array) {
 }
 
 void write(const std::filesystem::path& path, const std::map<std::string, py::array>& arrays,
-           const std::map<std::string, std::string>& metadata) {
+           const st::Metadata& metadata) {
     std::vector<st::Tensor> tensors;
     for (const auto& [name, array] : arrays) {
         if ((array.flags() & py::array::c_style) == 0) {
@@ -123,8 +125,7 @@ void write(const std::filesystem::path& path, const std::map<std::string, py::ar
                              static_cast<std::size_t>(array.nbytes()));
         tensors.push_back({name, find_dtype(name, array), shape, data});
     }
-    const st::Metadata texts(metadata.begin(), metadata.end());
-    with_path(path, "write", [&] { st::write(path, std::move(tensors), texts); });
+    with_path(path, "write", [&] { st::write(path, std::move(tensors), metadata); });
 }
 
 }  // namespace

@@ -173,7 +173,10 @@ class Sourced(Described):
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Self:
-        """Map a safetensors file that `save` wrote into memory; nothing is copied.
+        """Open a safetensors file that `save` wrote; more than 64 MiB are mapped into memory, not copied.
+
+        A file that is mapped may be replaced, as `save` does, but must not be cut short while the data is in use:
+        the process would end (`read_safetensors`).
 
         The array ``targets`` alone will do; without ``inputs`` there are none. Other arrays are passed over,
         unless their name looks like a misspelt one.

@@ -1,4 +1,4 @@
-"""Safetensors files of NumPy arrays: read without a copy, written all or nothing.
+"""Safetensors files of NumPy arrays: large ones read without a copy, all written all or nothing.
 
 The format is that of https://github.com/huggingface/safetensors, and files go both ways between it and this
 module. The element types are those that NumPy has too: bool, int8 to int64, uint8 to uint64, float16 to
@@ -49,13 +49,15 @@ def list_safetensors(path: str | PathLike[str]) -> dict[str, tuple[str, tuple[in
 def read_safetensors(
     path: str | PathLike[str], names: Iterable[str] | None = None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Map a file into memory and return its arrays, or those of the given names, and its metadata.
+    """Return the arrays of a file, or those of the given names, and its metadata.
 
     Arrays are read-only, in the sequence of their data. Of those that are not asked for, only what the header
     says is checked, and they may have types that NumPy lacks, such as BF16.
 
-    The file stays mapped until the last array is gone, and must not be cut short before. Replacing it, as
-    write_safetensors does, is safe: the arrays keep the old contents.
+    Up to 64 MiB of data are copied, and safe from whatever other programs do to the file. More is mapped into
+    memory until the last array is gone. Replacing a mapped file, as write_safetensors does, is safe: the arrays
+    keep the old contents. But they show what is written into it, and one that is cut short ends the process when
+    a missing part is read.
 
     Raises
     ------

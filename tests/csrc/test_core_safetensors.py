@@ -6,6 +6,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -79,11 +80,26 @@ def test_no_arrays_make_a_file_of_a_header_only(tmp_path):
     assert core.read(tmp_path / "file") == ({}, {})
 
 
-def test_arrays_are_mapped_and_cannot_be_written_to(tmp_path):
-    core.write(tmp_path / "file", {"a": np.arange(10_000)}, {})
-    array = core.read(tmp_path / "file")[0]["a"]
+LARGE = 65 * 2**20  # over 64 MiB, from which on data is mapped rather than copied
+
+
+def write_sparse(path, size=LARGE):
+    """Write a file of one array of zeros, which takes no room on the disk."""
+    write_raw(path, {"a": tensor([size], 0, size, "U8")})
+    os.truncate(path, path.stat().st_size + size)
+    return path
+
+
+def mapped(path):
     with open("/proc/self/maps") as maps:
-        assert str(tmp_path / "file") in maps.read()
+        return str(path) in maps.read()
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_large_data_is_mapped_and_none_can_be_written_to(tmp_path, size):
+    path = write_sparse(tmp_path / "file", size)
+    array = core.read(path)[0]["a"]
+    assert mapped(path) is (size == LARGE)
     assert not array.flags.owndata
     assert not array.flags.writeable
     with pytest.raises(ValueError, match="read-only"):
@@ -92,16 +108,55 @@ def test_arrays_are_mapped_and_cannot_be_written_to(tmp_path):
         array.flags.writeable = True
 
 
-def test_the_file_stays_mapped_as_long_as_an_array_lives(tmp_path):
-    core.write(tmp_path / "file", {"a": np.arange(10_000), "b": np.arange(3)}, {})
-    arrays, _ = core.read(tmp_path / "file")
-    part = arrays.pop("a")[5:7]
+def test_a_large_file_stays_mapped_as_long_as_an_array_lives(tmp_path):
+    path = write_sparse(tmp_path / "file")
+    arrays, _ = core.read(path)
+    part = arrays.pop("a")[-2:]
     del arrays
-    os.unlink(tmp_path / "file")
-    assert part.tolist() == [5, 6]
+    os.unlink(path)
+    assert part.tolist() == [0, 0]
+    assert mapped(path)
     del part
-    with open("/proc/self/maps") as maps:
-        assert str(tmp_path / "file") not in maps.read()
+    assert not mapped(path)
+
+
+DAMAGES = {
+    "cut": "os.truncate(path, 0)",
+    "overwritten": "open(path, 'r+b').write(b'\\xff' * os.path.getsize(path))",
+    "replaced": "os.replace(other, path)",
+    "removed": "os.unlink(path)",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_was_read_is_safe_from_other_programs(tmp_path, damage):
+    path, other = tmp_path / "file", tmp_path / "other"
+    core.write(path, {"a": np.arange(1_000_000)}, {"k": "v"})
+    other.write_bytes(b"")
+    code = f"""
+import os
+from pyorder._core import safetensors
+path, other = {str(path)!r}, {str(other)!r}
+arrays, metadata = safetensors.read(path)
+{DAMAGES[damage]}
+print(arrays["a"].sum(), metadata)
+"""
+    assert run_python(code, tmp_path) == "499999500000 {'k': 'v'}\n"
+
+
+def test_a_large_file_that_is_replaced_keeps_its_values(tmp_path):
+    path = write_sparse(tmp_path / "file")
+    array = core.read(path)[0]["a"]
+    core.write(path, {"a": np.arange(3)}, {})
+    assert array[-1] == 0
+    assert core.read(path)[0]["a"].tolist() == [0, 1, 2]
+
+
+def test_a_large_file_that_was_cut_before_is_refused(tmp_path):
+    path = write_sparse(tmp_path / "file")
+    os.truncate(path, LARGE // 2)
+    with pytest.raises(ValueError, match=f"ends at byte {LARGE}, but the file holds"):
+        core.read(path)
 
 
 def test_misaligned_data_is_copied(tmp_path):
@@ -115,6 +170,11 @@ def test_misaligned_data_is_copied(tmp_path):
 
 def with_shape(text):
     return f'{{"a":{{"dtype":"I16","shape":{text},"data_offsets":[0,4]}}}}'.encode()
+
+
+def twice(name):
+    described = '{"dtype":"I16","shape":[2],"data_offsets":[0,4]}'
+    return f'{{"a":{described},"{name}":{described}}}'.encode()
 
 
 def nested(depth):
@@ -146,11 +206,14 @@ BROKEN = {
     "high surrogate": (b'{"\\ud834":[]}', b"", "a lone surrogate", True),
     "low surrogate": (b'{"\\udd1e":[]}', b"", "a lone surrogate", True),
     "two high surrogates": (b'{"\\ud834\\ud834":[]}', b"", "a lone surrogate", True),
-    "depth": (nested(1000), b"", "nested too deeply", True),
+    "depth": (nested(10_000), b"", "not described by an object", True),
+    "depth of a shape": (with_shape("[" * 10_000), b"1234", "else than unsigned integers", True),
+    "depth of metadata": (b'{"__metadata__":{"k":' + b'{"k":' * 10_000, b"", "is not a string", True),
     "null": (b'{"a":null}', b"", "expected an object", True),
-    "duplicate tensor": (b'{"a":{},"a":{}}', b"", 'duplicate key "a"', True),
-    "duplicate escaped": (b'{"a":{},"\\u0061":{}}', b"", 'duplicate key "a"', True),
+    "duplicate tensor": (twice("a"), b"1234", 'duplicate key "a"', False),
+    "duplicate escaped": (twice("\\u0061"), b"1234", 'duplicate key "a"', False),
     "duplicate metadata": (b'{"__metadata__":{},"__metadata__":{}}', b"", "duplicate key", True),
+    "duplicate dtype": (b'{"a":{"dtype":"U8","dtype":"U8"}}', b"", 'duplicate key "dtype"', True),
     "duplicate text": (b'{"__metadata__":{"k":"","k":""}}', b"", 'duplicate key "k"', False),
     "metadata list": ({"__metadata__": []}, b"", "__metadata__ is not an object", True),
     "metadata number": ({"__metadata__": {"k": 1}}, b"", 'value of "k" is not a string', True),
@@ -174,9 +237,10 @@ BROKEN = {
     "shape overflow": ({"a": tensor([2**32, 2**32])}, b"1234", "overflows", True),
     "shape overflow in bytes": ({"a": tensor([2**62, 4])}, b"1234", "overflows", True),
     "shape overflow with zero": ({"a": tensor([2**62, 4, 0], 0, 0)}, b"", "overflows", True),
-    "dimensions": ({"a": tensor([1] * 33, 0, 2)}, b"12", "more than 32 dimensions", False),
+    "dimensions": ({"a": tensor([1] * 33, 0, 2)}, b"12", "holds more than 32 numbers", False),
     "offset 65 bits": ({"a": tensor(end=2**64)}, b"1234", "beyond 64 bits", True),
-    "offsets three": ({"a": tensor() | {"data_offsets": [0, 4, 8]}}, b"1234", "begin, end", True),
+    "offsets three": ({"a": tensor() | {"data_offsets": [0, 4, 8]}}, b"1234", "holds more than 2 numbers", True),
+    "offset alone": ({"a": tensor() | {"data_offsets": [0]}}, b"1234", "begin, end", True),
     "offsets backwards": ({"a": tensor(begin=4, end=0)}, b"1234", "begin, end", True),
     "offsets too wide": ({"a": tensor(end=6)}, b"123456", "of 4 bytes, but data_offsets of 6 bytes", True),
     "hole at first": ({"a": tensor(begin=2, end=6)}, b"123456", 'hole before the data of tensor "a"', True),
@@ -220,6 +284,60 @@ def test_broken_lengths_are_refused(tmp_path, content, reason):
         core.read(path)
     with pytest.raises(safetensors.SafetensorError):
         official.load(content)
+
+
+def test_long_names_are_cut_in_messages(tmp_path):
+    for name, shown in (("x" * 10_000, "x" * 80), ("é" * 10_000, "é" * 40), ("x" + "é" * 10_000, "x" + "é" * 39)):
+        with pytest.raises(ValueError, match=f'tensor "{shown}"[.][.][.] is not described') as error:
+            core.read(write_raw(tmp_path / "file", json.dumps({name: []}, ensure_ascii=False).encode()))
+        assert len(str(error.value)) < 1000
+
+
+# What makes most of few bytes, where every value is kept, at the start of a header and over and over.
+GREEDY = {
+    "numbers": (b'{"a":{"dtype":"U8","shape":[0', b",0"),
+    "arrays": (b'{"a":[[]', b",[]"),
+    "depth": (b'{"a":', b"["),
+    "long name": (b'{"', b"a"),
+    "long text": (b'{"__metadata__":{"k":"', b"a"),
+    "number of many digits": (b'{"a":{"data_offsets":[1', b"0"),
+}
+
+
+@pytest.mark.parametrize("case", [*GREEDY, "metadata", "tensors"])
+def test_memory_is_a_small_multiple_of_the_header(tmp_path, case):
+    size = 4_000_000
+    if case == "metadata":
+        header = b'{"__metadata__":{' + b",".join(b'"%x":""' % number for number in range(size // 10))
+    elif case == "tensors":
+        described = b'"%x":{"dtype":"U8","shape":[],"data_offsets":[0,1]}'
+        header = b"{" + b",".join(described % number for number in range(size // 55))
+    else:
+        begin, again = GREEDY[case]
+        header = begin + again * (size // len(again))
+    path = write_raw(tmp_path / "file", header)
+    code = f"""
+from pyorder._core import safetensors
+def memory(what):
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith(what))
+before = memory("VmRSS")
+try:
+    safetensors.list({str(path)!r})
+except ValueError:
+    print((memory("VmHWM") - before) / {len(header)})
+"""
+    assert float(run_python(code, tmp_path)) < 24
+
+
+def test_many_arrays_are_read_in_time_that_grows_with_their_number(tmp_path):
+    names = [f"{number:05}" for number in range(30_000)]
+    described = {name: tensor([1], place, place + 1, "U8") for place, name in enumerate(names)}
+    path = write_raw(tmp_path / "file", described, bytes(len(names)))
+    start = time.perf_counter()
+    assert [*core.read(path)[0]] == names
+    assert [*core.read(path, names)[0]] == names
+    assert time.perf_counter() - start < 5  # a tenth of a second; by pairs it was a minute
 
 
 def test_escapes_and_space_are_read_as_in_python(tmp_path):

@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -70,7 +72,7 @@ def test_what_is_saved_can_be_opened_however_many_values_there_are(tmp_path, mon
     assert Dataset.open(path).vocabulary.tolist() == list(range(values))
 
 
-def test_files_are_mapped_and_read_by_the_official_package(tmp_path):
+def test_files_are_read_only_and_read_by_the_official_package(tmp_path):
     path = tmp_path / "relu13.safetensors"
     data = make_task("relu", length=13).generate(2000, seed=1)
     data.save(path)
@@ -141,6 +143,26 @@ def test_files_that_hold_no_dataset_are_refused(tmp_path, arrays, metadata, mess
     official.save_file({name: np.array(array) for name, array in arrays.items()}, path, metadata)
     with pytest.raises(ValueError, match=f"^{path}: {message}"):
         Dataset.open(path)
+
+
+def test_a_file_that_is_cut_while_it_is_open_does_no_harm(tmp_path):
+    make_task("relu", length=13).generate(20_000, seed=1).save(tmp_path / "data")
+    code = """
+import os
+from pyorder import Dataset
+data = Dataset.open("data")
+before = data.targets.sum()
+os.truncate("data", 100)
+print(data.targets.sum() == before, data.select([19_999]).rows)
+try:
+    Dataset.open("data")
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == "True 1"
+    assert second.startswith("cannot read 'data': the header length of ")
 
 
 def test_broken_and_missing_files_are_refused(tmp_path):
