@@ -9,7 +9,7 @@ from collections import OrderedDict, UserDict, namedtuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, default_collate
 
@@ -47,6 +47,23 @@ def test_arrays_and_tensors_are_taken_by_slot(order, shape):
         assert type(moved) is type(batch)
         np.testing.assert_array_equal(moved, wanted)
         np.testing.assert_array_equal(restore(moved, order), array)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=6), st.lists(st.integers(0, 3), max_size=2), st.data())
+def test_restore_undoes_reorder_and_the_other_way_round(widths, leading, draw):
+    order = draw.draw(st.permutations(range(len(widths))))
+    shape = (*leading, sum(widths))
+    array = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    moved_widths = [widths[step] for step in order]
+    for batch in (array, torch.tensor(array)):
+        moved = reorder(batch, order, widths=widths)
+        assert moved.shape == batch.shape
+        np.testing.assert_array_equal(restore(moved, order, widths=widths), array)
+        np.testing.assert_array_equal(reorder(restore(batch, order, widths=widths), order, widths=widths), array)
+        # Backwards is the inverse order of steps as wide as they come.
+        back = reorder(moved, np.argsort(order), widths=moved_widths)
+        np.testing.assert_array_equal(back, array)
 
 
 def test_masks_gradients_and_types_are_kept():

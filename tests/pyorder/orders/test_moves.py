@@ -64,6 +64,49 @@ def test_moves_act_on_slots_only(name, length):
         np.testing.assert_array_equal(move(relabel[order]), relabel[rows])
 
 
+@given(st.integers(2, 30), st.integers(0, 99), st.data())
+def test_results_are_orders_and_none_occurs_twice(length, seed, data):
+    order, size = random_order(length, seed), data.draw(st.integers(2, length))
+    for rows in (
+        moves.within_blocks(order, size, limit=50, seed=seed),
+        moves.between_blocks(order, size),
+        moves.swaps(order),
+        moves.insertions(order),
+        moves.block_moves(order, size - 1),
+    ):
+        assert rows.dtype == np.int64
+        assert (np.sort(rows, axis=1) == np.arange(length)).all()
+        assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+@pytest.mark.parametrize("length", range(2, 7))
+def test_moves_are_all_orders_that_are_as_their_names_say(length):
+    """By what a result looks like beside the order, among all orders, not by how it comes about."""
+    order = random_order(length, seed=3).tolist()
+    everything = list(itertools.permutations(order))
+
+    def changed(row):
+        return [slot for slot in range(length) if row[slot] != order[slot]]
+
+    def without(row, step):
+        return [other for other in row if other != step]
+
+    def run_moved(row):
+        at, end = (changed(row)[0], changed(row)[-1] + 1) if changed(row) else (0, 0)
+        turned = [[*order[at + by : end], *order[at : at + by]] for by in range(1, end - at)]
+        return list(row[at:end]) in turned
+
+    assert set(as_tuples(moves.swaps(order))) == {row for row in everything if len(changed(row)) == 2}
+    assert set(as_tuples(moves.insertions(order))) == {
+        row for row in everything if changed(row) and any(without(row, s) == without(order, s) for s in order)
+    }
+    assert set(as_tuples(moves.block_moves(order))) == {row for row in everything if run_moved(row)}
+    for size in range(2, length + 1):
+        assert set(as_tuples(moves.within_blocks(order, size))) == {
+            row for row in everything if len({slot // size for slot in changed(row)}) < 2
+        }
+
+
 @pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
 def test_results_index_arrays_and_tensors(move):
     targets = np.random.default_rng(0).integers(-9, 10, (3, 6))

@@ -100,6 +100,16 @@ def test_ranks_of_long_orders(length, data):
     assert permutations.unrank([rank], length).tolist() == [order]
 
 
+@given(st.integers(1, 20), st.data())
+def test_rank_undoes_unrank_and_keeps_the_sequence(length, data):
+    ranks = data.draw(st.lists(st.integers(0, math.factorial(length) - 1), max_size=5))
+    orders = permutations.unrank(np.array(ranks, np.uint64), length)
+    assert is_orders(orders, len(ranks), length)
+    assert permutations.rank(orders).tolist() == ranks
+    by_rank, by_row = np.argsort(ranks, kind="stable"), sorted(range(len(ranks)), key=lambda i: orders[i].tolist())
+    assert by_rank.tolist() == by_row
+
+
 @pytest.mark.parametrize("dtype", INTEGER_TYPES)
 def test_ranks_of_any_integer_type(dtype):
     np.testing.assert_array_equal(permutations.unrank(np.array([5, 0], dtype=dtype), 3), [[2, 1, 0], [0, 1, 2]])
@@ -206,6 +216,20 @@ def test_sample_refuses():
 # Algebra and distances
 
 LENGTHS = [1, 2, 3, 13, 255, 256, 300]
+
+
+@given(st.integers(1, 12) | st.sampled_from([255, 256, 300]), st.integers(0, 99))
+def test_orders_are_a_group_that_acts_on_targets(length, seed):
+    generator = np.random.default_rng(seed)
+    one, two, three = (generator.permutation(length) for _ in range(3))
+    targets = generator.integers(0, 9, (2, length))
+    compose, invert = permutations.compose, permutations.invert
+    both = compose(one, two)
+    np.testing.assert_array_equal(targets[:, both], targets[:, one][:, two])
+    np.testing.assert_array_equal(compose(both, three), compose(one, compose(two, three)))
+    np.testing.assert_array_equal(targets[:, one][:, invert(one)], targets)
+    np.testing.assert_array_equal(invert(invert(one)), one)
+    np.testing.assert_array_equal(invert(both), compose(invert(two), invert(one)))
 
 
 @pytest.mark.parametrize("length", LENGTHS)
