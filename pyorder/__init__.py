@@ -4,7 +4,7 @@ An order is an integer array of length L: ``order[j]`` is the canonical step tha
 so the reordered target is ``targets[:, order]``.
 """
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pyorder.training.fit import fit
     from pyorder.training.fitted import Fitted
 
-__version__ = "0.2.0.dev0"
+__version__ = metadata.version("pyorder")
 
 keep_old_names()
 

@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> main(["--version"])
-    pyorder 0.2.0.dev0
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    pyorder ...
     0
     """
     words = list(sys.argv[1:] if arguments is None else arguments)

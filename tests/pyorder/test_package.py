@@ -3,6 +3,7 @@ import inspect
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,18 @@ def run(code, cwd):
 def test_the_installed_package_is_tested_not_the_checkout():
     checkout = Path(__file__).resolve().parents[2]
     assert not Path(pyorder.__file__).resolve().is_relative_to(checkout / "pyorder")
+
+
+def test_the_version_stands_in_one_place():
+    """pyproject.toml has it; the package, the build and the docs take it from there, and the changes are of it."""
+    checkout = Path(__file__).resolve().parents[2]
+    version = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["version"]
+    assert pyorder.__version__ == version
+    newest = next(line for line in (checkout / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert newest.removeprefix("## ").partition(",")[0] == version.partition(".dev")[0]
+    sources = ("CMakeLists.txt", "pyorder/**/*.py", "docs/conf.py")
+    again = [path for kind in sources for path in checkout.glob(kind) if version in path.read_text()]
+    assert again == []
 
 
 def own_docstrings(tree):
