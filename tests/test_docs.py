@@ -1,11 +1,14 @@
 """Guides whose examples are run."""
 
 import doctest
+import inspect
 import re
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+import pyorder
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NEEDS = re.compile(r"^<!-- needs (.+?) -->$(.+?)^<!-- -->$", re.DOTALL | re.MULTILINE)
@@ -20,10 +23,26 @@ def without_what_is_missing(text):
     return NEEDS.sub(kept, text)
 
 
-@pytest.mark.parametrize("name", ["data.md", "interrupting.md", "training_loop.md"])
+@pytest.mark.parametrize("name", ["first_order.md", "data.md", "interrupting.md", "training_loop.md"])
 def test_examples(name):
     text = without_what_is_missing((DOCS / name).read_text())
     test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, str(DOCS / name), 0)
     result = doctest.DocTestRunner().run(test, clear_globs=False)  # which torch.compile holds on to
     assert result.failed == 0
     assert result.attempted > 10
+
+
+def test_every_public_name_stands_in_the_reference_once():
+    """Under its public name, or, of a module, under its own."""
+    listed = re.findall(
+        r"^\.\. (?:auto\w+|data):: (\S+)$",
+        "".join(map(Path.read_text, DOCS.glob("reference/*.rst"))),
+        re.MULTILINE,
+    )
+    assert len(listed) == len(set(listed))
+    for name in pyorder.__all__:
+        value = getattr(pyorder, name)
+        if inspect.ismodule(value) and name in ("report", "runs", "search"):  # rooms, by what is in them
+            assert any(entry.startswith(f"pyorder.{name}.") for entry in listed)
+        else:
+            assert (value.__name__ if inspect.ismodule(value) else f"pyorder.{name}") in listed
