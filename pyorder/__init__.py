@@ -32,7 +32,7 @@ from pyorder.orders import linear_ordering, moves, permutations, posets
 
 if TYPE_CHECKING:
     from pyorder import losses, report, runs, search
-    from pyorder.models import Architecture, JsonRecords, Learner
+    from pyorder.models import Architecture, JsonRecords, LanguageModel, Learner
     from pyorder.profiling.field_orders import FieldOrders
     from pyorder.profiling.profile import profile
     from pyorder.profiling.result import Profile
@@ -56,6 +56,7 @@ __all__ = [
     "FieldOrders",
     "Fitted",
     "JsonRecords",
+    "LanguageModel",
     "Learner",
     "Preset",
     "Profile",
@@ -93,6 +94,7 @@ _FROM = {
     "FieldOrders": "pyorder.profiling",
     "Fitted": "pyorder.training",
     "JsonRecords": "pyorder.models",
+    "LanguageModel": "pyorder.models",
     "Learner": "pyorder.models",
     "Preset": "pyorder.training",
     "Profile": "pyorder.profiling",

@@ -100,6 +100,22 @@ MaxWidth = Annotated[
         show_default="64",
     ),
 ]
+LanguageModel = Annotated[
+    Path | None,
+    _search(
+        help="Folder of a causal language model of Hugging Face transformers, in place of --model: it reads "
+        "records as JSON, in the tokens of its own tokenizer.",
+        metavar="FOLDER",
+    ),
+]
+Lora = Annotated[
+    int | None,
+    _search(
+        min=1,
+        metavar="RANK",
+        help="Train adapters of this rank (LoRA, needs peft), not the language model's weights.",
+    ),
+]
 ValidationData = Annotated[Path | None, _data(help="Validation rows for --data, in a file like it.")]
 TestData = Annotated[Path | None, _data(help="Test rows for --data, in a file like it.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of data, search and training.")]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pyorder.data.dataset import Dataset
+    from pyorder.models.language_model import LanguageModel
     from pyorder.models.learner import Build
     from pyorder.orders.posets import Poset
     from pyorder.search import Strategy
@@ -89,6 +90,8 @@ def command(
         ),
     ] = None,
     model: options.Model = None,
+    language_model: options.LanguageModel = None,
+    lora: options.Lora = None,
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
@@ -127,11 +130,13 @@ def command(
         parse_weights,
         satisfied,
     )
+    from pyorder.cli._language import load_language_model, tell_model, tell_search
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import data_text, print_beaten, print_fits, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress, warn
+    from pyorder.execution import resolve_device
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
     from pyorder.report.page import write_page
@@ -139,10 +144,12 @@ def command(
     from pyorder.runs.folder import load_run, write_json, write_run
     from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit
+    from pyorder.training.presets import resolve_model
 
     for value, name in ((fit_model, "--fit-model"), (fit_steps, "--fit-steps")):
         if value is not None and not fitting:
             raise ValueError(f"{name}: is about final training, which --no-fit leaves out")
+    own = load_language_model(language_model, lora, data=data, model=model)
     train, validation, test = load_data(
         task,
         data,
@@ -151,7 +158,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"validation": validation_data, "test": test_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins, tokenizer, max_width),
+        columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
     )
     made_by = find_task(train)
     graph = Constraints(constraints, first, last, before, tier).graph(train, made_by)
@@ -159,12 +166,17 @@ def command(
     searching = _make_strategy(strategy, allowed, parse_pairs(option, "--option"))
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
     weights = parse_weights(step_weights, train.target_length, given_names(train))
-    final = parse_model(fit_model, "--fit-model")
+    final = own if fit_model is None and own is not None else parse_model(fit_model, "--fit-model")
     _check_final_training(train, test, final)
     asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json")}
     claimed = context.with_resource(claim(out, {"kind": "comparison", **asked}, name="--out"))
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
     tell_columns(train, validation=validation, test=test)
+    tell_model(own, train)
+    if own is not None:
+        preset = "small" if resolve_device(device).type == "cuda" else "nano"
+        _, recipe = resolve_model(own, preset, None, {"steps": steps, "batch_size": batch_size})
+        tell_search(searching, allowed, recipe, rows=validation.rows, seeds=seeds)
     warn_of_shared_inputs(train, validation=validation, test=test)
 
     with show_progress("search") as progress:
@@ -173,7 +185,7 @@ def command(
             validation=validation,
             strategy=searching,
             constraints=graph,
-            model=parse_model(model),
+            model=parse_model(model) if own is None else own,
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -280,7 +292,7 @@ def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Stra
     return made
 
 
-def _check_final_training(train: Dataset, test: Dataset, model: str | Build | None) -> None:
+def _check_final_training(train: Dataset, test: Dataset, model: str | Build | LanguageModel | None) -> None:
     """Refuse before the search what final training would refuse after it."""
     import torch
 
@@ -291,5 +303,6 @@ def _check_final_training(train: Dataset, test: Dataset, model: str | Build | No
     cpu = torch.device("cpu")
     shape = Tokens.of(test, "test", cpu, (train.vocabulary, train.schema)).shape
     learner, _ = resolve_model(model, "base", None, {})
+    learner.check_data(train.schema)
     with RandomStream(0, cpu).lent():
         learner.build(shape)

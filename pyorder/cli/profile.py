@@ -34,6 +34,8 @@ def command(
     forward: Annotated[bool, typer.Option("--forward", help="Add the order that the data came in.")] = False,
     seed: options.Seed = 0,
     model: options.Model = None,
+    language_model: options.LanguageModel = None,
+    lora: options.Lora = None,
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
@@ -56,6 +58,7 @@ def command(
         parse_weights,
         read_orders,
     )
+    from pyorder.cli._language import load_language_model, tell_model
     from pyorder.cli._results import print_candidates
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
@@ -65,6 +68,7 @@ def command(
     from pyorder.progress import duration
     from pyorder.runs.folder import check_run_dir, write_json
 
+    own = load_language_model(language_model, lora, data=data, model=model)
     train, validation = load_data(
         task,
         data,
@@ -73,7 +77,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows},
         files={"validation": validation_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins, tokenizer, max_width),
+        columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
     )
     steps_of_order = train.target_length
     # By order: one that came twice would get twice the training rows.
@@ -93,13 +97,14 @@ def command(
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     check_run_dir(out, name="--out")
     tell_columns(train, validation=validation)
+    tell_model(own, train)
     warn_of_shared_inputs(train, validation=validation)
     with show_progress("profile") as progress:
         result = profile(
             train,
             np.array(list(origins)),
             validation=validation,
-            model=parse_model(model),
+            model=parse_model(model) if own is None else own,
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,

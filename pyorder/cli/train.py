@@ -33,6 +33,8 @@ def command(
     test_data: options.TestData = None,
     seed: options.Seed = 0,
     model: options.FitModel = None,
+    language_model: options.LanguageModel = None,
+    lora: options.Lora = None,
     steps: options.FitSteps = None,
     batch_size: options.FitBatchSize = None,
     learning_rate: options.FitLearningRate = None,
@@ -53,6 +55,7 @@ def command(
         parse_weights,
         satisfied,
     )
+    from pyorder.cli._language import load_language_model, tell_model
     from pyorder.cli._results import data_text, print_fits
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
@@ -60,6 +63,7 @@ def command(
     from pyorder.runs.folder import check_run_dir
     from pyorder.training import fit
 
+    own = load_language_model(language_model, lora, data=data, model=model)
     train, test = load_data(
         task,
         data,
@@ -68,19 +72,20 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"test": test_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins, tokenizer, max_width),
+        columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
     )
     chosen = parse_order(order, train.target_length, seed, given_names(train))
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     check_run_dir(out, name="--out")
     tell_columns(train, test=test)
+    tell_model(own, train)
     warn_of_shared_inputs(train, test=test)
     with show_progress("training") as progress:
         fitted = fit(
             train,
             chosen,
             test=test,
-            model=parse_model(model),
+            model=parse_model(model) if own is None else own,
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,

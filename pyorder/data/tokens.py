@@ -121,6 +121,7 @@ class Tokens:
     schema: Schema
     vocabulary_size: int
     groups: Ints | None = None  # (N,), which rows belong together
+    vocabulary: Ints | None = None  # the dataset's value of each id but the end symbol; None: ids are values
 
     @classmethod
     def of(
@@ -147,6 +148,7 @@ class Tokens:
             schema,
             len(vocabulary) + schema.ends,
             data.groups,
+            vocabulary,
         )
 
     def __len__(self) -> int:
@@ -166,6 +168,13 @@ class Tokens:
     def shape(self) -> Shape:
         """What a model of these tokens has to be built for."""
         return Shape(self.vocabulary_size, self.inputs.shape[1], self.targets.shape[1])
+
+    @property
+    def values(self) -> Ints:
+        """(V,) the dataset's value of each id, without the end symbol."""
+        if self.vocabulary is None:
+            return np.arange(self.vocabulary_size - self.padded)
+        return self.vocabulary
 
     @property
     def padded(self) -> bool:
@@ -232,6 +241,7 @@ class Tokens:
             inputs=_renumbered(self.inputs, number),
             targets=_renumbered(self.targets, number),
             vocabulary_size=int(used.sum()),
+            vocabulary=self.values[used[: len(self.values)].cpu().numpy()],
         )
 
     def set_apart(self, count: int, rng: np.random.Generator) -> Apart:

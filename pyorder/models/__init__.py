@@ -5,6 +5,7 @@ from pyorder.models.architecture import Architecture
 from pyorder.models.attention import attention_entropy, attention_maps
 from pyorder.models.decoder import Decoder
 from pyorder.models.json_records import JsonRecords, JsonTokens
+from pyorder.models.language_model import LanguageModel
 from pyorder.models.learner import AnyOrderLearner, CustomLearner, DecoderLearner, Learner
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "DecoderLearner",
     "JsonRecords",
     "JsonTokens",
+    "LanguageModel",
     "Learner",
     "attention_entropy",
     "attention_maps",

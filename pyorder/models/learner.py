@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pyorder.data.schema import IGNORED
-from pyorder.data.tokens import Batch, Shape
+from pyorder.data.schema import IGNORED, Schema
+from pyorder.data.tokens import Batch, Shape, Tokens
 from pyorder.losses import permuted_cross_entropy
 from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.architecture import Architecture
@@ -59,11 +59,13 @@ class Learner(ABC):
     name : as it is written beside a result
     draws : whether training draws from torch's global random generators
     capturable : whether a training step can be recorded as a CUDA graph
+    usual_rate : the learning rate that it is trained at where nobody says another; None: the preset's
     """
 
     name: str
     draws: bool = True
     capturable: bool = False
+    usual_rate: float | None = None
 
     @abstractmethod
     def build(self, shape: Shape) -> nn.Module:
@@ -81,13 +83,44 @@ class Learner(ABC):
         """Attention scores of a row in a layer; 0 where that is not known."""
         return 0
 
+    def rows_at_once(self, tokens: Tokens) -> int | None:
+        """Most rows that are learned from together for want of memory; None where that is no matter."""
+        return None
+
     def logits(self, module: nn.Module, batch: Batch, emitted: Tensor) -> Tensor:
         """Logits (B, C, V) by place, when ``emitted`` (B, C) was written in the batch's order."""
         raise NotImplementedError(f"{self.name}: writes in no order")
 
+    def continuing(self, module: nn.Module, batch: Batch) -> Callable[[Tensor, int], Tensor]:
+        """A function of what was emitted (B, C), and a place, that gives the logits (B, V) of that place.
+
+        It is called for one place after the other; what comes at or behind the place is `IGNORED`.
+        """
+
+        def logits(emitted: Tensor, place: int) -> Tensor:
+            so_far = emitted.masked_fill(emitted == IGNORED, batch.tokens.vocabulary_size - 1)
+            return self.logits(module, batch, so_far)[:, place]
+
+        return logits
+
+    def look(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Nats (B, C) at each place, and whether the likeliest token there is the right one."""
+        logits = self.logits(module, batch, batch.emitted).float()
+        wanted = batch.targets.gather(1, batch.columns)
+        nats = F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none", ignore_index=IGNORED)
+        return nats, logits.argmax(-1) == wanted
+
     def incremental(self, module: nn.Module) -> Incremental | None:
         """The module, if it can read once and write often."""
         return None
+
+    def exploring(self, shape: Shape, length: int) -> Learner | None:
+        """What is told the order of the ``length`` steps, and can explore; None if this never is."""
+        return None
+
+    def check_data(self, schema: Schema) -> None:
+        """Refuse data that the learner cannot read; InputError."""
+        return
 
     def check(self, module: nn.Module, shape: Shape) -> None:
         """Refuse a module that looks ahead; it is in evaluation mode. A built-in one does not."""
@@ -238,6 +271,12 @@ class CustomLearner(Learner):
     def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
         """As `Learner.step_loss`."""
         return by_step_of_place(self.losses(module, batch), batch)
+
+    def exploring(self, shape: Shape, length: int) -> CustomLearner | None:
+        """The same, told the order, if what its modules predict depends on that."""
+        if not takes_order(self.build(shape), shape, length):
+            return None
+        return CustomLearner(self.function, told=True)
 
     def check(self, module: nn.Module, shape: Shape) -> None:
         """Look once more after training: a leak may show only then, behind an output layer that starts at zero."""

@@ -76,6 +76,7 @@ class Profiler:
             self.tokens, self.held = self.tokens.reordered(shuffle), self.held.reordered(shuffle)
             self.recipe = self.recipe.reordered(shuffle)
             self.step_names = tuple(self.step_names[step] for step in shuffle if self.step_names)
+        self.learner.check_data(self.tokens.schema)
         with RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
             self.learner.build(self.tokens.shape)
         # Recorded steps are kept for later runs. A caller's own module may do what a CUDA graph cannot record.

@@ -12,7 +12,7 @@ from pyorder.dependencies.graph import Exploration
 from pyorder.errors import InputError
 from pyorder.execution import Precision, RandomStream
 from pyorder.models.architecture import Architecture
-from pyorder.models.learner import AnyOrderLearner, CustomLearner, Learner, takes_order
+from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.posets import Poset
 from pyorder.profiling.contest import Contest
 from pyorder.profiling.profile import Profiler
@@ -114,18 +114,20 @@ class Laboratory:
     def explorer(self, samples: int, architecture: Architecture, recipe: Recipe) -> Explorer:
         """Make an any-order model on the training rows, some of which it sets apart as evidence.
 
-        It is the caller's own module where that takes the order, and multiplies as in profiling; else a built-in
-        one of the given architecture, in float32, unless the recipe says otherwise: in bfloat16 its losses do not
-        come to rest, and a graph takes more rounds (docs/gpu.md).
+        It is the caller's own module where that takes the order, and multiplies as in profiling, at whose rate it
+        learns where it has one of its own; else a built-in one of the given architecture, in float32, unless the
+        recipe says otherwise: in bfloat16 its losses do not come to rest, and a graph takes more rounds
+        (docs/gpu.md).
         """
         profiler, tokens = self.profiler, self.profiler.tokens
         learner: Learner = AnyOrderLearner(architecture)
         precision: Precision = "float32"
-        if isinstance(profiler.learner, CustomLearner):
-            with RandomStream(self.seed, tokens.device).lent():
-                if takes_order(profiler.learner.build(tokens.shape), tokens.shape, tokens.length):
-                    learner = CustomLearner(profiler.learner.function, told=True)
-                    precision = profiler.recipe.precision
+        with RandomStream(self.seed, tokens.device).lent():
+            own = profiler.learner.exploring(tokens.shape, tokens.length)
+        if own is not None:
+            learner, precision = own, profiler.recipe.precision
+            if own.usual_rate is not None:
+                recipe = replace(recipe, learning_rate=profiler.recipe.learning_rate)
         if recipe.precision == "auto":
             recipe = replace(recipe, precision=precision)
         return ResumableExplorer(

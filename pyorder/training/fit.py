@@ -97,6 +97,7 @@ def fit(
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)
     watched = None if validation is None else Tokens.of(validation, "validation", on, like)
     check_integer(validate_every, "validate_every", 1)
+    learner.check_data(rows.schema)
     settings: dict[str, Any] = {
         "model": learner.name,
         "architecture": learner.record(),

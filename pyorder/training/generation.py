@@ -60,7 +60,9 @@ def generate(
             if incremental is not None:
                 next_logits = _remembering(incremental, inputs, tokens)
             else:
-                next_logits = _recomputing(learner, module, rows, tokens, columns)
+                numbers = torch.arange(rows.start, rows.stop, device=tokens.device)
+                batch = tokens.batch(numbers, columns.expand(len(numbers), -1))
+                next_logits = learner.continuing(module, batch)
             ended = torch.zeros(len(inputs), dtype=torch.bool, device=tokens.device)
             for place in range(len(columns)):
                 chosen = choose(next_logits(emitted[rows], place).float())
@@ -93,20 +95,6 @@ def _remembering(module: Incremental, inputs: Tensor, tokens: Tokens) -> Callabl
     return logits
 
 
-def _recomputing(
-    learner: Learner, module: nn.Module, rows: slice, tokens: Tokens, columns: Tensor
-) -> Callable[[Tensor, int], Tensor]:
-    """Logits (R, V) of the next place, by a whole forward pass."""
-    numbers = torch.arange(rows.start, rows.stop, device=tokens.device)
-
-    def logits(emitted: Tensor, place: int) -> Tensor:
-        batch = tokens.batch(numbers, columns.expand(len(numbers), -1))
-        so_far = emitted.masked_fill(emitted == IGNORED, tokens.vocabulary_size - 1)
-        return learner.logits(module, batch, so_far)[:, place]
-
-    return logits
-
-
 @torch.inference_mode()
 def row_losses(
     learner: Learner, module: nn.Module, tokens: Tokens, order: np.ndarray, precision: torch.dtype
@@ -133,15 +121,10 @@ def look(
             torch.arange(rows.start, rows.stop, device=tokens.device), columns.expand(rows.stop - rows.start, -1)
         )
         with multiply_in(precision, tokens.device):
-            logits = learner.logits(module, batch, batch.emitted).float()
-        wanted = batch.targets.gather(1, batch.columns)
-        loss += float(
-            nn.functional.cross_entropy(
-                logits.flatten(0, 1), wanted.flatten(), reduction="sum", ignore_index=IGNORED
-            )
-        )
-        hit = (logits.argmax(-1) == wanted) | (wanted == IGNORED)
-        wrong = tokens.by_step((~hit).long().scatter(1, batch.columns, (~hit).long()))
+            nats, hit = learner.look(module, batch)
+        loss += float(nats.sum())
+        missed = ~hit & (batch.targets.gather(1, batch.columns) != IGNORED)
+        wrong = tokens.by_step(torch.zeros_like(batch.columns).scatter(1, batch.columns, missed.long()))
         right += float((wrong == 0).sum())
     cells = len(tokens) * tokens.length
     return loss / cells, right / cells

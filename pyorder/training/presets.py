@@ -88,7 +88,8 @@ def resolve_model(
 ) -> tuple[Learner, Recipe]:
     """Turn ``model`` into what learns, and the numbers it is trained with.
 
-    What is no preset has the numbers of the ``default`` one, unless a recipe is given.
+    What is no preset has the numbers of the ``default`` one, but for a learning rate of its own, unless a recipe
+    is given.
 
     Raises
     ------
@@ -126,4 +127,4 @@ def resolve_model(
             "build(vocabulary_size, input_length, target_length) that returns a module; "
             f"{type(model).__name__} given"
         )
-    return learner, (recipe or preset.recipe).but(numbers)
+    return learner, (recipe or preset.recipe.but({"learning_rate": learner.usual_rate})).but(numbers)

@@ -91,7 +91,7 @@ class Trainer:
         self.precision = resolve_precision(recipe.precision, self.device)
         self.steps_done = 0
         captured = learner.capturable and self.device.type == "cuda"
-        self.rows_at_once = recipe.batch_size
+        self.rows_at_once = min(recipe.batch_size, learner.rows_at_once(tokens) or recipe.batch_size)
         if self.device.type == "cpu" and (scores := learner.scores(tokens.shape)):
             self.rows_at_once = min(self.rows_at_once, max(FEWEST_ROWS, SCORES_AT_ONCE // scores))
         self._rate = torch.zeros((), device=self.device) if captured else None
