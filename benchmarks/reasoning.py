@@ -1,0 +1,132 @@
+"""A question, three intermediate results, an answer, and two fields that nothing depends on.
+
+`python benchmarks/reasoning.py STUDY ...`, with the studies below; a cell is a search on 20,000 records, whose
+keys were shuffled in secret, and final trainings that are alike but for the order: the one found, the answer last,
+and the answer first, the other keys at random. Judged by how often the answer is right when the model writes all
+fields of a test record itself. Rows go to docs/results/reasoning.jsonl, finished cells are skipped;
+`python benchmarks/reasoning.py table` prints what is there.
+
+- own: the built-in models with their defaults
+- gpt2: a GPT-2 of two layers with random weights, over characters, that both searches and learns at the end; for
+  a GPU, since a training step takes two CPU cores a second or more
+
+What is wanted: the order found at least as good as the answer last, and better than the answer first.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from study import read_rows, run_named
+
+import pyorder
+from pyorder.search import discover_shuffled
+
+ROWS = {"train": 20_000, "validation": 1_000, "test": 2_000}
+STUDIES = {name: [{"study": name, "seed": seed} for seed in range(3)] for name in ("own", "gpt2")}
+NAMES = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
+COLOURS = ("red", "green", "blue", "grey")
+
+
+def record(rng: np.random.Generator) -> dict[str, str]:
+    """A question about apples: how many there are, are left over, and cost; and a rest."""
+    bags, each, price, friends = (int(number) for number in rng.integers(2, (20, 20, 10, 20)))
+    name = NAMES[rng.integers(len(NAMES))]
+    apples = bags * each
+    left = apples % 17
+    cost = left * price
+    return {
+        "question": f"{name}: {bags} bags of {each}, {price} a piece, {friends} friends",
+        "apples": str(apples),
+        "left": str(left),
+        "cost": str(cost),
+        "answer": str(cost % friends),
+        "colour": COLOURS[rng.integers(len(COLOURS))],
+        "code": "".join(rng.choice(list(string.ascii_lowercase), 3)),
+    }
+
+
+class Characters:
+    """A tokenizer whose tokens are the printable characters of ASCII."""
+
+    def encode(self, text: str) -> list[int]:
+        """Numbers of characters."""
+        return list(text.encode("ascii"))
+
+    def decode(self, tokens: list[int]) -> str:
+        """Characters of numbers."""
+        return bytes(tokens).decode("ascii")
+
+
+def data(seed: int) -> list[pyorder.Dataset]:
+    """Splits of records with keys in a random sequence; no two have the same numbers in their questions."""
+    rng = np.random.default_rng([seed, 97])
+    known: dict[str, dict[str, str]] = {}
+    while len(known) < sum(ROWS.values()):
+        made = record(rng)
+        known.setdefault(made["question"].partition(":")[2], made)
+    keys = rng.permutation([key for key in made if key != "question"]).tolist()
+    whole = pyorder.Dataset.from_records(
+        list(known.values()), inputs=["question"], targets=keys, tokenizer=Characters()
+    )
+    stops = np.cumsum(list(ROWS.values())).tolist()
+    return [whole.select(range(stop - rows, stop)) for stop, rows in zip(stops, ROWS.values(), strict=True)]
+
+
+def language_model() -> pyorder.LanguageModel:
+    from transformers import GPT2Config
+
+    config = GPT2Config(
+        vocab_size=128, n_embd=128, n_layer=2, n_head=4, n_positions=192, bos_token_id=0, eos_token_id=0
+    )
+    return pyorder.LanguageModel(config, tokenizer=Characters())
+
+
+def answers(fitted: pyorder.Fitted, test: pyorder.Dataset) -> float:
+    """Share of records whose answer is right when every field is written by the model."""
+    written, wanted = test.to_records(fitted.predict(test.inputs)), test.to_records()
+    return float(np.mean([mine["answer"] == row["answer"] for mine, row in zip(written, wanted, strict=True)]))
+
+
+def measure(study: str, seed: int) -> dict[str, Any]:
+    train, validation, test = data(seed)
+    model = language_model() if study == "gpt2" else None
+    found = discover_shuffled(train, validation=validation, model=model, seed=seed)
+    answer = train.names.index("answer")
+    others = np.random.default_rng([seed, 98]).permutation([s for s in range(train.target_length) if s != answer])
+    orders: dict[str, npt.NDArray[np.int64]] = {
+        "found": found.order,
+        "answer last": np.append(others, answer),
+        "answer first": np.insert(others, 0, answer),
+    }
+    fits = {
+        name: pyorder.fit(train, order, test=test, model=model, seed=1000 + seed) for name, order in orders.items()
+    }
+    return {
+        "order": list(found.names),
+        "verdict": found.verdict.value,
+        "answers": {name: answers(fitted, test) for name, fitted in fits.items()},
+        "row_loss": {name: fitted.row_loss for name, fitted in fits.items()},
+        "fit_seconds": {name: fitted.seconds for name, fitted in fits.items()},
+        "seconds": found.seconds,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def table() -> None:
+    print("| study | seed | answers right: order found | answer last | answer first | seconds | order found |")
+    print("|---|---|---|---|---|---|---|")
+    for cells in STUDIES.values():
+        for row in read_rows("reasoning", cells):
+            shares = " | ".join(f"{100 * share:.1f} %" for share in row["answers"].values())
+            print(
+                f"| {row['study']} | {row['seed']} | {shares} | {row['seconds']:.0f} | {' '.join(row['order'])} |"
+            )
+
+
+if __name__ == "__main__":
+    run_named("reasoning", STUDIES, measure, table)
