@@ -23,7 +23,11 @@ def without_what_is_missing(text):
     return NEEDS.sub(kept, text)
 
 
-@pytest.mark.parametrize("name", ["first_order.md", "data.md", "interrupting.md", "training_loop.md"])
+needs_transformers = pytest.mark.skipif(find_spec("transformers") is None, reason="needs transformers")
+GUIDES = ["first_order.md", "data.md", "interrupting.md", "training_loop.md"]
+
+
+@pytest.mark.parametrize("name", [*GUIDES, pytest.param("language_models.md", marks=needs_transformers)])
 def test_examples(name):
     text = without_what_is_missing((DOCS / name).read_text())
     test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, str(DOCS / name), 0)
