@@ -189,13 +189,11 @@ class LanguageModel(Learner):
         sizes = [(one.numel(), one.requires_grad) for one in module.parameters()]
         count, trained = sum(size for size, _ in sizes), sum(size for size, learns in sizes if learns)
         longest = self._layout(tokens).longest
-        kept = (4 * count + 12 * trained) / 2**30
-        row = self._bytes_a_row(longest) / 2**30
+        cpu_rows, gpu_rows = (self._rows_at_once(longest, torch.device(kind)) for kind in ("cpu", "cuda"))
         return (
-            f"{self.name}: {count / 1e6:.3g} million parameters, {trained / 1e6:.3g} of them trained; records of "
-            f"{longest} tokens at most; about {kept:.2g} GiB a model in training and {row:.2g} GiB a row, "
-            f"{self._rows_at_once(longest, cpu)} rows at once on a CPU, "
-            f"{self._rows_at_once(longest, torch.device('cuda'))} on a GPU"
+            f"{self.name}: {count:,} parameters, {'all' if trained == count else f'{trained:,} of them'} trained, "
+            f"some {_size(4 * count + 12 * trained)} a model in training; records of {longest} tokens at most, "
+            f"some {_size(self._bytes_a_row(longest))} each; {cpu_rows:,} at once on a CPU, {gpu_rows:,} on a GPU"
         )
 
     def _values(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -289,6 +287,10 @@ class _Reader:
         columns = self.batch.columns
         ids = emitted.masked_fill(emitted == IGNORED, self.layout.end)
         return self.layout.write(self.batch.inputs, torch.empty_like(ids).scatter(1, columns, ids), self.order)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def _part(batch: Batch, part: slice) -> Batch:
