@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pyorder.models.language_model import LanguageModel
     from pyorder.orders.posets import Poset
     from pyorder.search import Strategy
-    from pyorder.training import Recipe
 
 
 def load_language_model(
@@ -44,15 +43,14 @@ def tell_model(model: LanguageModel | None, data: Dataset) -> None:
         print(model.describe(data), file=sys.stderr, flush=True)
 
 
-def tell_search(strategy: Strategy, constraints: Poset, recipe: Recipe, *, rows: int, seeds: int) -> None:
-    """Say on standard error what a search takes that profiles by a recipe and scores so many rows an order."""
+def tell_search(strategy: Strategy, constraints: Poset, *, steps: int, rows: int, seeds: int) -> None:
+    """Say on standard error what a search takes whose runs have so many steps, and so many rows to rank orders."""
     from pyorder.profiling.result import Cost
 
     pools = strategy.pools(constraints)
-    cost = strategy.exploration_cost() + Cost(recipe.steps * len(pools) * seeds, rows * sum(pools) * seeds)
+    cost = strategy.exploration_cost() + Cost(steps * len(pools) * seeds, rows * sum(pools) * seeds)
     print(
-        f"the search takes some {cost.training_steps:,} training steps of {recipe.batch_size} rows, and scores "
-        f"some {cost.rows_scored:,} rows",
+        f"the search takes some {cost.training_steps:,} training steps, and scores some {cost.rows_scored:,} rows",
         file=sys.stderr,
         flush=True,
     )

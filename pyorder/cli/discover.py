@@ -175,8 +175,8 @@ def command(
     tell_model(own, train)
     if own is not None:
         preset = "small" if resolve_device(device).type == "cuda" else "nano"
-        _, recipe = resolve_model(own, preset, None, {"steps": steps, "batch_size": batch_size})
-        tell_search(searching, allowed, recipe, rows=validation.rows, seeds=seeds)
+        _, recipe = resolve_model(own, preset, None, {"steps": steps})
+        tell_search(searching, allowed, steps=recipe.steps, rows=validation.rows, seeds=seeds)
     warn_of_shared_inputs(train, validation=validation, test=test)
 
     with show_progress("search") as progress:

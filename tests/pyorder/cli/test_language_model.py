@@ -54,7 +54,7 @@ def test_a_language_model_searches_and_learns(run, asked, folder):
     assert "trained on" in out
     took = json.loads((asked.parent / "found" / "result.json").read_text())["search"]
     steps, rows = took["training_steps"], took["rows_scored"]
-    assert f"the search takes some {steps} training steps of 8 rows, and scores some {rows} rows\n" in err
+    assert f"the search takes some {steps} training steps, and scores some {rows} rows\n" in err
     found = json.loads((asked.parent / "found" / "config.json").read_text())
     assert found["settings"]["arguments"]["language_model"] == str(folder)
     fitted = json.loads((asked.parent / "found" / "discovered" / "config.json").read_text())
