@@ -26,7 +26,7 @@ def chain(count=1000):
     ]
     data = pyorder.Dataset.from_records(rows, inputs=["x"], tokenizer=raw)
     sizes = {"vocab_size": len(words), "n_embd": 32, "n_layer": 1, "n_head": 4, "n_positions": 32}
-    sizes |= {name: 0 for name in ("bos_token_id", "eos_token_id", "resid_pdrop", "embd_pdrop", "attn_pdrop")}
+    sizes |= dict.fromkeys(("bos_token_id", "eos_token_id", "resid_pdrop", "embd_pdrop", "attn_pdrop"), 0)
     config = transformers.GPT2Config(**sizes, initializer_range=0.2)
     return data, LanguageModel(config, tokenizer=raw)
 
