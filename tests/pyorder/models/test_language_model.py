@@ -114,7 +114,6 @@ def by_hand(module, row, fields, widest):
 
 def test_docstring_examples(doctests):
     doctests(language_model)
-    doctests(layout)
 
 
 @pytest.mark.parametrize("config", [gpt2(), llama()], ids=["gpt2", "llama"])
