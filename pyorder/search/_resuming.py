@@ -83,8 +83,9 @@ class ResumableExplorer(Explorer):
             return arrays["losses"].astype(np.float64)
         self._catch_up()
         losses = super()._losses(rows, orders)
-        kept = losses.astype(np.float32)  # which they were
-        self.journal.record("losses", lambda path: write_safetensors(path, {"losses": kept}))
+        short = losses.astype(np.float32)  # which they were, but of a module in float64
+        kept = {"losses": short if np.array_equal(short, losses, equal_nan=True) else losses}
+        self.journal.record("losses", lambda path: write_safetensors(path, kept))
         return losses
 
     def _keep(self, kind: str) -> None:
