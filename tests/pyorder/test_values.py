@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import importlib.util
 import pickle
 from collections.abc import Hashable
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -24,6 +25,8 @@ def dataclasses():
         parts = path.relative_to(Path(pyorder.__file__).parent).with_suffix("").parts
         if parts[0] in ("kernels", "__main__", "__init__"):
             continue
+        if parts[-1] == "hugging_face" and importlib.util.find_spec("transformers") is None:
+            continue  # which it is a part of
         module = importlib.import_module(".".join(["pyorder", *parts]).removesuffix(".__init__"))
         for value in vars(module).values():
             if isinstance(value, type) and is_dataclass(value) and value.__module__ == module.__name__:

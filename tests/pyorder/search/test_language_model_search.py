@@ -50,12 +50,12 @@ def test_what_follows_from_two_other_fields_is_written_last():
 def test_it_explores_itself_at_the_rate_of_profiling(monkeypatch):
     made = []
 
-    class Spy(laboratory.Explorer):
+    class Spy(laboratory.ResumableExplorer):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             made.append(self)
 
-    monkeypatch.setattr(laboratory, "Explorer", Spy)
+    monkeypatch.setattr(laboratory, "ResumableExplorer", Spy)
     data, learner = chain(100)
     brief = pyorder.Recipe(steps=2, learning_rate=0.5, batch_size=8, schedule="constant")
     strategy = pyorder.search.Precedence(rounds=1, samples=20, candidates=2, racers=0, recipe=brief)
