@@ -40,6 +40,7 @@ DROPOUT, WEIGHT_DECAY = 0.2, 0.3  # where rows are few
 ROWS_AT_ONCE = 128
 SCORES_ON_GPU = 2**27  # 512 MiB of attention scores in float32
 LEAST_ENTROPY = 0.01  # nats; what hardly varies needs no predecessor
+REPEATED, REPEATED_ROWS = 0.99, 1024  # in this share of so many rows, what a step repeats
 MOST_COUNTED = 2**20  # different ids that are counted in a table of all
 
 
@@ -104,9 +105,12 @@ class Explorer:
 
         self.trainer.train(Succession(self.tokens.column_orders(orders)), steps, after_step)
 
-    def losses(self, rows: npt.NDArray[np.int64], orders: Orders) -> Floats:
-        """Loss of evidence row ``rows[n]`` in the order ``orders[n]``: (n, L), nats by canonical step."""
-        return self._losses(self._held[torch.from_numpy(rows).to(self.device)], orders)
+    def losses(self, rows: npt.NDArray[np.int64], orders: Orders, hidden: Tensor | None = None) -> Floats:
+        """Loss of evidence row ``rows[n]`` in the order ``orders[n]``: (n, L), nats by canonical step.
+
+        Inputs are not shown where ``hidden`` (X,) says so.
+        """
+        return self._losses(self._held[torch.from_numpy(rows).to(self.device)], orders, hidden)
 
     def training_losses(self, orders: Orders) -> Floats:
         """As `losses`, of random training rows: all of them where there are fewer than orders."""
@@ -151,7 +155,20 @@ class Explorer:
         self.trainer.change(self.learner, self.trainer.weight_decay)
         return True
 
-    def _losses(self, rows: Tensor, orders: Orders) -> Floats:
+    def hide(self, inputs: Tensor) -> None:
+        """Show inputs (X,) no more in training."""
+        hiding = self.trainer.augment
+        assert isinstance(hiding, HiddenInputs)
+        hiding.always = inputs
+        self.trainer.change(self.learner, self.trainer.weight_decay)
+
+    def repeated(self) -> Tensor:
+        """Which inputs (X,) a step repeats, in nearly all training rows."""
+        rows = self._kept[:REPEATED_ROWS]
+        inputs, targets = self.tokens.inputs[rows].long(), self.tokens.targets[rows].long()
+        return (inputs[:, :, None] == targets[:, None]).float().mean(0).amax(1) >= REPEATED
+
+    def _losses(self, rows: Tensor, orders: Orders, hidden: Tensor | None = None) -> Floats:
         columns = self.tokens.column_orders(orders)
         at_once = min(ROWS_AT_ONCE, self.trainer.rows_at_once)
         if self.device.type == "cuda":  # the more at once, the fewer launches; nothing waits before the end
@@ -161,18 +178,22 @@ class Explorer:
         with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):
             for part in row_slices(len(orders), 1, at_once):
                 batch = self.tokens.batch(rows[part], columns[part])
+                if hidden is not None:
+                    shown = batch.inputs.masked_fill(hidden, self.tokens.vocabulary_size)
+                    batch = replace(batch, inputs=shown)
                 parts.append(self.learner.step_loss(self.trainer.module, batch))
             return torch.cat(parts).double().cpu().numpy()
 
-    def antithetic(self, samples: int) -> Evidence:
+    def antithetic(self, samples: int, hidden: Tensor | None = None) -> Evidence:
         """Losses of every evidence row in k uniformly random orders and in their reverses: k E samples.
 
-        k is as large as k E <= ``samples`` allows, and at least 1.
+        k is as large as k E <= ``samples`` allows, and at least 1. Inputs are not shown where ``hidden`` says so.
         """
         pairs = max(1, samples // self.evidence_rows)
         rows = np.tile(np.arange(self.evidence_rows), pairs)
         orders = sample(self.length, len(rows), seed=int(self.rng.integers(2**62)))
-        losses = np.stack([self.losses(rows, orders), self.losses(rows, orders[:, ::-1].copy())], axis=1)
+        both = orders, orders[:, ::-1].copy()
+        losses = np.stack([self.losses(rows, one, hidden) for one in both], axis=1)
         return Evidence(losses, orders, self.cluster[rows], self.device)
 
 
@@ -188,6 +209,8 @@ class HiddenInputs:
     [[0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
     """
 
+    always: Tensor | None = None  # (X,) inputs that no row shows any more
+
     def __init__(self, vocabulary_size: int, seed: int, device: torch.device) -> None:
         self.token = vocabulary_size
         self.generator = torch.Generator(device).manual_seed(seed)
@@ -197,6 +220,8 @@ class HiddenInputs:
         draw = self._uniform(len(batch.inputs), 2)
         rate = MOST_HIDDEN * draw[:, :1] * (draw[:, 1:] < HIDDEN_ROWS)
         hidden = self._uniform(*batch.inputs.shape) < rate
+        if self.always is not None:
+            hidden = hidden | self.always
         return replace(batch, inputs=batch.inputs.masked_fill(hidden, self.token))
 
     def _uniform(self, *shape: int) -> Tensor:

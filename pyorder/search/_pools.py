@@ -90,26 +90,31 @@ def sort_along(graph: Poset, order: Orders) -> Orders:
     return np.array(emitted, np.int64)
 
 
-def close_up(graph: Poset, order: Orders) -> Orders:
-    """The topological sort that goes on with what depends on the step just emitted, where it can.
+def close_up(graph: Poset, order: Orders, worth: npt.NDArray[np.float64]) -> Orders:
+    """The topological sort whose steps are worth the most to those right behind them, as far as greed finds it.
 
-    Where several do, or none, it emits the one of them that is first in ``order``.
+    From each step that may be first it goes on with the one that the last is worth the most to, and where that is
+    nothing with the first in ``order``. ``worth`` (L, L) is of rows to columns.
 
     Examples
     --------
-    >>> close_up(Poset(4, [[0, 2], [1, 3]]), np.array([0, 1, 2, 3]))
-    array([0, 2, 1, 3])
+    >>> close_up(Poset(4), np.array([0, 1, 2, 3]), np.eye(4, k=-2) + np.eye(4, k=3))
+    array([2, 0, 3, 1])
     """
-    waits, depends = graph.closure, np.zeros((graph.length, graph.length), bool)
-    depends[tuple(graph.reduction.T)] = True
-    waiting: list[int] = order.tolist()
-    emitted: list[int] = []
-    while waiting:
-        free = [step for step in waiting if not waits[waiting, step].any()]
-        following = [step for step in free if emitted and depends[emitted[-1], step]]
-        emitted.append((following or free)[0])
-        waiting.remove(emitted[-1])
-    return np.array(emitted, np.int64)
+    waits = graph.closure
+    found: list[tuple[float, list[int]]] = []
+    for first in (step for step in order.tolist() if not waits[:, step].any()):
+        total, emitted = 0.0, [first]
+        waiting = [step for step in order.tolist() if step != first]
+        while waiting:
+            free = [step for step in waiting if not waits[waiting, step].any()]
+            last = worth[emitted[-1]]
+            step = max(free, key=last.__getitem__)
+            total += float(last[step])
+            emitted.append(step)
+            waiting.remove(step)
+        found.append((total, emitted))
+    return np.array(max(found, key=lambda one: one[0])[1], np.int64)
 
 
 def bend(constraints: Poset, orders: Orders) -> Orders:

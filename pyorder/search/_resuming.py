@@ -77,12 +77,12 @@ class ResumableExplorer(Explorer):
             self._behind = self.journal.number - 1
         return changed
 
-    def _losses(self, rows: Tensor, orders: Orders) -> Floats:
+    def _losses(self, rows: Tensor, orders: Orders, hidden: Tensor | None = None) -> Floats:
         if (entry := self.journal.recall("losses")) is not None:
             arrays, _ = read_safetensors(entry)
             return arrays["losses"].astype(np.float64)
         self._catch_up()
-        losses = super()._losses(rows, orders)
+        losses = super()._losses(rows, orders, hidden)
         short = losses.astype(np.float32)  # which they were, but of a module in float64
         kept = {"losses": short if np.array_equal(short, losses, equal_nan=True) else losses}
         self.journal.record("losses", lambda path: write_safetensors(path, kept))

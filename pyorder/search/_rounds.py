@@ -17,7 +17,6 @@ is anything called settled that holds for rows known by heart, or says nothing a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,7 +44,8 @@ from pyorder.dependencies.statistics import (
 from pyorder.orders import linear_ordering
 from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
-from pyorder.search._exploring import MEMORY_ROWS, Exploring
+from pyorder.profiling.result import Cost
+from pyorder.search._exploring import MEMORY_ROWS, Exploring, gains
 from pyorder.search._pools import close_up, seed_from, sort_along
 from pyorder.search.laboratory import Laboratory
 
@@ -59,10 +59,11 @@ LEARNED = ((1, 0.1), (3, 0.25))
 STABLE_ROUNDS = 2  # or for so many, but for directions, and nothing more is learned:
 PATIENCE = 12  # rounds in which something must be gained; twice as many where the graph does not come to rest
 STANDING = 3  # rounds that a graph has to have stood to be preferred to one that came later and did not
-PROGRESS, RELATIVE = 0.01, 0.1  # which is this share of the entropy, or that of the loss that is left
+PROGRESS = 0.01  # which is this share of the entropy, or a tenth of the loss that is left
 TOLD_LEFT = 0.05  # nats a row; what steps that the input nearly tells may keep between them
 TOLD_PATIENCE = 6
 STUCK_ROUNDS = 6  # without a change of the graph, after which lost steps are looked up in the input
+LOOKS_BEHIND = 3  # rounds
 POOLED = 8  # rounds whose evidence on such steps counts together: it is about little, and changes slowly
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
@@ -107,6 +108,8 @@ class Rounds:
         self.best: tuple[float, float, _Known, Mapping[str, Any]] | None = None
         self.worse = 0
         self.recent: list[Evidence] = []
+        # After look-ups: of steps to others, where inputs are hidden that say the same as steps.
+        self.worth: Floats | None = None
 
     @property
     def graph(self) -> Poset:
@@ -122,6 +125,28 @@ class Rounds:
         self._run()
         if not (self.settled or self.memorised) and self.longest[0] >= max(STANDING, self.stable + 1):
             self.known = self.longest[1]
+        if self.explorer.looks_up and not self.memorised:
+            self.look_behind()
+
+    def look_behind(self) -> None:
+        """Learn for a few rounds what steps are worth to each other where the input does not say the same.
+
+        A step that repeats an input is worth nothing to others while that is shown, and a decoder may yet look up
+        from it what comes next.
+        """
+        recipe, repeated = self.options.recipe, self.explorer.repeated()
+        rounds = [replace(self.options.round_cost(), training_steps=recipe.steps)] * LOOKS_BEHIND
+        if not self.laboratory.affords(self.last, beside=sum(rounds, Cost())):
+            return
+        self.explorer.hide(repeated)
+        for number, cost in enumerate(rounds, 1):
+            tell = self.laboratory.teller(f"look-ups {number}", cost, to_come=self.laboratory.run_cost(self.last))
+            orders = self.training_orders(recipe.steps * recipe.batch_size)
+            self.explorer.train(orders, partial(tell, "training"))
+            self.laboratory.cost += cost
+        evidence = self.explorer.antithetic(self.options.samples, hidden=repeated)
+        worth = measure(evidence, seed_from(self.explorer.rng)).benefit
+        self.worth = np.where(worth > self.options.share * self.explorer.base, worth, 0.0)
 
     def _run(self) -> None:
         recipe = self.options.recipe
@@ -308,7 +333,8 @@ class Rounds:
 
         Among the sorts it earns the largest sum of benefits, averaged over the rounds: a step that has become easy
         in any place may have been learned with another's help. Where steps were looked up, each stands right
-        behind one that it depends on: a decoder learns one operation at several slots sooner than at one.
+        behind one that it can be looked up from: a decoder learns one operation at several slots sooner than at
+        one.
         """
         seed, closure = seed_from(self.explorer.rng), graph.closure
         if closure.sum() == self.length * (self.length - 1) // 2:  # there is one sort
@@ -318,7 +344,7 @@ class Rounds:
         weights = weights + closure * (np.abs(weights).sum() + 1.0)
         restarts = min(8, max(2, STARTS // self.length))
         order = sort_along(graph, linear_ordering.solve(weights, restarts=restarts, seed=seed).order)
-        return close_up(graph, order) if self.explorer.looks_up else order
+        return order if self.worth is None else close_up(graph, order, self.worth)
 
     def result(self) -> Exploration | None:
         """What was found; None before the first round has ended."""
@@ -362,20 +388,6 @@ class Rounds:
             seconds=self.laboratory.seconds,
         )
         return replace(explored, settled=explored.settled and not explored.unresolved)
-
-
-def gains(losses: list[float], patience: int, enough: float = math.inf) -> bool:
-    """Whether the best loss has fallen in the last rounds by enough, or by a tenth of what is left.
-
-    Examples
-    --------
-    >>> gains([2.0, 1.0, 0.95], patience=2), gains([2.0, 1.0, 0.95], patience=1)
-    (True, False)
-    """
-    if len(losses) <= patience:
-        return True
-    left = min(losses[-patience:])
-    return min(losses[:-patience]) - left >= min(enough, RELATIVE * left)
 
 
 def _difference(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

@@ -270,3 +270,20 @@ def test_a_state_from_before_looking_up_can_be_gone_back_to(explorer):
     explorer.restore(state)
     np.testing.assert_allclose(explorer.losses(np.arange(64), orders(64)), before, rtol=1e-5)
     explorer.train(orders(explorer.recipe.batch_size))
+
+
+def test_inputs_that_a_step_repeats_can_be_hidden_from_the_evidence():
+    rng = np.random.default_rng(0)
+    x = rng.integers(9, size=(4000, 3))
+    data = pyorder.Dataset(x, np.stack([x[:, 1], rng.integers(9, size=4000)], axis=1))
+    explorer = explore(data, 256)
+    assert explorer.repeated().tolist() == [False, True, False]
+    explorer.train(orders(60 * explorer.recipe.batch_size, length=2))
+    hidden = [explorer.antithetic(256, which).losses.mean((0, 1)) for which in (None, explorer.repeated())]
+    assert hidden[0][0] < 0.3
+    assert hidden[1][0] > 1.5  # of ln 9 = 2.2
+    assert hidden[1][1] == pytest.approx(hidden[0][1], abs=0.3)  # noise all the same
+    explorer.hide(explorer.repeated())
+    batch = explorer.trainer.augment(explorer.tokens.batch(torch.arange(99), torch.arange(2).expand(99, 2)))
+    assert (batch.inputs[:, 1] == explorer.tokens.vocabulary_size).all()
+    assert (batch.inputs[:, 0] != explorer.tokens.vocabulary_size).any()

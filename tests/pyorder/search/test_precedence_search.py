@@ -12,7 +12,7 @@ from pyorder.dependencies.assembly import assemble, lost_last
 from pyorder.dependencies.statistics import Support
 from pyorder.orders.posets import Poset
 from pyorder.runs.folder import load_run
-from pyorder.search import Budget, Precedence
+from pyorder.search import Budget, Precedence, _exploring
 from pyorder.search._pools import distinct, sort_along
 from pyorder.search.strategies import precedence
 from pyorder.search.strategies.precedence import finalists, leader, race
@@ -283,8 +283,9 @@ def test_steps_that_were_hardly_learned_are_named(square5):
     assert explored.summary()["lost"] == [1, 3]
 
 
-def test_docstring_examples(doctests):
-    doctests(precedence)
+@pytest.mark.parametrize("module", [precedence, _exploring])
+def test_docstring_examples(module, doctests):
+    doctests(module)
 
 
 def test_a_graph_is_told_in_the_datas_own_steps(square5, tmp_path):

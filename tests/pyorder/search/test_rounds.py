@@ -164,8 +164,8 @@ def gathered(rounds_, told):
 def gathering(monkeypatch):
     monkeypatch.setattr(Rounds, "__init__", lambda self: None)
     made = Rounds()
-    made.length, made.recent, made.options = 3, [], Precedence()
-    made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0))
+    made.length, made.recent, made.options, made.worth = 3, [], Precedence(), None
+    made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0), looks_up=False)
     made.known = SimpleNamespace(supports=[[], [], []], fine=np.zeros(3, bool))
     return made
 
@@ -274,3 +274,11 @@ def test_rounds_end_where_edges_come_and_go_and_nothing_is_gained(monkeypatch):
     assert len(found.exploration.rounds) < 60
     assert not found.converged
     assert found.verdict is Verdict.OPEN
+
+
+def test_what_was_looked_up_is_written_behind_what_it_is_looked_up_from(gathering):
+    gathering.benefits, gathering.done = np.zeros((3, 3)), []
+    orders = {tuple(gathering.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)}
+    assert len(orders) > 1  # nothing speaks for any of them
+    gathering.worth = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 0.0]])
+    assert {tuple(gathering.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)} == {(0, 2, 1)}
