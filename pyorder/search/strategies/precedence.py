@@ -113,6 +113,8 @@ class Precedence(Exploring, Strategy):
         racers = distinct(np.concatenate([weighed[None], first[None], ranked]))
         if self.racers < 2 or len(racers) < 2 or not len(rounds.graph.edges) or (found and found.memorised):
             return first  # where nothing depends on anything any order will do, and few rows tell nothing
+        if rounds.worth is not None and rounds.settled:
+            return weighed  # the early loss of look-ups tells nothing before they take off
         laboratory.best = first
         try:
             return race(laboratory, racers[: self.racers], self.error_rate)

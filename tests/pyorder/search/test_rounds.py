@@ -282,3 +282,17 @@ def test_what_was_looked_up_is_written_behind_what_it_is_looked_up_from(gatherin
     assert len(orders) > 1  # nothing speaks for any of them
     gathering.worth = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 0.0]])
     assert {tuple(gathering.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)} == {(0, 2, 1)}
+
+
+@pytest.mark.parametrize("looked_up", [False, True])
+def test_orders_that_were_looked_up_do_not_race(monkeypatch, looked_up):
+    def run(self, run=Rounds.run):
+        run(self)
+        assert self.settled
+        self.worth = np.zeros((4, 4)) if looked_up else None
+
+    monkeypatch.setattr(Rounds, "run", run)
+    found = search(pyorder.make_task("square", length=4).generate(6000, seed=1))
+    names = [stage.name.split(":")[0] for stage in found.history]
+    assert names == ["final candidates"] + ["race"] * (0 if looked_up else len(names) - 1)
+    assert looked_up or len(names) > 1
