@@ -95,8 +95,8 @@ def test_an_error_while_saving_does_not_hide_the_first_one(square5, tmp_path, mo
 def test_an_exploration_that_diverges_says_so(square5, monkeypatch):
     losses = Explorer.losses
 
-    def diverge(explorer, rows, orders):
-        return losses(explorer, rows, orders) * (np.nan if explorer.steps_done > 100 else 1)
+    def diverge(explorer, rows, orders, hidden=None):
+        return losses(explorer, rows, orders, hidden) * (np.nan if explorer.steps_done > 100 else 1)
 
     monkeypatch.setattr(Explorer, "losses", diverge)
     with pytest.raises(RuntimeError, match=r"^the exploration's training diverged") as failed:
