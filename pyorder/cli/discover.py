@@ -169,7 +169,7 @@ def command(
     final = own if fit_model is None and own is not None else parse_model(fit_model, "--fit-model")
     _check_final_training(train, test, final)
     asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json")}
-    claimed = context.with_resource(claim(out, {"kind": "comparison", **asked}, name="--out"))
+    claimed = context.with_resource(claim(out, lambda: {"kind": "comparison", **asked}, name="--out"))
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
     tell_columns(train, validation=validation, test=test)
     tell_model(own, train)

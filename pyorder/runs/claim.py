@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,6 @@ from pyorder.runs.folder import ASKED, RunDir, make_run_dir, plain, write_json
 from pyorder.runs.journal import Journal
 
 JOURNAL, LOCK = "journal", ".lock"
-OWN = (ASKED, JOURNAL, LOCK)
 
 
 @dataclass
@@ -53,14 +52,14 @@ class Claim:
 
 
 @contextmanager
-def claim(run_dir: RunDir | None, asked: Mapping[str, Any], name: str = "run_dir") -> Iterator[Claim]:
+def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: str = "run_dir") -> Iterator[Claim]:
     """Claim a folder for a run: a new or empty one, or one where just that was begun or has ended.
 
     A folder that was made here for a run that then keeps nothing is taken away again.
 
     Parameters
     ----------
-    asked : what the run is, in values of JSON; if the folder's is another, the difference is told
+    ask : says what the run is, in values of JSON; if the folder's is another, the difference is told
 
     Raises
     ------
@@ -71,10 +70,10 @@ def claim(run_dir: RunDir | None, asked: Mapping[str, Any], name: str = "run_dir
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with claim(folder, {"seed": 0}) as first:
+    ...     with claim(folder, lambda: {"seed": 0}) as first:
     ...         write_json(first.folder / "result.json", {})
     ...         first.finish()
-    ...     with claim(folder, {"seed": 0}) as again:
+    ...     with claim(folder, lambda: {"seed": 0}) as again:
     ...         again.finished
     True
     """
@@ -82,9 +81,9 @@ def claim(run_dir: RunDir | None, asked: Mapping[str, Any], name: str = "run_dir
         yield Claim(None, Journal())
         return
     folder = Path(run_dir)
-    asked = json.loads(json.dumps(plain(asked)))
+    asked = json.loads(json.dumps(plain(ask())))
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
-    if not (folder.is_dir() and {path.name for path in folder.iterdir()} & {ASKED, LOCK}):
+    if not ((folder / ASKED).exists() or _holds(folder, {LOCK})):
         make_run_dir(folder, name)
     with _locked(folder, name):
         if begun := (folder / ASKED).exists():
@@ -94,7 +93,8 @@ def claim(run_dir: RunDir | None, asked: Mapping[str, Any], name: str = "run_dir
         if not finished:
             (folder / JOURNAL).mkdir(exist_ok=True)
             _sweep(folder / JOURNAL)
-        write_json(folder / ASKED, asked)
+        if not begun:
+            write_json(folder / ASKED, asked)
         try:
             yield Claim(folder, Journal(None if finished else folder / JOURNAL), finished)
         finally:
@@ -158,13 +158,19 @@ def _sweep(folder: Path) -> None:
 
 def _drop_if_nothing_is_kept(folder: Path, made: list[Path]) -> None:
     """Leave the place as it was found, if nothing came of the run; ``made`` are the folders made for it."""
-    journal = folder / JOURNAL
-    if (folder / "result.json").exists() or (journal.is_dir() and any(journal.iterdir())):
+    if not (_holds(folder, {ASKED, JOURNAL, LOCK}) and _holds(folder / JOURNAL, set())):
         return
-    if {path.name for path in folder.iterdir()} <= set(OWN):
-        for name in OWN:
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    with suppress(OSError):
+        shutil.rmtree(folder / JOURNAL)
+        for name in (ASKED, LOCK):
+            (folder / name).unlink()
         for path in made:
-            with suppress(OSError):
-                path.rmdir()
+            path.rmdir()
+
+
+def _holds(folder: Path, names: set[str]) -> bool:
+    """Whether a folder is there and holds nothing but what is called so."""
+    try:
+        return {path.name for path in folder.iterdir()} <= names
+    except OSError:
+        return False

@@ -105,6 +105,7 @@ class Rounds:
         self.memorised = False
         self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
         self.longest = 0, self.known  # the most that it was, and of which graph
+        self.stuck = np.zeros(self.length, bool)  # steps that were lost when looking up began
         self.best: tuple[float, float, _Known, Mapping[str, Any]] | None = None
         self.worse = 0
         self.recent: list[Evidence] = []
@@ -116,16 +117,25 @@ class Rounds:
         """The dependency graph so far, with the constraints in it."""
         return self.known.graph
 
+    @property
+    def lost(self) -> npt.NDArray[np.bool_]:
+        """Steps (L,) of which hardly anything is learned."""
+        lost: npt.NDArray[np.bool_] = self.known.graph_loss > LOST * self.explorer.base
+        return lost
+
     def run(self) -> None:
         """Go on until the graph has settled, rows are known by heart, nothing comes of it, or the budget is spent.
 
         Where values are noisy every other step tells about as much once all is learned, and edges come and go:
-        then the graph that stood longest is the one to keep, of what was learned first.
+        then the graph that stood longest is the one to keep, of what was learned first, unless more was found
+        since.
         """
         self._run()
-        if not (self.settled or self.memorised) and self.longest[0] >= max(STANDING, self.stable + 1):
-            self.known = self.longest[1]
-        if self.explorer.looks_up and not self.memorised:
+        stood, known = self.longest
+        more = len(edge_set(self.graph)) > len(edge_set(known.graph))
+        if not (self.settled or self.memorised or more) and stood >= max(STANDING, self.stable + 1):
+            self.known = known
+        if (self.stuck & ~self.lost).any() and not self.memorised:
             self.look_behind()
 
     def look_behind(self) -> None:
@@ -134,32 +144,38 @@ class Rounds:
         A step that repeats an input is worth nothing to others while that is shown, and a decoder may yet look up
         from it what comes next.
         """
-        recipe, repeated = self.options.recipe, self.explorer.repeated()
-        rounds = [replace(self.options.round_cost(), training_steps=recipe.steps)] * LOOKS_BEHIND
-        if not self.laboratory.affords(self.last, beside=sum(rounds, Cost())):
+        repeated = self.explorer.repeated()
+        rounds = LOOKS_BEHIND if repeated.any() else 0
+        if not self.laboratory.affords(self.last, beside=sum([self.round_cost] * rounds, Cost())):
             return
         self.explorer.hide(repeated)
-        for number, cost in enumerate(rounds, 1):
-            tell = self.laboratory.teller(f"look-ups {number}", cost, to_come=self.laboratory.run_cost(self.last))
-            orders = self.training_orders(recipe.steps * recipe.batch_size)
-            self.explorer.train(orders, partial(tell, "training"))
-            self.laboratory.cost += cost
+        for number in range(1, rounds + 1):
+            self.train(f"look-ups {number}")
         evidence = self.explorer.antithetic(self.options.samples, hidden=repeated)
         worth = measure(evidence, seed_from(self.explorer.rng)).benefit
         self.worth = np.where(worth > self.options.share * self.explorer.base, worth, 0.0)
 
-    def _run(self) -> None:
+    @property
+    def round_cost(self) -> Cost:
+        """Cost of a round: it has fewer training steps where rows are few."""
         recipe = self.options.recipe
         few = max(FEWEST_STEPS, EPOCHS * self.explorer.training_rows // recipe.batch_size)
-        cost = replace(self.options.round_cost(), training_steps=min(recipe.steps, few))
-        rows = cost.training_steps * recipe.batch_size
+        return replace(self.options.round_cost(), training_steps=min(recipe.steps, few))
+
+    def train(self, stage: str) -> None:
+        """Train for a round."""
+        cost = self.round_cost
+        tell = self.laboratory.teller(stage, cost, to_come=self.laboratory.run_cost(self.last))
+        orders = self.training_orders(cost.training_steps * self.options.recipe.batch_size)
+        self.explorer.train(orders, partial(tell, "training"))
+        self.laboratory.cost += cost
+
+    def _run(self) -> None:
         for number in range(1, self.options.rounds + 1):
-            if not self.laboratory.affords(self.last, beside=cost):
+            if not self.laboratory.affords(self.last, beside=self.round_cost):
                 self.laboratory.curtail()
                 return
-            tell = self.laboratory.teller(self.describe(number), cost, to_come=self.laboratory.run_cost(self.last))
-            self.explorer.train(self.training_orders(rows), partial(tell, "training"))
-            self.laboratory.cost += cost
+            self.train(self.describe(number))
             self.weigh()
             if self.has_settled():
                 gap, error = self.known.gap
@@ -168,8 +184,8 @@ class Rounds:
                 return
             if not gains(self.mean_losses(), 2 * PATIENCE, self.enough):
                 return
-            if self.is_stuck():
-                self.explorer.look_up()
+            if self.is_stuck() and self.explorer.look_up():
+                self.stuck = self.lost
             if self.overfits():
                 assert self.best is not None
                 *_, known, state = self.best
@@ -198,8 +214,7 @@ class Rounds:
             sorts = kind > UNIFORM_SHARE
             orders[sorts] = graph.sample_sorts(int(sorts.sum()), seed=seed_from(rng))
             late = kind > (1 + UNIFORM_SHARE) / 2
-            lost = self.known.graph_loss > LOST * self.explorer.base
-            orders[late] = lost_last(graph, lost, rng).sample_sorts(int(late.sum()), seed=seed_from(rng))
+            orders[late] = lost_last(graph, self.lost, rng).sample_sorts(int(late.sum()), seed=seed_from(rng))
         return orders
 
     def weigh(self) -> None:
@@ -300,8 +315,7 @@ class Rounds:
 
     def is_stuck(self) -> bool:
         """Whether steps are lost, and nothing new has been found out for a while."""
-        lost = self.known.graph_loss > LOST * self.explorer.base
-        return bool(lost.any()) and self.stable >= STUCK_ROUNDS
+        return bool(self.lost.any()) and self.stable >= STUCK_ROUNDS
 
     def overfits(self) -> bool:
         """Whether the model gets worse on rows that it is not trained on, and knows the others better."""
@@ -326,7 +340,7 @@ class Rounds:
         found = rng.permutation(np.argwhere(sure))
         for before, after in sorted(found.tolist(), key=lambda pair: -lead[tuple(pair)]):
             graph.add(before, after)
-        return lost_last(graph, self.known.graph_loss > LOST * self.explorer.base, rng)
+        return lost_last(graph, self.lost, rng)
 
     def weighed_order(self, graph: Poset) -> Orders:
         """The sort of a graph that all evidence speaks for, also what is too weak to count as a dependency.

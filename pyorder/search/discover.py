@@ -162,24 +162,27 @@ def _search(
     check_integer(seed, "seed", 0, MAX_SEED)
     shown = resolve_progress(progress, "search")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, shuffle=shuffle, **numbers)
-    asked = {
-        "kind": "search",
-        "pyorder": version("pyorder"),
-        "train": fingerprint(train),
-        "validation": fingerprint(validation),
-        "strategy": strategy.name,
-        "options": {field.name: getattr(strategy, field.name) for field in fields(strategy)},  # type: ignore[arg-type]
-        "constraints": None if constraints is None else graph.edges.tolist(),
-        "seed": seed,
-        "seeds": seeds,
-        "budget": budget,
-        "model": profiler.learner.name,
-        "architecture": profiler.learner.record(),
-        "recipe": asdict(profiler.recipe),
-        "device": profiler.device.type,
-        "shuffle": shuffle,
-    }
-    with claim(run_dir, asked) as claimed:
+
+    def ask() -> dict[str, Any]:
+        return {
+            "kind": "search",
+            "pyorder": version("pyorder"),
+            "train": fingerprint(train),
+            "validation": fingerprint(validation),
+            "strategy": strategy.name,
+            "options": _options(strategy),
+            "constraints": None if constraints is None else graph.edges.tolist(),
+            "seed": seed,
+            "seeds": seeds,
+            "budget": budget,
+            "model": profiler.learner.name,
+            "architecture": profiler.learner.record(),
+            "recipe": profiler.recipe,
+            "device": profiler.device.type,
+            "shuffle": shuffle,
+        }
+
+    with claim(run_dir, ask) as claimed:
         if claimed.finished and claimed.folder is not None:
             return Discovery.load(claimed.folder)
         profiler.multiply_in(claimed.journal.told("precision", str(profiler.precision).removeprefix("torch.")))
@@ -246,7 +249,7 @@ def _conclude(laboratory: Laboratory, strategy: Strategy, order: Orders, interru
         verdict=verdict,
         converged=ended,
         strategy=strategy.name,
-        options=plain({field.name: getattr(strategy, field.name) for field in fields(strategy)}),  # type: ignore[arg-type]
+        options=_options(strategy),
         uses_data_order=strategy.uses_data_order,
         history=tuple(laboratory.history),
         cost=laboratory.cost,
@@ -258,6 +261,12 @@ def _conclude(laboratory: Laboratory, strategy: Strategy, order: Orders, interru
         remarks=(*laboratory.remarks, *([INTERRUPTED] if interrupted else [])),
         settings={**profiler.settings, "seeds": laboratory.seeds},
     )
+
+
+def _options(strategy: Strategy) -> dict[str, Any]:
+    """The options of a strategy, in values of JSON."""
+    told: dict[str, Any] = plain({field.name: getattr(strategy, field.name) for field in fields(strategy)})  # type: ignore[arg-type]
+    return told
 
 
 def _check_constraints(constraints: Poset | None, length: int) -> Poset:

@@ -111,17 +111,23 @@ def fit(
         "input_length": train.input_length,
         "data": train.metadata,
     }
-    asked = {
-        "kind": "fit",
-        "pyorder": version("pyorder"),
-        **{name: fingerprint(part) for name, part in {"train": train, "test": test}.items()},
-        "validation": None if validation is None else fingerprint(validation),
-        "order": chosen,
-        **settings,
-        "device": on.type,
-        "precision": recipe.precision,
-    }
-    with claim(run_dir, asked) as claimed:
+
+    asked_precision = recipe.precision  # "auto" may come out differently in another process
+
+    def ask() -> dict[str, Any]:
+        return {
+            "kind": "fit",
+            "pyorder": version("pyorder"),
+            "train": fingerprint(train),
+            "test": fingerprint(test),
+            "validation": None if validation is None else fingerprint(validation),
+            "order": chosen,
+            **settings,
+            "device": on.type,
+            "precision": asked_precision,
+        }
+
+    with claim(run_dir, ask) as claimed:
         if claimed.finished and claimed.folder is not None:
             return Fitted.load(claimed.folder, model=model, device=device)
         journal = claimed.journal

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 
 import pytest
 
@@ -21,13 +22,13 @@ def test_docstring_examples(module, doctests):
 
 def begin(folder, asked=None):
     """Begin a run, and be interrupted after one entry."""
-    with claim(folder, asked or {"seed": 0}) as claimed:
+    with claim(folder, lambda: asked or {"seed": 0}) as claimed:
         claimed.journal.record("sum", lambda path: write_json(path, 3))
 
 
 def test_what_was_begun_is_there_when_it_is_asked_for_again(tmp_path):
     begin(tmp_path / "run")
-    with claim(tmp_path / "run", {"seed": 0}) as claimed:
+    with claim(tmp_path / "run", lambda: {"seed": 0}) as claimed:
         assert not claimed.finished
         assert json.loads(claimed.journal.recall("sum").read_text()) == 3
         assert claimed.journal.recall("sum") is None
@@ -50,14 +51,14 @@ def test_a_folder_with_anything_else_is_left_alone(tmp_path):
 
 
 def test_a_run_that_keeps_nothing_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), claim(tmp_path / "run", {}) as claimed:
+    with pytest.raises(RuntimeError), claim(tmp_path / "run", dict) as claimed:
         claimed.journal.told("precision", "float32")
         raise RuntimeError
     assert not (tmp_path / "run").exists()
 
 
 def hold(folder, ready, done):
-    with claim(folder, {"seed": 0}) as claimed:
+    with claim(folder, lambda: {"seed": 0}) as claimed:
         claimed.journal.record("sum", lambda path: write_json(path, 3))
         ready.set()
         done.wait(60)
@@ -75,7 +76,7 @@ def test_two_cannot_work_in_one_folder_and_a_dead_one_is_followed(tmp_path):
     finally:
         process.kill()
         process.join(60)
-    with claim(tmp_path / "run", {"seed": 0}) as claimed:
+    with claim(tmp_path / "run", lambda: {"seed": 0}) as claimed:
         assert claimed.journal.recall("sum") is not None
 
 
@@ -116,3 +117,22 @@ def test_a_fingerprint_tells_rows_vocabularies_and_names_apart():
     ]
     assert fingerprint(one) == fingerprint(pyorder.Dataset([[0], [1]], [[1, 0], [0, 1]]))
     assert len({fingerprint(data) for data in (one, *others)}) == 4
+
+
+def test_a_lock_makes_no_folder_ours(tmp_path):
+    for name in ("note", ".lock"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match="is not empty"):
+        begin(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"note": "mine", ".lock": "mine"}
+
+
+def test_a_folder_that_is_gone_hides_no_error(tmp_path):
+    with pytest.raises(RuntimeError, match="the first"), claim(tmp_path / "run", dict) as claimed:
+        shutil.rmtree(claimed.folder)
+        raise RuntimeError("the first")
+
+
+def test_nothing_is_asked_where_nothing_is_kept():
+    with claim(None, lambda: pytest.fail("rows were read for nothing")) as claimed:
+        assert claimed.folder is None

@@ -8,7 +8,7 @@ from torch import nn
 
 import pyorder
 from pyorder.models.learner import AnyOrderLearner, CustomLearner
-from pyorder.search import Precedence, laboratory
+from pyorder.search import Precedence
 from pyorder.training.presets import EXPLORER
 
 SMALL = replace(EXPLORER.architecture, width=32, heads=2, feed_forward=64)
@@ -42,20 +42,6 @@ class OfTheOrder(nn.Module):
 class Untold(OfTheOrder):
     def forward(self, inputs, emitted, order=None):
         return super().forward(inputs, emitted)
-
-
-@pytest.fixture
-def explorers(monkeypatch):
-    """The explorers that searches make."""
-    made = []
-
-    class Spy(laboratory.ResumableExplorer):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            made.append(self)
-
-    monkeypatch.setattr(laboratory, "ResumableExplorer", Spy)
-    return made
 
 
 def discover(data, **options):

@@ -5,7 +5,6 @@ import pytest
 
 import pyorder
 from pyorder.models import LanguageModel
-from pyorder.search import laboratory
 
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
@@ -47,19 +46,11 @@ def test_what_follows_from_two_other_fields_is_written_last():
     assert losses[last].max() < losses[~last].min()
 
 
-def test_it_explores_itself_at_the_rate_of_profiling(monkeypatch):
-    made = []
-
-    class Spy(laboratory.ResumableExplorer):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            made.append(self)
-
-    monkeypatch.setattr(laboratory, "ResumableExplorer", Spy)
+def test_it_explores_itself_at_the_rate_of_profiling(explorers):
     data, learner = chain(100)
     brief = pyorder.Recipe(steps=2, learning_rate=0.5, batch_size=8, schedule="constant")
     strategy = pyorder.search.Precedence(rounds=1, samples=20, candidates=2, racers=0, recipe=brief)
     found = pyorder.discover(data, validation=data, model=learner, strategy=strategy, steps=2, batch_size=8)
-    assert made[0].learner is learner
-    assert made[0].recipe.learning_rate == found.settings["learning_rate"] == learner.usual_rate
+    assert explorers[0].learner is learner
+    assert explorers[0].recipe.learning_rate == found.settings["learning_rate"] == learner.usual_rate
     assert sorted(found.names) == ["a", "b", "c"]

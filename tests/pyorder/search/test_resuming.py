@@ -10,7 +10,7 @@ import torch
 
 import pyorder
 from pyorder.profiling.profile import Profiler
-from pyorder.search import Annealing, Discovery, Precedence, Random, discover_shuffled
+from pyorder.search import Annealing, Discovery, Precedence, Random, _rounds, discover_shuffled
 from pyorder.training import Fitted, fit
 from pyorder.training.presets import EXPLORER, PRESETS
 
@@ -141,6 +141,33 @@ def test_an_exploration_goes_back_to_a_state_from_before_the_interruption(tmp_pa
             discover_shuffled(data, validation=held, strategy=strategy, run_dir=folder, progress=progress, **CHEAP)
         found = discover_shuffled(data, validation=held, strategy=strategy, run_dir=folder, **CHEAP)
         same(found, whole)
+
+
+def test_look_ups_go_on_with_the_inputs_hidden_that_were(tmp_path, monkeypatch):
+    """The middle of a path from a shuffled list of edges, and its goal, which the input repeats."""
+    monkeypatch.setattr(_rounds, "STUCK_ROUNDS", 1)
+    monkeypatch.setattr(_rounds, "LOST", 0.2)  # of two middles
+    rng = np.random.default_rng(0)
+    labels = rng.random((8000, 12)).argsort(1)[:, :6]
+    edges = labels[:, [0, 1, 1, 2, 3, 4, 4, 5]].reshape(-1, 4, 2)
+    edges = np.take_along_axis(edges, rng.random((len(edges), 4)).argsort(1)[:, :, None], axis=1)
+    data = pyorder.Dataset(np.concatenate([edges.reshape(-1, 8), labels[:, 2:3]], axis=1), labels[:, [2, 1]])
+    strategy = Precedence(samples=128, candidates=2, rounds=3)
+    stages = []
+
+    def run(**options):
+        return discover_shuffled(data, validation=data.select(range(40)), strategy=strategy, **CHEAP | options)
+
+    whole = run(progress=lambda told: stages.append(told.stage.split(":")[0]))
+    assert {"look-ups 1", "look-ups 2", "look-ups 3"} <= set(stages)
+
+    def progress(told):
+        if told.stage.startswith("look-ups 2"):
+            raise InterruptError
+
+    with pytest.raises(InterruptError):
+        run(run_dir=tmp_path / "run", progress=progress)
+    same(run(run_dir=tmp_path / "run"), whole)
 
 
 @pytest.mark.parametrize(

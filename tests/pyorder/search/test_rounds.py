@@ -165,7 +165,7 @@ def gathering(monkeypatch):
     monkeypatch.setattr(Rounds, "__init__", lambda self: None)
     made = Rounds()
     made.length, made.recent, made.options, made.worth = 3, [], Precedence(), None
-    made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0), looks_up=False)
+    made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0))
     made.known = SimpleNamespace(supports=[[], [], []], fine=np.zeros(3, bool))
     return made
 
@@ -250,11 +250,14 @@ def test_a_round_is_stuck_where_steps_are_lost_and_nothing_changes(gathering):
 
 
 def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(gathering, monkeypatch):
-    first, last = object(), object()
+    first, last, less = (
+        SimpleNamespace(graph=Poset(3, edges), graph_loss=np.zeros(3))
+        for edges in ([[0, 1], [1, 2]], [[0, 2], [2, 1]], [[0, 1]])
+    )
 
-    def told(settled=False, memorised=False, stood=4, stable=0):
-        gathering.settled, gathering.memorised = settled, memorised
-        gathering.longest, gathering.known, gathering.stable = (stood, first), last, stable
+    def told(settled=False, memorised=False, stood=4, stable=0, longest=first):
+        gathering.settled, gathering.memorised, gathering.stuck = settled, memorised, np.zeros(3, bool)
+        gathering.longest, gathering.known, gathering.stable = (stood, longest), last, stable
         gathering.run()
         return gathering.known
 
@@ -264,6 +267,27 @@ def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(gathering
     assert told(memorised=True) is last
     assert told(stood=2) is last
     assert told(stable=4) is last  # which is that graph
+    assert told(longest=less) is last  # in which more was found, as it is where the budget ends a search
+
+
+@pytest.mark.parametrize(
+    ("stuck", "loss", "memorised", "looks"),
+    [
+        ([True, False, False], [0.1, 0.1, 0.1], False, True),
+        ([True, False, False], [1.9, 0.1, 0.1], False, False),  # noise: what was lost is lost
+        ([False, False, False], [0.1, 0.1, 0.1], False, False),
+        ([True, False, False], [0.1, 0.1, 0.1], True, False),
+    ],
+)
+def test_more_rounds_are_for_what_was_learned_by_looking_up(gathering, monkeypatch, stuck, loss, memorised, looks):
+    seen = []
+    monkeypatch.setattr(Rounds, "_run", lambda self: None)
+    monkeypatch.setattr(Rounds, "look_behind", lambda self: seen.append(True))
+    gathering.known = SimpleNamespace(graph=Poset(3), graph_loss=np.array(loss))
+    gathering.longest, gathering.stable, gathering.settled = (0, gathering.known), 1, True
+    gathering.stuck, gathering.memorised = np.array(stuck), memorised
+    gathering.run()
+    assert bool(seen) is looks
 
 
 def test_rounds_end_where_edges_come_and_go_and_nothing_is_gained(monkeypatch):
