@@ -171,9 +171,7 @@ class JsonRecords:
         if name not in flat:
             raise InputError(f"records: there is no {name!r}; there are {', '.join(flat) or 'none'}")
         value = flat[name].tolist() if hasattr(flat[name], "tolist") else flat[name]  # of NumPy, torch and Arrow
-        if value != value or (
-            isinstance(value, float) and math.isinf(value)
-        ):  # what tables have for a missing value
+        if value != value or (isinstance(value, float) and math.isinf(value)):  # missing, as in `from_records`
             return "null"
         try:
             return json.dumps(
