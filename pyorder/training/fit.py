@@ -20,6 +20,7 @@ from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
+from pyorder.errors import InputError
 from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision, row_slices
 from pyorder.models.learner import Learner
 from pyorder.orders.permutations import check_order
@@ -28,11 +29,12 @@ from pyorder.runs.claim import claim, fingerprint
 from pyorder.runs.folder import RunDir
 from pyorder.runs.journal import Journal
 from pyorder.training.fitted import Fitted
-from pyorder.training.generation import GENERATED_AT_ONCE, generate, look, row_losses
+from pyorder.training.generation import GENERATED_AT_ONCE, generate, row_losses
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
 from pyorder.training.trainer import STEPS_AT_ONCE, StepHook, Trainer
+from pyorder.training.validation import Validation
 
 SAVE_SECONDS = 60.0  # between states that are kept
 
@@ -44,7 +46,8 @@ def fit(
     *,
     test: Dataset,
     validation: Dataset | None = None,
-    validate_every: int = 25,
+    validate_every: int = 50,
+    keep_best: bool = False,
     model: Model | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
@@ -60,6 +63,8 @@ def fit(
     train, test : Datasets; ``test`` should be neither trained on nor used to choose the order
     order : (L,) integers
     validation : rows to look at during training, every so many steps and at the end
+    keep_best : end with the weights of the look that lost least, not with the last ones; few rows are learned by
+        heart, and the last ones then tell less of an order than of how it overfits
     model : as in `profile`; by default "base" on a CPU, "large" on a GPU
     recipe, seed, device, progress, numbers : as in `profile`; step weights say what is trained on, and nothing of
         what is measured
@@ -97,6 +102,8 @@ def fit(
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)
     watched = None if validation is None else Tokens.of(validation, "validation", on, like)
     check_integer(validate_every, "validate_every", 1)
+    if keep_best and watched is None:
+        raise InputError("keep_best: no validation rows are given, which tell what is best")
     learner.check_data(rows.schema)
     settings: dict[str, Any] = {
         "model": learner.name,
@@ -108,6 +115,7 @@ def fit(
         "test_rows": len(tested),
         "validation_rows": None if validation is None else validation.rows,
         "validate_every": None if validation is None else validate_every,
+        "keep_best": keep_best,
         "input_length": train.input_length,
         "data": train.metadata,
     }
@@ -137,13 +145,13 @@ def fit(
         stream = RandomStream(seed, on)
         with stream.lent():
             module = learner.build(rows.shape).to(on)
-        looks: list[tuple[int, float, float]] = []
+        watch = None
+        if watched is not None:
+            watch = Validation(learner, module, watched, chosen, precision, validate_every, keep_best)
 
         def after_step(step: int) -> None:
-            if watched is not None and ((step + 1) % validate_every == 0 or step + 1 == recipe.steps):
-                module.eval()
-                looks.append((step + 1, *look(learner, module, watched, chosen, precision)))
-                module.train()
+            if watch is not None:
+                watch.look(step + 1, last=step + 1 == recipe.steps)
             if shown.report is not None:
                 share = 0.95 * (step + 1) / recipe.steps
                 shown.report(Progress("final training", share, journal.seconds))
@@ -152,7 +160,10 @@ def fit(
         trainer = Trainer(learner, module, rows, recipe, queue, stream=stream)
         source = OneOrder(rows.column_orders(chosen[None])[0])
         with shown:
-            curve = _train(trainer, source, after_step, looks, journal)
+            curve = _train(trainer, source, after_step, watch, journal)
+        if watch is not None and watch.best is not None:
+            watch.go_back()
+            settings["kept_step"] = watch.best[0]
         learner.check(module, rows.shape)
         wrong = _wrong(learner, module, tested, chosen, precision)
         losses = row_losses(learner, module, tested, chosen, precision).cpu().numpy()
@@ -167,7 +178,7 @@ def fit(
             learner=learner,
             schema=train.schema,
             vocabulary=train.vocabulary,
-            validation_curve=None if watched is None else np.array(looks),
+            validation_curve=None if watch is None else watch.curve,
             seconds=journal.seconds,
             settings=settings,
         )
@@ -181,7 +192,7 @@ def _train(
     trainer: Trainer,
     source: OneOrder,
     after_step: StepHook,
-    looks: list[tuple[int, float, float]],
+    watch: Validation | None,
     journal: Journal,
 ) -> torch.Tensor:
     """Train to the end of the recipe, from where an earlier attempt was last kept: losses (steps,).
@@ -192,7 +203,8 @@ def _train(
     if (state := journal.latest_state("training")) is not None:
         trainer.restore(state["trainer"])
         losses[: trainer.steps_done] = state["losses"]
-        looks += map(tuple, state["looks"])
+        if watch is not None:
+            watch.restore(state["watch"])
         journal.go_on_from(state["seconds"])
     saved = journal.seconds
     while (first := trainer.steps_done) < len(losses):
@@ -204,7 +216,7 @@ def _train(
         losses[first:stop] = trainer.train(source, stop - first, in_all)
         if journal.folder is not None and journal.seconds - saved >= SAVE_SECONDS:
             saved = journal.seconds
-            told = {"losses": losses[:stop].clone(), "looks": [list(seen) for seen in looks], "seconds": saved}
+            told = {"losses": losses[:stop].clone(), "watch": watch and watch.state(), "seconds": saved}
             journal.save_state("training", {"trainer": trainer.state(), **told})
     return losses
 
