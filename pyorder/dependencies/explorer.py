@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -162,11 +163,13 @@ class Explorer:
         hiding.always = inputs
         self.trainer.change(self.learner, self.trainer.weight_decay)
 
-    def repeated(self) -> Tensor:
-        """Which inputs (X,) a step repeats, in nearly all training rows."""
-        rows = self._kept[:REPEATED_ROWS]
+    def repeated(self) -> tuple[Tensor, npt.NDArray[np.bool_]]:
+        """Which inputs (X,) steps repeat, in nearly all training rows, and which steps (L,) are nothing else."""
+        rows, offsets = self._kept[:REPEATED_ROWS], self.tokens.schema.offsets
         inputs, targets = self.tokens.inputs[rows].long(), self.tokens.targets[rows].long()
-        return (inputs[:, :, None] == targets[:, None]).float().mean(0).amax(1) >= REPEATED
+        same = (inputs[:, :, None] == targets[:, None]).float().mean(0) >= REPEATED
+        columns = same.any(0).cpu().numpy()
+        return same.any(1), np.array([columns[first:stop].all() for first, stop in pairwise(offsets)])
 
     def _losses(self, rows: Tensor, orders: Orders, hidden: Tensor | None = None) -> Floats:
         columns = self.tokens.column_orders(orders)

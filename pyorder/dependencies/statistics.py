@@ -199,7 +199,14 @@ def measure(evidence: Evidence, seed: int) -> FirstLook:
 
 
 def predecessors(
-    step: int, look: FirstLook, evidence: Evidence, *, share: float, threshold: float, floor: float
+    step: int,
+    look: FirstLook,
+    evidence: Evidence,
+    *,
+    share: float,
+    threshold: float,
+    floor: float,
+    without: int | None = None,
 ) -> list[Support]:
     """Gather the predecessors of one step by the joint fit; see this module's notes.
 
@@ -209,6 +216,7 @@ def predecessors(
     share : a benefit counts from this share of the loss that the step still has
     threshold : z-score that counts, see `z_threshold`
     floor : loss, in nats, at which nothing is left to explain
+    without : a step that is to be none of them
     """
     widen = max(1.0, look.inflation)
 
@@ -223,7 +231,7 @@ def predecessors(
     remaining, benefit, error = beside(found)
     while remaining > floor:
         sure = benefit - threshold * error > share * remaining
-        sure[[step, *found]] = False
+        sure[[step, *found, *([] if without is None else [without])]] = False
         if not sure.any():
             break
         found.append(int(np.argmax(np.where(sure, benefit, -np.inf))))
@@ -235,6 +243,30 @@ def predecessors(
         if z > threshold:
             supports.append(Support(before, step, float(benefit[before]), float(error[before]), float(z)))
     return supports
+
+
+def loss_behind(
+    step: int, before: list[int], evidence: Evidence, *, ahead_of: int | None = None
+) -> tuple[float, float]:
+    """Mean loss of a step that stands behind the steps ``before``, and ahead of another if so wanted; its error.
+
+    Infinite where there is no such sample.
+
+    Examples
+    --------
+    >>> losses = np.array([[[0.5, 1.0, 0.0], [0.1, 0.2, 0.3]]] * 2)
+    >>> evidence = Evidence(losses, np.array([[2, 1, 0], [1, 2, 0]]), np.arange(2))
+    >>> loss_behind(1, [2], evidence)[0], loss_behind(1, [0], evidence, ahead_of=2)[0]
+    (0.6, 0.2)
+    """
+    ahead = evidence.slots < evidence.slots[:, step : step + 1]
+    wanted = ahead[:, before]
+    here, back = wanted.all(1), ~wanted.any(1)  # in the order, and in its reverse
+    if ahead_of is not None:
+        here, back = here & ~ahead[:, ahead_of], back & ahead[:, ahead_of]
+    loss = torch.cat([evidence.lost[here, 0, step], evidence.lost[back, 1, step]]).cpu().numpy()
+    rows = torch.cat([evidence.clusters[here], evidence.clusters[back]]).cpu().numpy()
+    return mean_and_error(loss, rows) if len(loss) else (math.inf, math.inf)
 
 
 def _first_look(saved: Tensor, slots: Tensor, clusters: Tensor, steps: Ints) -> tuple[Floats, Floats]:

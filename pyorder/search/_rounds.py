@@ -29,6 +29,7 @@ import numpy.typing as npt
 from pyorder.dependencies.assembly import assemble, edge_set, lost_last
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import LOST, Dependency, Exploration, Round
+from pyorder.dependencies.mutual import part_mutual
 from pyorder.dependencies.statistics import (
     EXPLAINED,
     FINE,
@@ -142,9 +143,9 @@ class Rounds:
         """Learn for a few rounds what steps are worth to each other where the input does not say the same.
 
         A step that repeats an input is worth nothing to others while that is shown, and a decoder may yet look up
-        from it what comes next.
+        from it what comes next. It depends on nothing: what was worth a little to it was so while it was learned.
         """
-        repeated = self.explorer.repeated()
+        repeated, copies = self.explorer.repeated()
         rounds = LOOKS_BEHIND if repeated.any() else 0
         if not self.laboratory.affords(self.last, beside=sum([self.round_cost] * rounds, Cost())):
             return
@@ -154,6 +155,11 @@ class Rounds:
         evidence = self.explorer.antithetic(self.options.samples, hidden=repeated)
         worth = measure(evidence, seed_from(self.explorer.rng)).benefit
         self.worth = np.where(worth > self.options.share * self.explorer.base, worth, 0.0)
+        supports = [[] if copies[step] else found for step, found in enumerate(self.known.supports)]
+        graph = assemble(
+            self.laboratory.constraints, [one for found in supports for one in found], self.explorer.rng
+        )
+        self.known = replace(self.known, supports=supports, graph=graph)
 
     @property
     def round_cost(self) -> Cost:
@@ -277,13 +283,22 @@ class Rounds:
         if len(self.recent) > 1:
             together = Evidence.together(self.recent)
             pooled = measure(together, seed_from(self.explorer.rng)), together
-        for step in np.flatnonzero(closely | ~told).tolist():
-            told_by, floor = (pooled, FINE) if told[step] else (now, EXPLAINED)
-            fine[step] = told[step]
-            supports[step] = predecessors(
-                step, *told_by, share=self.options.share, threshold=threshold, floor=floor * float(base[step])
+
+        def gathered(step: int, without: int | None = None) -> list[Support]:
+            told_by, floor = (pooled, FINE) if closely[step] else (now, EXPLAINED)
+            return predecessors(
+                step,
+                *told_by,
+                share=self.options.share,
+                threshold=threshold,
+                floor=floor * float(base[step]),
+                without=without,
             )
-        return supports, fine
+
+        for step in np.flatnonzero(closely | ~told).tolist():
+            fine[step] = told[step]
+            supports[step] = gathered(step)
+        return part_mutual(supports, gathered, evidence, share=self.options.share, threshold=threshold), fine
 
     def has_settled(self) -> bool:
         """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""
