@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from pyorder.streams import on_device
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -137,9 +139,9 @@ class RandomStream:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self.generators = [torch.Generator("cpu").manual_seed(seed)]
+        self.generators = [on_device(seed)]
         if device.type == "cuda":
-            self.generators.append(torch.Generator(device).manual_seed(seed))
+            self.generators.append(on_device(seed, device))
 
     @contextmanager
     def lent(self) -> Iterator[None]:

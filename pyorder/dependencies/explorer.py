@@ -26,6 +26,7 @@ from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.decoder import Block
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample
+from pyorder.streams import on_device, seed_from, stream
 from pyorder.training.orders import RowQueue, Succession
 from pyorder.training.recipe import Recipe
 from pyorder.training.trainer import Trainer
@@ -70,14 +71,14 @@ class Explorer:
                 f"train: looking for dependencies among {self.length} steps takes at least {5 * least} rows and "
                 f"{least} samples; {len(tokens)} rows and {given} samples given"
             )
-        self.rng = np.random.default_rng([seed, 3])
-        hide = HiddenInputs(self.tokens.vocabulary_size, int(self.rng.integers(2**62)), self.device)
+        self.rng = stream(seed, "exploration")
+        hide = HiddenInputs(self.tokens.vocabulary_size, seed_from(self.rng), self.device)
         held, kept, self.cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)
         self.evidence_rows, self.training_rows = len(held), len(kept)
         self._held, self._kept = (torch.from_numpy(rows).to(self.device) for rows in (held, kept))
         self.base = np.maximum(entropies(self.tokens, self._kept), LEAST_ENTROPY)
-        stream = RandomStream(int(self.rng.integers(2**62)), self.device)
-        with stream.lent():
+        drawn = RandomStream(seed_from(self.rng), self.device)
+        with drawn.lent():
             module = learner.build(self.tokens.shape).to(self.device)
         self.trainer = Trainer(
             learner,
@@ -85,7 +86,7 @@ class Explorer:
             self.tokens,
             recipe,
             RowQueue(len(kept), self.rng),
-            stream=stream,
+            stream=drawn,
             subset=self._kept,
             augment=hide if isinstance(learner, AnyOrderLearner) else None,
         )
@@ -191,7 +192,7 @@ class Explorer:
         """
         pairs = max(1, samples // self.evidence_rows)
         rows = np.tile(np.arange(self.evidence_rows), pairs)
-        orders = sample(self.length, len(rows), seed=int(self.rng.integers(2**62)))
+        orders = sample(self.length, len(rows), seed=seed_from(self.rng))
         both = orders, orders[:, ::-1].copy()
         losses = np.stack([self.losses(rows, one, hidden) for one in both], axis=1)
         return Evidence(losses, orders, self.cluster[rows], self.device)
@@ -213,7 +214,7 @@ class HiddenInputs:
 
     def __init__(self, vocabulary_size: int, seed: int, device: torch.device) -> None:
         self.token = vocabulary_size
-        self.generator = torch.Generator(device).manual_seed(seed)
+        self.generator = on_device(seed, device)
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch, each input of half of its rows hidden with a probability of the row's own."""

@@ -26,6 +26,7 @@ from pyorder.losses import permuted_cross_entropy
 from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.architecture import Architecture
 from pyorder.models.decoder import Decoder, Memory
+from pyorder.streams import on_device
 
 Build: TypeAlias = Callable[[int, int, int], nn.Module]
 
@@ -303,7 +304,7 @@ def takes_order(module: nn.Module, shape: Shape, length: int) -> bool:
     A copy with noise on its parameters is asked, because an output layer that starts at zero hides everything.
     """
     probe = deepcopy(module).eval()
-    generator = torch.Generator().manual_seed(0)
+    generator = on_device(0)
     with torch.no_grad():
         for parameter in probe.parameters():
             parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator).to(parameter))
@@ -319,7 +320,7 @@ def takes_order(module: nn.Module, shape: Shape, length: int) -> bool:
 def _example(shape: Shape, module: nn.Module) -> tuple[Tensor, Tensor]:
     """A row of random tokens, on the module's device: (1, X) and (1, C)."""
     device = next(module.parameters()).device
-    generator = torch.Generator().manual_seed(0)
+    generator = on_device(0)
     lengths = (shape.input_length, shape.columns)
     inputs, emitted = (torch.randint(shape.vocabulary_size, (1, size), generator=generator) for size in lengths)
     return inputs.to(device), emitted.to(device)

@@ -29,6 +29,7 @@ from pyorder.orders.permutations import check_orders
 from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
+from pyorder.streams import stream
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
@@ -148,7 +149,7 @@ class Profiler:
                 f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, lost))}; "
                 "a lower learning_rate may help"
             )
-        ties = np.random.default_rng([seeds[0], 1]).permutation(len(orders))
+        ties = stream(seeds[0], "ties").permutation(len(orders))
         ranking = np.lexsort((ties, loss))
         paired = by_row - by_row[:, ranking[:1]]
         return Profile(
@@ -205,15 +206,15 @@ class Profiler:
 
     def _trainer(self, place: int, seed: int, queue: RowQueue, subset: torch.Tensor) -> Trainer:
         """A seed's trainer, at the start; one that was recorded at this place among the seeds if there is any."""
-        stream = RandomStream(seed, self.device)
-        with stream.lent():
+        drawn = RandomStream(seed, self.device)
+        with drawn.lent():
             module = self.learner.build(self.tokens.shape).to(self.device)
         if self.recorded is not None and place < len(self.recorded):
             trainer = self.recorded[place]
             trainer.module.load_state_dict(module.state_dict())
-            trainer.restart(queue, stream, subset)
+            trainer.restart(queue, drawn, subset)
             return trainer
-        trainer = Trainer(self.learner, module, self.tokens, self.recipe, queue, stream=stream, subset=subset)
+        trainer = Trainer(self.learner, module, self.tokens, self.recipe, queue, stream=drawn, subset=subset)
         if self.recorded is not None:
             self.recorded.append(trainer)
         return trainer

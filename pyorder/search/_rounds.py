@@ -46,8 +46,9 @@ from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search._exploring import MEMORY_ROWS, Exploring, gains
-from pyorder.search._pools import close_up, seed_from, sort_along
+from pyorder.search._pools import close_up, sort_along
 from pyorder.search.laboratory import Laboratory
+from pyorder.streams import seed_from
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -26,6 +26,7 @@ from pyorder.search.discovery import Discovery, judge_runs
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategies import make_strategy
 from pyorder.search.strategy import Strategy
+from pyorder.streams import stream
 from pyorder.training.presets import Model
 from pyorder.training.recipe import Numbers, Recipe
 
@@ -133,7 +134,7 @@ def discover_shuffled(
     strategy = _resolve_strategy(strategy, _check_constraints(constraints, train.target_length))
     shuffle = np.arange(train.target_length)
     if not strategy.uses_data_order:
-        shuffle = np.random.default_rng([seed, 4]).permutation(train.target_length)
+        shuffle = stream(seed, "secret shuffle").permutation(train.target_length)
     return _search(train, validation, shuffle, strategy=strategy, constraints=constraints, seed=seed, **arguments)
 
 

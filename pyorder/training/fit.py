@@ -27,6 +27,7 @@ from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.claim import claim, fingerprint
 from pyorder.runs.folder import RunDir
 from pyorder.runs.journal import Journal
+from pyorder.streams import stream
 from pyorder.training.fitted import Fitted
 from pyorder.training.generation import GENERATED_AT_ONCE, generate, look, row_losses
 from pyorder.training.orders import OneOrder, RowQueue
@@ -134,8 +135,8 @@ def fit(
         kept = journal.told("precision", settings["precision"])
         settings["precision"], precision = kept, resolve_precision(kept, on)
         recipe = replace(recipe, precision=kept)
-        stream = RandomStream(seed, on)
-        with stream.lent():
+        drawn = RandomStream(seed, on)
+        with drawn.lent():
             module = learner.build(rows.shape).to(on)
         looks: list[tuple[int, float, float]] = []
 
@@ -148,8 +149,8 @@ def fit(
                 share = 0.95 * (step + 1) / recipe.steps
                 shown.report(Progress("final training", share, journal.seconds))
 
-        queue = RowQueue(len(rows), np.random.default_rng([seed, 3]))
-        trainer = Trainer(learner, module, rows, recipe, queue, stream=stream)
+        queue = RowQueue(len(rows), stream(seed, "final training"))
+        trainer = Trainer(learner, module, rows, recipe, queue, stream=drawn)
         source = OneOrder(rows.column_orders(chosen[None])[0])
         with shown:
             curve = _train(trainer, source, after_step, looks, journal)

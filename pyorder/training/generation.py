@@ -15,6 +15,7 @@ from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
 from pyorder.execution import multiply_in, row_slices
 from pyorder.models.learner import Incremental, Learner
+from pyorder.streams import on_device
 
 GENERATED_AT_ONCE = 512
 
@@ -28,7 +29,7 @@ def greedily(logits: Tensor) -> Tensor:
 
 def at_random(seed: int, device: torch.device) -> Choose:
     """Make a function that draws from logits (R, V), each time anew."""
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = on_device(seed, device)
 
     def draw(logits: Tensor) -> Tensor:
         noise = torch.empty_like(logits, dtype=torch.float64).exponential_(generator=generator)

@@ -23,9 +23,10 @@ import numpy as np
 
 from pyorder._checks import check_integer
 from pyorder.orders.posets import Poset
-from pyorder.search._pools import Orders, bend, count_up_to, distinct, draw_orders, seed_from
+from pyorder.search._pools import Orders, bend, count_up_to, distinct, draw_orders
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategy import Strategy
+from pyorder.streams import seed_from
 
 
 @dataclass(frozen=True)

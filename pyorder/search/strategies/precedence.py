@@ -25,11 +25,12 @@ from pyorder.dependencies.statistics import z_threshold
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Profile
 from pyorder.search._exploring import Exploring
-from pyorder.search._pools import count_up_to, distinct, seed_from
+from pyorder.search._pools import count_up_to, distinct
 from pyorder.search._rounds import Rounds
 from pyorder.search.budget import BudgetSpentError
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategy import Strategy
+from pyorder.streams import seed_from
 
 Orders = npt.NDArray[np.int64]
 
