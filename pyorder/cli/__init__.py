@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pyorder.cli import discover, generate, profile, report, reproduce, tasks, train
+from pyorder.cli import discover, generate, profile, report, reproduce, rerun, tasks, train
 
 # typer has no public name for the parent of all its errors about arguments.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find the order in which an autoregressive model learns to write its steps, from the data alone.",
 )
-for _module in (tasks, generate, profile, discover, train, reproduce, report):
+for _module in (tasks, generate, profile, discover, train, rerun, reproduce, report):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 
 

@@ -140,7 +140,7 @@ def command(
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
     from pyorder.report.page import write_page
-    from pyorder.runs.claim import claim
+    from pyorder.runs.claim import claim, fingerprint
     from pyorder.runs.folder import load_run, write_json, write_run
     from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit
@@ -178,6 +178,7 @@ def command(
         _, recipe = resolve_model(own, preset, None, {"steps": steps})
         tell_search(searching, allowed, steps=recipe.steps, rows=validation.rows, seeds=seeds)
     warn_of_shared_inputs(train, validation=validation, test=test)
+    parts = {"train": train, "validation": validation, "test": test}
 
     with show_progress("search") as progress:
         found = discover_shuffled(
@@ -199,7 +200,7 @@ def command(
             run_dir=None if out is None else out / "search",
         )
     result: dict[str, Any] = {
-        "data": describe_data(made_by, train=train, validation=validation, test=test),
+        "data": describe_data(made_by, **parts),
         "order": found.order,
         "names": found.names,
         "verdict": found.verdict.value,
@@ -210,7 +211,9 @@ def command(
         "complete": not fitting,
     }
     if out is not None:
-        write_run(out, "comparison", {"arguments": context.params}, result, device=found.settings["device"])
+        told = {name: fingerprint(part) for name, part in parts.items()}
+        settings = {"arguments": context.params, "precision": found.settings["precision"], "fingerprints": told}
+        write_run(out, "comparison", settings, result, device=found.settings["device"])
     if not as_json:
         print(data_text(result["data"]), end="\n\n")
         print_search(result["search"])
