@@ -18,11 +18,12 @@ import torch
 from pyorder.streams import on_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
 TURNS = 12  # of timed products, a millisecond each or less
+LOGITS_AT_ONCE = 2**27  # half a GiB of them, in float32
 WORTH_CASTING = 1.25  # times faster that products must be, for weights and activations are cast first
 
 
@@ -206,3 +207,33 @@ def row_slices(rows: int, positions: int, at_once: int) -> Iterator[slice]:
     size = math.ceil(rows / max(1, batches))  # alike, so that none is left that costs as much as it has few rows
     for start in range(0, rows, size or 1):
         yield slice(start, min(rows, start + size))
+
+
+def in_parts(rows: int, positions: int, at_once: int, work: Callable[[slice], object]) -> None:
+    """Do work on rows, a slice at a time as `row_slices` cuts them, and on smaller ones where a GPU has no room.
+
+    A slice for which memory did not suffice is done again by halves, and what follows in as small ones; one row is
+    the least. So ``work`` must leave nothing half done behind when it fails.
+
+    Examples
+    --------
+    >>> done = []
+    >>> in_parts(5, positions=1, at_once=3, work=done.append)
+    >>> done
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    most = max(1, rows)
+    for part in row_slices(rows, positions, at_once):
+        start = part.start
+        while start < part.stop:
+            stop = min(start + most, part.stop)
+            try:
+                work(slice(start, stop))
+            except torch.cuda.OutOfMemoryError:
+                if stop - start == 1:
+                    raise
+                most = (stop - start + 1) // 2
+            else:
+                start = stop
+                continue
+            torch.cuda.empty_cache()  # not before the error is forgotten, which holds on to what there was

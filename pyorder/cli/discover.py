@@ -167,7 +167,7 @@ def command(
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     final = own if fit_model is None and own is not None else parse_model(fit_model, "--fit-model")
-    _check_final_training(train, test, final)
+    _check_final_training(train, test, final, fit_steps, device)
     asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json")}
     claimed = context.with_resource(claim(out, lambda: {"kind": "comparison", **asked}, name="--out"))
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
@@ -295,17 +295,22 @@ def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Stra
     return made
 
 
-def _check_final_training(train: Dataset, test: Dataset, model: str | Build | LanguageModel | None) -> None:
+def _check_final_training(
+    train: Dataset, test: Dataset, model: str | Build | LanguageModel | None, steps: int | None, device: str
+) -> None:
     """Refuse before the search what final training would refuse after it."""
     import torch
 
     from pyorder.data.tokens import Tokens
-    from pyorder.execution import RandomStream
+    from pyorder.execution import RandomStream, resolve_device
+    from pyorder.training.memory import check_run
     from pyorder.training.presets import resolve_model
 
     cpu = torch.device("cpu")
     shape = Tokens.of(test, "test", cpu, (train.vocabulary, train.schema)).shape
-    learner, _ = resolve_model(model, "base", None, {})
+    on = resolve_device(device)
+    learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", None, {"steps": steps})
     learner.check_data(train.schema)
+    check_run(learner, shape, recipe, rows=train.rows, device=on)
     with RandomStream(0, cpu).lent():
         learner.build(shape)

@@ -21,12 +21,13 @@ from torch import Tensor
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Batch, Tokens
 from pyorder.dependencies.statistics import Evidence
-from pyorder.execution import RandomStream, multiply_in, row_slices
+from pyorder.execution import LOGITS_AT_ONCE, RandomStream, in_parts, multiply_in
 from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.decoder import Block
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample
 from pyorder.streams import on_device, seed_from, stream
+from pyorder.training.memory import check_run
 from pyorder.training.orders import RowQueue, Succession
 from pyorder.training.recipe import Recipe
 from pyorder.training.trainer import Trainer
@@ -71,6 +72,7 @@ class Explorer:
                 f"train: looking for dependencies among {self.length} steps takes at least {5 * least} rows and "
                 f"{least} samples; {len(tokens)} rows and {given} samples given"
             )
+        check_run(learner, self.tokens.shape, recipe, rows=len(tokens), device=self.device)
         self.rng = stream(seed, "exploration")
         hide = HiddenInputs(self.tokens.vocabulary_size, seed_from(self.rng), self.device)
         held, kept, self.cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)
@@ -174,15 +176,19 @@ class Explorer:
         at_once = min(ROWS_AT_ONCE, self.trainer.rows_at_once)
         if self.device.type == "cuda":  # the more at once, the fewer launches; nothing waits before the end
             scores = self.learner.scores(self.tokens.shape)
-            at_once = SCORES_ON_GPU // scores if scores else at_once
+            logits = self.tokens.shape.columns * self.tokens.vocabulary_size
+            at_once = min(SCORES_ON_GPU // scores, LOGITS_AT_ONCE // logits) if scores else at_once
         parts = []
+
+        def work(part: slice) -> None:
+            batch = self.tokens.batch(rows[part], columns[part])
+            if hidden is not None:
+                shown = batch.inputs.masked_fill(hidden, self.tokens.vocabulary_size)
+                batch = replace(batch, inputs=shown)
+            parts.append(self.learner.step_loss(self.trainer.module, batch))
+
         with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):
-            for part in row_slices(len(orders), 1, at_once):
-                batch = self.tokens.batch(rows[part], columns[part])
-                if hidden is not None:
-                    shown = batch.inputs.masked_fill(hidden, self.tokens.vocabulary_size)
-                    batch = replace(batch, inputs=shown)
-                parts.append(self.learner.step_loss(self.trainer.module, batch))
+            in_parts(len(orders), 1, at_once, work)
             return torch.cat(parts).double().cpu().numpy()
 
     def antithetic(self, samples: int, hidden: Tensor | None = None) -> Evidence:

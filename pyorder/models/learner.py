@@ -84,6 +84,10 @@ class Learner(ABC):
         """Attention scores of a row in a layer; 0 where that is not known."""
         return 0
 
+    def numbers(self, shape: Shape) -> tuple[int, int]:
+        """About how many weights a module has, and activations a row in training, from below; 0 if not known."""
+        return 0, 0
+
     def rows_at_once(self, tokens: Tokens) -> int | None:
         """Most rows that are learned from together for want of memory; None where that is no matter."""
         return None
@@ -157,6 +161,10 @@ class DecoderLearner(Learner):
         """As `Learner.scores`."""
         return self.architecture.heads * shape.columns * (shape.input_length + shape.columns)
 
+    def numbers(self, shape: Shape) -> tuple[int, int]:
+        """As `Learner.numbers`."""
+        return self.architecture.numbers(*shape)
+
     def logits(self, module: nn.Module, batch: Batch, emitted: Tensor) -> Tensor:
         """As `Learner.logits`."""
         padding = batch.padding
@@ -207,6 +215,10 @@ class AnyOrderLearner(Learner):
     def scores(self, shape: Shape) -> int:
         """As `Learner.scores`."""
         return self.architecture.heads * shape.columns * (shape.input_length + shape.columns)
+
+    def numbers(self, shape: Shape) -> tuple[int, int]:
+        """As `Learner.numbers`."""
+        return self.architecture.numbers(*shape)
 
     def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
         """As `Learner.losses`, by canonical column."""

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pyorder._checks import MAX_SEED, check_integer
+from pyorder._checks import MAX_SEED, check_integer, check_memory
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.tokens import Tokens
 from pyorder.execution import Precision, RandomStream, isolated, resolve_device, resolve_precision
@@ -30,6 +30,7 @@ from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.streams import stream
+from pyorder.training.memory import check_run
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
@@ -78,6 +79,7 @@ class Profiler:
             self.recipe = self.recipe.reordered(shuffle)
             self.step_names = tuple(self.step_names[step] for step in shuffle if self.step_names)
         self.learner.check_data(self.tokens.schema)
+        check_run(self.learner, self.tokens.shape, self.recipe, rows=len(self.tokens), device=self.device)
         with RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
             self.learner.build(self.tokens.shape)
         # Recorded steps are kept for later runs. A caller's own module may do what a CUDA graph cannot record.
@@ -104,6 +106,10 @@ class Profiler:
     def length(self) -> int:
         """L, the number of steps of an order."""
         return self.tokens.length
+
+    def check_pool(self, candidates: int) -> None:
+        """Refuse more candidates than memory holds with their losses of all validation rows; ValueError."""
+        check_memory(candidates, 8 * self.length + 12 * len(self.held), "candidates", "orders and their losses")
 
     def cost(self, candidates: int, seeds: int = 1) -> Cost:
         """What profiling ``candidates`` orders will cost."""
@@ -289,6 +295,7 @@ def profile(
     check_integer(seed, "seed", 0, MAX_SEED)
     shown = resolve_progress(progress, "profile")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, **numbers)
+    profiler.check_pool(len(pool))
     started = time.perf_counter()
 
     def on_share(stage: str, share: float) -> None:

@@ -27,6 +27,7 @@ from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategies import make_strategy
 from pyorder.search.strategy import Strategy
 from pyorder.streams import stream
+from pyorder.training.memory import remark_on_values
 from pyorder.training.presets import Model
 from pyorder.training.recipe import Numbers, Recipe
 
@@ -163,6 +164,8 @@ def _search(
     check_integer(seed, "seed", 0, MAX_SEED)
     shown = resolve_progress(progress, "search")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, shuffle=shuffle, **numbers)
+    for pool in pools:
+        profiler.check_pool(pool)
 
     def ask() -> dict[str, Any]:
         return {
@@ -197,6 +200,9 @@ def _search(
             progress=shown.report,
             journal=claimed.journal,
         )
+
+        if (remark := remark_on_values(profiler.tokens)) is not None:
+            laboratory.remarks.append(remark)
 
         def result(order: Orders, interrupted: bool = False) -> Discovery:
             found = _conclude(laboratory, strategy, order, interrupted)

@@ -30,6 +30,7 @@ from pyorder.runs.journal import Journal
 from pyorder.streams import stream
 from pyorder.training.fitted import Fitted
 from pyorder.training.generation import GENERATED_AT_ONCE, generate, look, row_losses
+from pyorder.training.memory import check_run
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
@@ -99,6 +100,7 @@ def fit(
     watched = None if validation is None else Tokens.of(validation, "validation", on, like)
     check_integer(validate_every, "validate_every", 1)
     learner.check_data(rows.schema)
+    check_run(learner, rows.shape, recipe, rows=len(rows), device=on)
     settings: dict[str, Any] = {
         "model": learner.name,
         "architecture": learner.record(),

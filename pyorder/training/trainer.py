@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pyorder.data.tokens import Batch, Tokens
-from pyorder.execution import RandomStream, multiply_in, resolve_precision, row_slices
+from pyorder.execution import LOGITS_AT_ONCE, RandomStream, multiply_in, resolve_precision, row_slices
 from pyorder.models.learner import Learner
 from pyorder.training.orders import OrderSource, RowQueue
 from pyorder.training.recipe import Recipe
@@ -92,6 +92,8 @@ class Trainer:
         self.steps_done = 0
         captured = learner.capturable and self.device.type == "cuda"
         self.rows_at_once = min(recipe.batch_size, learner.rows_at_once(tokens) or recipe.batch_size)
+        logits = tokens.shape.columns * tokens.vocabulary_size
+        self.rows_at_once = min(self.rows_at_once, max(1, LOGITS_AT_ONCE // logits))
         if self.device.type == "cpu" and (scores := learner.scores(tokens.shape)):
             self.rows_at_once = min(self.rows_at_once, max(FEWEST_ROWS, SCORES_AT_ONCE // scores))
         self._rate = torch.zeros((), device=self.device) if captured else None

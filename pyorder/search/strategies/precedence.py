@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pyorder._checks import check_integer
+from pyorder._checks import check_integer, check_memory
 from pyorder.dependencies.statistics import z_threshold
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Profile
@@ -76,7 +76,9 @@ class Precedence(Exploring, Strategy):
         check_integer(self.racers, "racers", 0)
 
     def pools(self, constraints: Poset) -> list[int]:
-        """One run, of the final candidates."""
+        """One run, of the final candidates; ValueError for more samples than memory has room for."""
+        # A sample is two orders, as they are and as columns, and twice the losses of all steps.
+        check_memory(self.samples, 64 * constraints.length, "samples", "pairs of orders and their losses")
         return [count_up_to(constraints, self.candidates)]
 
     def exploration_cost(self) -> Cost:
