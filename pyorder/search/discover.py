@@ -25,7 +25,7 @@ from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Discovery, judge_runs
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategies import make_strategy
-from pyorder.search.strategy import Strategy
+from pyorder.search.strategy import MOST_RUNS, Strategy
 from pyorder.streams import stream
 from pyorder.training.memory import remark_on_values
 from pyorder.training.presets import Model
@@ -160,7 +160,7 @@ def _search(
     """Search with the target's columns moved to the places that ``shuffle`` says; the result is of their own."""
     graph = _check_constraints(constraints, train.target_length).renamed(np.argsort(shuffle))
     pools = strategy.pools(graph)
-    check_integer(seeds, "seeds", 1)
+    check_integer(seeds, "seeds", 1, MOST_RUNS)
     check_integer(seed, "seed", 0, MAX_SEED)
     shown = resolve_progress(progress, "search")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, shuffle=shuffle, **numbers)

@@ -39,7 +39,7 @@ def check_run(learner: Learner, shape: Shape, recipe: Recipe, *, rows: int, devi
     >>> learner, shape, cpu = DecoderLearner(PRESETS["nano"].architecture), Shape(19, 9, 9), torch.device("cpu")
     >>> check_run(learner, shape, Recipe(10**15, 1e-3), rows=500, device=cpu)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    pyorder.errors.InputError: steps: training takes at least 4,000,000.0 GB, 4,000,000.0 of them for the losses ...
+    pyorder.errors.InputError: steps: training takes at least 4,000,000.0 GB, 4,000,000.0 of them for the ...
     """
     batch = recipe.batch_size
     if batch > max(rows, SMALL_BATCH):
