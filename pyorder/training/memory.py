@@ -56,7 +56,8 @@ def check_run(learner: Learner, shape: Shape, recipe: Recipe, *, rows: int, devi
     taken, free = sum(parts.values()), free_memory(device)
     if taken <= free:
         return
-    name = max(parts, key=lambda part: parts[part])
+    alone = (part for part in parts if parts[part] > free)  # of these the model first, whatever the batch
+    name = next(alone, max(parts, key=lambda part: parts[part]))
     told, less = {
         "model": (
             f"{weights:,} weights with their gradients and moments",
