@@ -30,6 +30,7 @@ from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.streams import stream
+from pyorder.training.divergence import AGAIN, diverged, guessing
 from pyorder.training.memory import check_run
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
@@ -86,6 +87,7 @@ class Profiler:
         self.recorded: list[Trainer] | None = (
             [] if self.device.type == "cuda" and self.learner.capturable else None
         )
+        self.calmed: list[int] = []  # seeds that diverged, and were trained again
         self.settings = {
             "model": self.learner.name,
             "architecture": self.learner.record(),
@@ -153,7 +155,7 @@ class Profiler:
             lost = [seed for seed, losses in zip(seeds, seed_loss, strict=True) if not np.isfinite(losses).all()]
             raise RuntimeError(
                 f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, lost))}; "
-                "a lower learning_rate may help"
+                "give a lower learning_rate"
             )
         ties = stream(seeds[0], "ties").permutation(len(orders))
         ranking = np.lexsort((ties, loss))
@@ -168,10 +170,16 @@ class Profiler:
             training_loss=np.array(training_loss),
             cost=self.cost(len(orders), len(seeds)),
             seconds=time.perf_counter() - started,
-            settings={**self.settings, "seeds": list(seeds)},
+            settings={**self.settings, "seeds": list(seeds), **self._calmed(seeds)},
             row_loss=kept,
             step_names=self.step_names,
         )
+
+    def _calmed(self, seeds: Sequence[int]) -> dict[str, Any]:
+        """What the settings say of seeds that diverged, and were trained at a lower rate; nothing of others."""
+        calmed = [seed for seed in seeds if seed in self.calmed]
+        rate = AGAIN * self.recipe.learning_rate
+        return {"diverged": {"seeds": calmed, "trained_at": rate}} if calmed else {}
 
     def _run(
         self, orders: Orders, seeds: Sequence[int], tell: Tell
@@ -196,19 +204,42 @@ class Profiler:
     def _train(
         self, orders: Orders, seeds: Sequence[int], after_step: StepHook
     ) -> tuple[list[torch.nn.Module], torch.Tensor]:
-        """Train a module for each seed, side by side; the modules, and (k, steps) losses."""
+        """Train a module for each seed; the modules, and (k, steps) losses.
+
+        If one diverges, all are trained once more at a lower rate, which `settings` then has.
+        """
+        guess = guessing(self.tokens.shape, self.length)
+        modules, curves = self._train_at(self.recipe, orders, seeds, after_step)
+        if any(diverged(curve, guess) for curve in curves):
+            lower = replace(self.recipe, learning_rate=AGAIN * self.recipe.learning_rate)
+            modules, curves = self._train_at(lower, orders, seeds, after_step)
+            lost = [seed for seed, curve in zip(seeds, curves, strict=True) if diverged(curve, guess)]
+            if lost:
+                raise RuntimeError(
+                    f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, lost))}, at "
+                    f"the learning rates {self.recipe.learning_rate:g} and {lower.learning_rate:g}; give a lower "
+                    "learning_rate"
+                )
+            self.calmed += seeds
+        for module in modules:
+            self.learner.check(module, self.tokens.shape)
+        return modules, curves
+
+    def _train_at(
+        self, recipe: Recipe, orders: Orders, seeds: Sequence[int], after_step: StepHook
+    ) -> tuple[list[torch.nn.Module], torch.Tensor]:
+        """Train a module for each seed, side by side."""
         used = self.recipe.steps * self.recipe.batch_size
         table = self.tokens.column_orders(orders)
         trainers, sources = [], []
         for place, seed in enumerate(seeds):
             subset, assigned, queue = rows_and_orders(seed, len(self.tokens), used, len(orders))
-            trainers.append(self._trainer(place, seed, queue, torch.from_numpy(subset).to(self.device)))
+            trainer = self._trainer(place, seed, queue, torch.from_numpy(subset).to(self.device))
+            trainer.recipe = recipe
+            trainers.append(trainer)
             sources.append(Mixture(table, torch.from_numpy(assigned).to(self.device)))
         curves = train_together(trainers, sources, self.recipe.steps, after_step)
-        modules = [trainer.module for trainer in trainers]
-        for module in modules:
-            self.learner.check(module, self.tokens.shape)
-        return modules, curves
+        return [trainer.module for trainer in trainers], curves
 
     def _trainer(self, place: int, seed: int, queue: RowQueue, subset: torch.Tensor) -> Trainer:
         """A seed's trainer, at the start; one that was recorded at this place among the seeds if there is any."""

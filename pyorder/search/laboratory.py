@@ -178,6 +178,11 @@ class Laboratory:
             self.journal.record("profile", lambda path: write_history(path, [record]))
         self.cost += profile.cost
         self.history.append(Stage(stage, profile, self.seconds))
+        if (calmed := profile.settings.get("diverged")) is not None:
+            self.remarks.append(
+                f"Training diverged in the run {stage!r}, which was repeated at a learning rate of "
+                f"{calmed['trained_at']:g}."
+            )
         self.best = profile.best
         return profile
 

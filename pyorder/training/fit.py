@@ -7,6 +7,7 @@ Source: Sato, Kawamoto, Kera, arXiv 2506.23875, section on final training; succe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Unpack
@@ -28,13 +29,14 @@ from pyorder.runs.claim import claim, fingerprint
 from pyorder.runs.folder import RunDir
 from pyorder.runs.journal import Journal
 from pyorder.streams import stream
+from pyorder.training.divergence import AGAIN, diverged, guessing
 from pyorder.training.fitted import Fitted
 from pyorder.training.generation import GENERATED_AT_ONCE, generate, look, row_losses
 from pyorder.training.memory import check_run
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
-from pyorder.training.trainer import STEPS_AT_ONCE, StepHook, Trainer
+from pyorder.training.trainer import STEPS_AT_ONCE, Trainer
 
 SAVE_SECONDS = 60.0  # between states that are kept
 
@@ -137,25 +139,32 @@ def fit(
         kept = journal.told("precision", settings["precision"])
         settings["precision"], precision = kept, resolve_precision(kept, on)
         recipe = replace(recipe, precision=kept)
-        drawn = RandomStream(seed, on)
-        with drawn.lent():
-            module = learner.build(rows.shape).to(on)
         looks: list[tuple[int, float, float]] = []
 
-        def after_step(step: int) -> None:
+        def start(rate: float) -> Trainer:
+            drawn = RandomStream(seed, on)
+            with drawn.lent():
+                module = learner.build(rows.shape).to(on)
+            queue = RowQueue(len(rows), stream(seed, "final training"))
+            at_rate = replace(recipe, learning_rate=rate)
+            return Trainer(learner, module, rows, at_rate, queue, stream=drawn)
+
+        def after_step(trainer: Trainer, step: int) -> None:
             if watched is not None and ((step + 1) % validate_every == 0 or step + 1 == recipe.steps):
-                module.eval()
-                looks.append((step + 1, *look(learner, module, watched, chosen, precision)))
-                module.train()
+                trainer.module.eval()
+                looks.append((step + 1, *look(learner, trainer.module, watched, chosen, precision)))
+                trainer.module.train()
             if shown.report is not None:
                 share = 0.95 * (step + 1) / recipe.steps
-                shown.report(Progress("final training", share, journal.seconds))
+                again = "" if trainer.recipe == recipe else ", again at a lower rate"
+                shown.report(Progress(f"final training{again}", share, journal.seconds))
 
-        queue = RowQueue(len(rows), stream(seed, "final training"))
-        trainer = Trainer(learner, module, rows, recipe, queue, stream=drawn)
         source = OneOrder(rows.column_orders(chosen[None])[0])
         with shown:
-            curve = _train(trainer, source, after_step, looks, journal)
+            trainer, curve = _train(start, recipe.learning_rate, source, after_step, looks, journal)
+        module = trainer.module
+        if trainer.recipe != recipe:
+            settings |= {"learning_rate": trainer.recipe.learning_rate, "diverged_at": recipe.learning_rate}
         learner.check(module, rows.shape)
         wrong = _wrong(learner, module, tested, chosen, precision)
         losses = row_losses(learner, module, tested, chosen, precision).cpu().numpy()
@@ -170,7 +179,7 @@ def fit(
             learner=learner,
             schema=train.schema,
             vocabulary=train.vocabulary,
-            validation_curve=None if watched is None else np.array(looks),
+            validation_curve=None if watched is None else np.array(looks).reshape(-1, 3),
             seconds=journal.seconds,
             settings=settings,
         )
@@ -181,35 +190,46 @@ def fit(
 
 
 def _train(
-    trainer: Trainer,
+    start: Callable[[float], Trainer],
+    rate: float,
     source: OneOrder,
-    after_step: StepHook,
+    after_step: Callable[[Trainer, int], None],
     looks: list[tuple[int, float, float]],
     journal: Journal,
-) -> torch.Tensor:
-    """Train to the end of the recipe, from where an earlier attempt was last kept: losses (steps,).
+) -> tuple[Trainer, torch.Tensor]:
+    """Train to the end of the recipe, from where an earlier attempt was last kept: trainer and losses (steps,).
 
-    What is kept every minute is kept between the parts that steps are handed over in.
+    What is kept every minute is kept between the parts that steps are handed over in. A training that diverges
+    begins once more at a lower rate; if it diverges again it ends, and the losses of steps left out are NaN.
     """
-    losses = torch.empty(trainer.recipe.steps, dtype=torch.float32)
-    if (state := journal.latest_state("training")) is not None:
+    state = journal.latest_state("training")
+    trainer = start(rate if state is None else state["rate"])
+    losses = torch.full((trainer.recipe.steps,), torch.nan, dtype=torch.float32)
+    if state is not None:
         trainer.restore(state["trainer"])
         losses[: trainer.steps_done] = state["losses"]
         looks += map(tuple, state["looks"])
         journal.go_on_from(state["seconds"])
-    saved = journal.seconds
+    saved, guess = journal.seconds, guessing(trainer.tokens.shape, trainer.tokens.length)
     while (first := trainer.steps_done) < len(losses):
         stop = min(first + STEPS_AT_ONCE, len(losses))
 
-        def in_all(step: int, first: int = first) -> None:
-            after_step(first + step)
+        def in_all(step: int, trainer: Trainer = trainer, first: int = first) -> None:
+            after_step(trainer, first + step)
 
         losses[first:stop] = trainer.train(source, stop - first, in_all)
-        if journal.folder is not None and journal.seconds - saved >= SAVE_SECONDS:
+        if diverged(losses[:stop], guess):
+            if trainer.recipe.learning_rate < rate:
+                break
+            trainer = start(AGAIN * rate)
+            losses.fill_(torch.nan)
+            looks.clear()
+        elif journal.folder is not None and journal.seconds - saved >= SAVE_SECONDS:
             saved = journal.seconds
             told = {"losses": losses[:stop].clone(), "looks": [list(seen) for seen in looks], "seconds": saved}
-            journal.save_state("training", {"trainer": trainer.state(), **told})
-    return losses
+            at = {"trainer": trainer.state(), "rate": trainer.recipe.learning_rate}
+            journal.save_state("training", at | told)
+    return trainer, losses
 
 
 def _wrong(

@@ -129,13 +129,20 @@ class Trainer:
         return losses.cpu()
 
     def stepping(self, source: OrderSource, losses: Tensor) -> Iterator[int]:
-        """Hand a step to the device at each turn, and say its number; ``losses`` (steps,) are full at the end."""
+        """Hand a step to the device at each turn, and say its number; ``losses`` (steps,) are full at the end.
+
+        It ends early where it sees that the losses left the finite numbers; those of the steps left out are NaN.
+        """
         self.module.train()
         for first in range(0, len(losses), STEPS_AT_ONCE):
             part = losses[first : first + STEPS_AT_ONCE]
             places = self._places(len(part))
             for step in self._taking(self._rows(places), source.columns(places), part):
                 yield first + step
+            # What is not a number stays none. A GPU is not waited for.
+            if self.device.type == "cpu" and not bool(part[-1].isfinite()):
+                losses[first + len(part) :] = torch.nan
+                break
         self.module.eval()
 
     def take_steps(self, rows: Tensor, columns: Tensor) -> Tensor:
