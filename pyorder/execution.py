@@ -120,6 +120,29 @@ def isolated() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch have so many threads: results are the same in every bit only with as many.
+
+    Examples
+    --------
+    >>> before = torch.get_num_threads()
+    >>> with threads(before + 1):
+    ...     torch.get_num_threads() - before
+    1
+    >>> torch.get_num_threads() - before
+    0
+    """
+    before = torch.get_num_threads()
+    if count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count != before:
+            torch.set_num_threads(before)
+
+
 # Modules draw from generators that the whole process shares; threads lend them their states in turn.
 _LENDING = threading.RLock()
 

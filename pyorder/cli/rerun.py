@@ -28,8 +28,11 @@ def command(
     With the same options, threads and precision, from the folder that the run was begun in, if its files are
     named from there.
     """
+    import torch
+
     from pyorder.cli._terminal import print_json, print_table
     from pyorder.errors import InputError
+    from pyorder.execution import threads
     from pyorder.runs.agreement import circumstances, differences
     from pyorder.runs.claim import JOURNAL
     from pyorder.runs.folder import load_run
@@ -45,7 +48,8 @@ def command(
     resolved = before.config["settings"].get("precision", arguments.get("precision"))  # older folders have none
     again = {name: value for name, value in arguments.items() if name != "as_json"} | {"precision": resolved}
     with _folder(out) as folder:
-        with _threads(before.config.get("threads")), redirect_stdout(StringIO()):
+        count = before.searches[0].config.get("threads") if before.searches else None
+        with threads(count or torch.get_num_threads()), redirect_stdout(StringIO()):
             _discover({**again, "out": str(folder)})
         after = load_run(folder)
         around, found = circumstances(before, after), differences(before, after)
@@ -105,16 +109,3 @@ def _folder(out: Path | None) -> Iterator[Path]:
             yield Path(made)
         except typer.Abort:  # whose notes tell of a folder that goes
             raise typer.Abort from None
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Let torch have as many threads as the run had."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
+import torch
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.dependencies.explorer import entropies
 from pyorder.dependencies.verdict import Verdict, judge
-from pyorder.execution import isolated
+from pyorder.execution import isolated, threads
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Profiler
 from pyorder.profiling.result import Orders
@@ -30,9 +31,6 @@ from pyorder.streams import stream
 from pyorder.training.memory import remark_on_values
 from pyorder.training.presets import Model
 from pyorder.training.recipe import Numbers, Recipe
-
-if TYPE_CHECKING:
-    import torch
 
 INTERRUPTED = "The search was interrupted or failed; this is the best order until then."
 
@@ -186,7 +184,7 @@ def _search(
             "shuffle": shuffle,
         }
 
-    with claim(run_dir, ask) as claimed:
+    with claim(run_dir, ask) as claimed, threads(claimed.journal.told("threads", torch.get_num_threads())):
         if claimed.finished and claimed.folder is not None:
             return Discovery.load(claimed.folder)
         profiler.multiply_in(claimed.journal.told("precision", str(profiler.precision).removeprefix("torch.")))

@@ -21,7 +21,7 @@ from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
-from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision, row_slices
+from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision, row_slices, threads
 from pyorder.models.learner import Learner
 from pyorder.orders.permutations import check_order
 from pyorder.progress import Progress, Report, resolve_progress
@@ -132,7 +132,7 @@ def fit(
             "precision": asked_precision,
         }
 
-    with claim(run_dir, ask) as claimed:
+    with claim(run_dir, ask) as claimed, threads(claimed.journal.told("threads", torch.get_num_threads())):
         if claimed.finished and claimed.folder is not None:
             return Fitted.load(claimed.folder, model=model, device=device)
         journal = claimed.journal

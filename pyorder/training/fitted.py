@@ -77,7 +77,7 @@ class Fitted(ByContents):
     @property
     def diverged(self) -> bool:
         """Whether training diverged, at a lower rate too; the success rate then tells nothing of the order."""
-        return diverged(torch.as_tensor(self.loss_curve))
+        return diverged(torch.tensor(self.loss_curve))
 
     @property
     def success_interval(self) -> tuple[float, float]:

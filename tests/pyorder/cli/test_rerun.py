@@ -85,7 +85,7 @@ def test_what_differs_is_told_and_first_what_may_be_why(copied, run):
 
 def test_as_many_threads_as_the_run_had_and_no_more_afterwards(copied, run, monkeypatch):
     before, asked = torch.get_num_threads(), []
-    changed(copied / "config.json", lambda told: told.update(threads=before + 1))
+    changed(copied / "search" / "config.json", lambda told: told.update(threads=before + 1))
     discover = rerun._discover
 
     def watched(arguments):
