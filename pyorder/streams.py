@@ -73,7 +73,7 @@ def stream(seed: int, name: Name) -> np.random.Generator:
     Examples
     --------
     >>> stream(0, "ties").permutation(5)
-    array([1, 4, 0, 2, 3])
+    array([1, 4, 3, 0, 2])
     """
     return np.random.default_rng([seed, NUMBERS[name]])
 
@@ -84,7 +84,7 @@ def of_run(seed: int, number: int) -> int:
     Examples
     --------
     >>> of_run(0, 0), of_run(0, 1)
-    (2968811710, 2123397446)
+    (2968811710, 3964924996)
     """
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 

@@ -14,6 +14,10 @@ PACKAGE = Path(pyorder.__file__).parent
 BEGIN = {"default_rng", "SeedSequence", "manual_seed", "RandomState", "PCG64"}
 
 
+def test_docstring_examples(doctests):
+    doctests(streams)
+
+
 @pytest.mark.parametrize(("name", "number"), streams.NUMBERS.items())
 def test_a_stream_is_numpys_of_seed_and_number(name, number):
     wanted = np.random.Generator(np.random.PCG64(np.random.SeedSequence([7, number]))).integers(2**62, size=4)

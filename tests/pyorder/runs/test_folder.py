@@ -15,6 +15,7 @@ import torch
 
 import pyorder
 from pyorder.cli import main
+from pyorder.runs import agreement, environment
 from pyorder.runs import folder as runs
 from pyorder.runs.folder import (
     Run,
@@ -43,8 +44,9 @@ def strict_json(path):
     return json.loads(path.read_text(), parse_constant=refuse)
 
 
-def test_docstring_examples(doctests):
-    doctests(runs)
+@pytest.mark.parametrize("module", [runs, agreement, environment])
+def test_docstring_examples(doctests, module):
+    doctests(module)
 
 
 @pytest.fixture(scope="module")

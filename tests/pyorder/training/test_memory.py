@@ -19,6 +19,11 @@ NANO = pyorder.PRESETS["nano"].architecture
 HUGE = 10**12
 
 
+@pytest.mark.parametrize("module", ["memory", "divergence"])
+def test_docstring_examples(doctests, module):
+    doctests(f"pyorder.training.{module}")
+
+
 @pytest.fixture(scope="module")
 def splits():
     return pyorder.make_task("square", length=12).splits(train=300, validation=20, test=20, seed=0)
