@@ -147,6 +147,10 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
         print(f"sorted by {lead}{why}")
     for name in left_out:
         print(f"{name}: left out, every order there is was trained on")
+    kept = [(fitted.get("kept_step"), fitted["training_steps"]) for fitted in fits.values()]
+    if early := sorted({step for step, steps in kept if step is not None and step < steps}):
+        told = f"{early[0]:,}" if len(early) == 1 else f"{early[0]:,} to {early[-1]:,}"
+        print(f"weights: those that lost least on validation rows, in part after {told} of {kept[0][1]:,} steps")
     if any(fitted.get("diverged") for fitted in fits.values()):
         print("diverged: the training loss left the finite numbers; a lower learning rate may help")
     for name, fitted in fits.items():

@@ -230,6 +230,8 @@ def command(
                     train,
                     order,
                     test=test,
+                    validation=validation,
+                    keep_best=True,
                     model=final,
                     steps=fit_steps,
                     step_weights=weights,

@@ -30,6 +30,7 @@ def command(
     bins: options.Bins = None,
     tokenizer: options.Tokenizer = None,
     max_width: options.MaxWidth = None,
+    validation_data: options.ValidationData = None,
     test_data: options.TestData = None,
     seed: options.Seed = 0,
     model: options.FitModel = None,
@@ -64,13 +65,16 @@ def command(
     from pyorder.training import fit
 
     own = load_language_model(language_model, lora, data=data, model=model)
-    train, test = load_data(
+    files = {"validation": validation_data, "test": test_data}
+    if test_data is not None and validation_data is None:  # then the last weights are tested
+        del files["validation"]
+    train, *validation, test = load_data(
         task,
         data,
         length=length,
         parameters=parameter,
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
-        files={"test": test_data},
+        files=files,
         seed=seed,
         columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
     )
@@ -85,6 +89,8 @@ def command(
             train,
             chosen,
             test=test,
+            validation=validation[0] if validation else None,
+            keep_best=bool(validation),
             model=parse_model(model) if own is None else own,
             steps=steps,
             batch_size=batch_size,

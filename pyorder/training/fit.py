@@ -21,6 +21,7 @@ from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
+from pyorder.errors import InputError
 from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision, row_slices, threads
 from pyorder.models.learner import Learner
 from pyorder.orders.permutations import check_order
@@ -31,12 +32,13 @@ from pyorder.runs.journal import Journal
 from pyorder.streams import stream
 from pyorder.training.divergence import AGAIN, diverged, guessing
 from pyorder.training.fitted import Fitted
-from pyorder.training.generation import GENERATED_AT_ONCE, generate, look, row_losses
+from pyorder.training.generation import GENERATED_AT_ONCE, generate, row_losses
 from pyorder.training.memory import check_run
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
 from pyorder.training.trainer import STEPS_AT_ONCE, Trainer
+from pyorder.training.validation import Validation
 
 SAVE_SECONDS = 60.0  # between states that are kept
 
@@ -48,7 +50,8 @@ def fit(
     *,
     test: Dataset,
     validation: Dataset | None = None,
-    validate_every: int = 25,
+    validate_every: int = 50,
+    keep_best: bool = False,
     model: Model | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
@@ -64,6 +67,8 @@ def fit(
     train, test : Datasets; ``test`` should be neither trained on nor used to choose the order
     order : (L,) integers
     validation : rows to look at during training, every so many steps and at the end
+    keep_best : end with the weights of the look that lost least, not with the last ones; few rows are learned by
+        heart, and the last ones then tell less of an order than of how it overfits
     model : as in `profile`; by default "base" on a CPU, "large" on a GPU
     recipe, seed, device, progress, numbers : as in `profile`; step weights say what is trained on, and nothing of
         what is measured
@@ -101,6 +106,8 @@ def fit(
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)
     watched = None if validation is None else Tokens.of(validation, "validation", on, like)
     check_integer(validate_every, "validate_every", 1)
+    if keep_best and watched is None:
+        raise InputError("keep_best: no validation rows are given, which tell what is best")
     learner.check_data(rows.schema)
     check_run(learner, rows.shape, recipe, rows=len(rows), device=on)
     settings: dict[str, Any] = {
@@ -113,6 +120,7 @@ def fit(
         "test_rows": len(tested),
         "validation_rows": None if validation is None else validation.rows,
         "validate_every": None if validation is None else validate_every,
+        "keep_best": keep_best,
         "input_length": train.input_length,
         "data": train.metadata,
     }
@@ -139,32 +147,33 @@ def fit(
         kept = journal.told("precision", settings["precision"])
         settings["precision"], precision = kept, resolve_precision(kept, on)
         recipe = replace(recipe, precision=kept)
-        looks: list[tuple[int, float, float]] = []
 
-        def start(rate: float) -> Trainer:
+        def start(rate: float) -> tuple[Trainer, Validation | None]:
             drawn = RandomStream(seed, on)
             with drawn.lent():
                 module = learner.build(rows.shape).to(on)
             queue = RowQueue(len(rows), stream(seed, "final training"))
             at_rate = replace(recipe, learning_rate=rate)
-            return Trainer(learner, module, rows, at_rate, queue, stream=drawn)
+            watch = None
+            if watched is not None:
+                watch = Validation(learner, module, watched, chosen, precision, validate_every, keep_best)
+            return Trainer(learner, module, rows, at_rate, queue, stream=drawn), watch
 
-        def after_step(trainer: Trainer, step: int) -> None:
-            if watched is not None and ((step + 1) % validate_every == 0 or step + 1 == recipe.steps):
-                trainer.module.eval()
-                looks.append((step + 1, *look(learner, trainer.module, watched, chosen, precision)))
-                trainer.module.train()
+        def tell(step: int, again: bool) -> None:
             if shown.report is not None:
                 share = 0.95 * (step + 1) / recipe.steps
-                again = "" if trainer.recipe == recipe else ", again at a lower rate"
-                shown.report(Progress(f"final training{again}", share, journal.seconds))
+                stage = "final training, again at a lower rate" if again else "final training"
+                shown.report(Progress(stage, share, journal.seconds))
 
         source = OneOrder(rows.column_orders(chosen[None])[0])
         with shown:
-            trainer, curve = _train(start, recipe.learning_rate, source, after_step, looks, journal)
+            trainer, watch, curve = _train(start, recipe.learning_rate, source, tell, journal)
         module = trainer.module
         if trainer.recipe != recipe:
             settings |= {"learning_rate": trainer.recipe.learning_rate, "diverged_at": recipe.learning_rate}
+        if watch is not None and watch.best is not None:
+            watch.go_back()
+            settings["kept_step"] = watch.best[0]
         learner.check(module, rows.shape)
         wrong = _wrong(learner, module, tested, chosen, precision)
         losses = row_losses(learner, module, tested, chosen, precision).cpu().numpy()
@@ -179,7 +188,7 @@ def fit(
             learner=learner,
             schema=train.schema,
             vocabulary=train.vocabulary,
-            validation_curve=None if watched is None else np.array(looks).reshape(-1, 3),
+            validation_curve=None if watch is None else watch.curve,
             seconds=journal.seconds,
             settings=settings,
         )
@@ -190,46 +199,50 @@ def fit(
 
 
 def _train(
-    start: Callable[[float], Trainer],
+    start: Callable[[float], tuple[Trainer, Validation | None]],
     rate: float,
     source: OneOrder,
-    after_step: Callable[[Trainer, int], None],
-    looks: list[tuple[int, float, float]],
+    tell: Callable[[int, bool], None],
     journal: Journal,
-) -> tuple[Trainer, torch.Tensor]:
-    """Train to the end of the recipe, from where an earlier attempt was last kept: trainer and losses (steps,).
+) -> tuple[Trainer, Validation | None, torch.Tensor]:
+    """Train to the end of the recipe, from where an earlier attempt was last kept; the losses are (steps,).
 
     What is kept every minute is kept between the parts that steps are handed over in. A training that diverges
     begins once more at a lower rate; if it diverges again it ends, and the losses of steps left out are NaN.
     """
     state = journal.latest_state("training")
-    trainer = start(rate if state is None else state["rate"])
-    losses = torch.full((trainer.recipe.steps,), torch.nan, dtype=torch.float32)
+    trainer, watch = start(rate if state is None else state["rate"])
+    steps = trainer.recipe.steps
+    losses = torch.full((steps,), torch.nan, dtype=torch.float32)
     if state is not None:
         trainer.restore(state["trainer"])
         losses[: trainer.steps_done] = state["losses"]
-        looks += map(tuple, state["looks"])
+        if watch is not None:
+            watch.restore(state["watch"])
         journal.go_on_from(state["seconds"])
     saved, guess = journal.seconds, guessing(trainer.tokens.shape, trainer.tokens.length)
-    while (first := trainer.steps_done) < len(losses):
-        stop = min(first + STEPS_AT_ONCE, len(losses))
+    while (first := trainer.steps_done) < steps:
+        stop, again = min(first + STEPS_AT_ONCE, steps), trainer.recipe.learning_rate < rate
 
-        def in_all(step: int, trainer: Trainer = trainer, first: int = first) -> None:
-            after_step(trainer, first + step)
+        def after_step(
+            step: int, watch: Validation | None = watch, first: int = first, again: bool = again
+        ) -> None:
+            if watch is not None:
+                watch.look(first + step + 1, last=first + step + 1 == steps)
+            tell(first + step, again)
 
-        losses[first:stop] = trainer.train(source, stop - first, in_all)
+        losses[first:stop] = trainer.train(source, stop - first, after_step)
         if diverged(losses[:stop], guess):
-            if trainer.recipe.learning_rate < rate:
+            if again:
                 break
-            trainer = start(AGAIN * rate)
+            trainer, watch = start(AGAIN * rate)
             losses.fill_(torch.nan)
-            looks.clear()
         elif journal.folder is not None and journal.seconds - saved >= SAVE_SECONDS:
             saved = journal.seconds
-            told = {"losses": losses[:stop].clone(), "looks": [list(seen) for seen in looks], "seconds": saved}
+            told = {"losses": losses[:stop].clone(), "watch": watch and watch.state(), "seconds": saved}
             at = {"trainer": trainer.state(), "rate": trainer.recipe.learning_rate}
             journal.save_state("training", at | told)
-    return trainer, losses
+    return trainer, watch, losses
 
 
 def _wrong(

@@ -180,6 +180,7 @@ class Fitted(ByContents):
             "step_accuracy": self.step_accuracy.tolist(),
             "step_loss": self.step_loss.tolist(),
             "training_steps": len(self.loss_curve),
+            "kept_step": self.settings.get("kept_step"),
             "seconds": self.seconds,
         }
 

@@ -192,7 +192,7 @@ def test_a_folder_of_another_search_is_refused(square5, tmp_path, changed, told)
 
 
 def train(data, **arguments):
-    numbers = {**CHEAP, "steps": 400, "validation": data.validation, "validate_every": 50}
+    numbers = {**CHEAP, "steps": 400, "validation": data.validation, "validate_every": 50, "keep_best": True}
     return fit(data.train, range(5), test=data.test, **numbers | arguments)
 
 

@@ -132,9 +132,36 @@ def test_validation_rows_are_looked_at_and_change_nothing(square5, tmp_path):
     np.testing.assert_array_equal(kept["validation_curve"], curve)
 
 
+def test_the_weights_that_lost_least_are_kept():
+    """Of targets that are noise nothing can be learned, and then the rows are learned by heart."""
+    inputs, targets = np.random.default_rng(0).integers(20, size=(2, 600, 4))
+    train, validation, test = pyorder.Dataset(inputs, targets).split((0.4, 0.3, 0.3), seed=0)
+    last, best = (
+        pyorder.fit(
+            train,
+            range(4),
+            test=test,
+            validation=validation,
+            keep_best=keep,
+            model="nano",
+            steps=200,
+            batch_size=32,
+        )
+        for keep in (False, True)
+    )
+    np.testing.assert_array_equal(best.loss_curve, last.loss_curve)
+    steps, losses, _ = best.validation_curve.T
+    assert losses.min() < losses[-1] - 0.1
+    assert best.settings["kept_step"] == steps[losses.argmin()]
+    assert -best.log_likelihood(validation).mean() / 4 == pytest.approx(losses.min(), abs=1e-5)
+    assert -last.log_likelihood(validation).mean() / 4 == pytest.approx(losses[-1], abs=1e-5)
+    assert best.row_loss < last.row_loss
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"keep_best": True}, "^keep_best: no validation rows"),
         ({"validation": pyorder.Dataset([[1, 2]], [[1, 2]])}, "^validation: "),
         ({"validate_every": 0}, "^validate_every: expected .* at least 1, got 0"),
     ],
