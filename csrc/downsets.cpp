@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "interruption.hpp"
 #include "step_set.hpp"
 
 namespace pyorder {
@@ -87,6 +88,7 @@ Downsets::Part count_part(const Poset& poset, std::vector<std::uint16_t> steps, 
         auto& larger = part.sets[emitted + 1];
         auto& ways = part.ways[emitted + 1];
         for (std::size_t index = 0; index < part.sets[emitted].size(); ++index) {
+            interruption_point(size * (set_words + count_words));
             std::copy_n(part.sets[emitted][index], set_words, set.begin());
             for (std::size_t next = 0; next < size; ++next) {
                 const std::uint64_t* needed = &before[next * set_words];
@@ -115,6 +117,7 @@ void unrank(const Downsets::Part& part, Number rank, std::uint16_t* out) {
     const std::size_t size = part.steps.size();
     std::vector<std::uint64_t> set(part.sets[size][0], part.sets[size][0] + part.set_words);
     for (std::size_t emitted = size; emitted-- > 0;) {
+        interruption_point(size * part.set_words + part.count_words);
         for (std::size_t last = 0;; ++last) {
             const std::uint64_t* after = &part.after[last * part.set_words];
             bool free = has(set.data(), last);

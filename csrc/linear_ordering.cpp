@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "interruption.hpp"
+
 namespace pyorder {
 namespace {
 
@@ -116,6 +118,7 @@ class Search {
         std::int64_t total = 0;
         std::size_t settled = 0;  // slots since the last gain
         for (std::size_t from = 0; settled < length_; from = from + 1 == length_ ? 0 : from + 1) {
+            interruption_point(length_);
             const std::int64_t* gains = gains_of(from);
             std::int64_t best = 0;
             std::size_t to = from;
@@ -152,6 +155,7 @@ class Search {
         bool improved = false;
         sum_gains();
         for (std::size_t a = 0; a < length_; ++a) {
+            interruption_point(length_ * length_);
             const std::int64_t* above = sums(a);
             std::int64_t best = 0;
             std::size_t best_b = a;
@@ -206,6 +210,7 @@ class Search {
 template <class Step>
 void linear_ordering_value(const double* weights, Orders<Step> orders, double* out) {
     for (std::size_t i = 0; i < orders.count; ++i) {
+        interruption_point(orders.length * orders.length / 2);
         const Step* order = orders[i];
         double value = 0;
         for (std::size_t a = 0; a < orders.length; ++a) {
@@ -258,6 +263,7 @@ std::vector<std::uint16_t> solve_linear_ordering_exactly(const double* weights, 
         return found;
     };
     for (std::size_t set = 1; set < best.size(); ++set) {
+        interruption_point(length * length);
         best[set] = best_last(set).first;
     }
     Order order(length);

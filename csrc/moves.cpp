@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "interruption.hpp"
 #include "row_set.hpp"
 
 namespace pyorder {
@@ -106,6 +107,7 @@ std::vector<Step> block_rearrangements(Orders<Step> orders, std::size_t blocks) 
     for (std::size_t i = 0; i < orders.count; ++i) {
         std::iota(sequence.begin(), sequence.end(), std::size_t{0});
         do {
+            interruption_point(orders.length);
             Step* end = row.data();
             for (const std::size_t block : sequence) {
                 end = std::copy(orders[i] + bounds[block], orders[i] + bounds[block + 1], end);
@@ -124,6 +126,7 @@ std::vector<Step> within_blocks(std::size_t length, std::size_t block_size) {
         Step* const first = row.data() + begin;
         Step* const last = row.data() + std::min(begin + block_size, length);
         while (std::next_permutation(first, last)) {
+            interruption_point(length);
             append(rows, row);
         }  // the last arrangement is followed by the first: the block is in place again
     }
@@ -144,6 +147,7 @@ std::vector<Step> sample_within_blocks(std::size_t length, std::size_t block_siz
     RowSet<Step> rows(length);
     rows.insert(base.data());
     for (std::uint64_t attempt = 0; rows.size() < limit; ++attempt) {
+        interruption_point(length);
         Philox random(seed, within_stream, attempt);
         const std::size_t begin = random.below(blocks) * block_size;
         const std::size_t size = std::min(block_size, length - begin);
@@ -181,6 +185,7 @@ std::vector<Step> swaps(std::size_t length) {
     rows.reserve(length * (length - 1) / 2 * length);
     for (std::size_t i = 0; i < length; ++i) {
         for (std::size_t j = i + 1; j < length; ++j) {
+            interruption_point(length);
             std::swap(row[i], row[j]);
             append(rows, row);
             std::swap(row[i], row[j]);
@@ -200,6 +205,7 @@ std::vector<Step> block_moves(std::size_t length, std::size_t max_size) {
         for (std::size_t b = a + 1; b < length; ++b) {
             const std::size_t last = b - a <= max_size ? length : std::min(b + max_size, length);
             for (std::size_t c = b + 1; c <= last; ++c) {
+                interruption_point(length);
                 std::rotate_copy(base.data() + a, base.data() + b, base.data() + c, row.data() + a);
                 append(rows, row);
             }
@@ -215,6 +221,7 @@ void sample_neighbours(const Step* order, std::size_t length, std::size_t count,
                        Out* out) {
     const auto slots = static_cast<std::uint32_t>(length);
     for (std::size_t i = 0; i < count; ++i, out += length) {
+        interruption_point(length);
         Philox random(seed, neighbour_stream, i);
         std::copy_n(order, length, out);
         switch (random.below(3)) {

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "interruption.hpp"
 #include "row_set.hpp"
 
 namespace pyorder {
@@ -56,6 +57,7 @@ void enumerate(std::size_t length, std::uint64_t start, std::size_t count, Out* 
 
     while (count > 0) {
         const std::size_t stop = entry + std::min(count, table.size() - entry);
+        interruption_point(length * table.size());
         count -= stop - entry;
         for (; entry < stop; ++entry, out += length) {
             for (std::size_t j = 0; j < head; ++j) {
@@ -150,6 +152,7 @@ void lexicographic(std::size_t length, std::uint64_t start, std::size_t count, O
 template <class Step>
 void rank(Orders<Step> orders, std::uint64_t* out) {
     for (std::size_t i = 0; i < orders.count; ++i) {
+        interruption_point(orders.length);
         const Step* row = orders[i];
         std::uint32_t unused = ~std::uint32_t{0};
         std::uint64_t rank = 0;
@@ -166,6 +169,7 @@ void rank(Orders<Step> orders, std::uint64_t* out) {
 template <class Out>
 void unrank(const std::uint64_t* ranks, std::size_t count, std::size_t length, Out* out) {
     for (std::size_t i = 0; i < count; ++i) {
+        interruption_point(length * length);
         std::uint64_t rank = ranks[i];
         std::array<std::uint8_t, max_ranked_length> row{};
         // From the last slot to the first: slot j takes the digit-th smallest step, and moves up those after
@@ -185,6 +189,7 @@ void unrank(const std::uint64_t* ranks, std::size_t count, std::size_t length, O
 template <class Out>
 void sample(std::size_t length, std::size_t count, std::uint64_t seed, Out* out) {
     for (std::size_t i = 0; i < count; ++i) {
+        interruption_point(8 * length);
         Philox random(seed, sample_stream, i);
         Out* row = out + i * length;
         std::iota(row, row + length, Out{0});
@@ -212,6 +217,7 @@ std::vector<Step> sample_distinct(std::size_t length, std::size_t count, std::ui
     RowSet<Step> rows(length);
     std::vector<Step> row(length);
     for (std::uint64_t attempt = 0; rows.size() < count; ++attempt) {
+        interruption_point(8 * length);
         Philox random(seed, distinct_stream, attempt);
         std::iota(row.begin(), row.end(), Step{0});
         shuffle(row.data(), length, random);
@@ -223,6 +229,7 @@ std::vector<Step> sample_distinct(std::size_t length, std::size_t count, std::ui
 template <class Step, class Out>
 void compose(Orders<Step> outer, Orders<Step> inner, std::size_t count, Out* out) {
     for (std::size_t i = 0; i < count; ++i) {
+        interruption_point(inner.length);
         for (std::size_t j = 0; j < inner.length; ++j) {
             *out++ = outer[i][inner[i][j]];
         }
@@ -232,6 +239,7 @@ void compose(Orders<Step> outer, Orders<Step> inner, std::size_t count, Out* out
 template <class Step, class Out>
 void invert(Orders<Step> orders, Out* out) {
     for (std::size_t i = 0; i < orders.count; ++i) {
+        interruption_point(orders.length);
         for (std::size_t j = 0; j < orders.length; ++j) {
             out[i * orders.length + orders[i][j]] = static_cast<Out>(j);
         }
@@ -244,6 +252,7 @@ void kendall_tau(Orders<Step> first, Orders<Step> second, std::size_t count, dou
     Relative<Step> relative(first.length);
     std::vector<Step> scratch(first.length);
     for (std::size_t i = 0; i < count; ++i) {
+        interruption_point(16 * first.length);
         auto& sequence = relative(first[i], second[i]);
         const auto inversions = count_inversions(sequence.data(), scratch.data(), first.length);
         out[i] = 1.0 - 4.0 * static_cast<double>(inversions) / (length * (length - 1.0));
@@ -254,6 +263,7 @@ template <class Step>
 void adjacency(Orders<Step> first, Orders<Step> second, std::size_t count, double* out) {
     Relative<Step> relative(first.length);
     for (std::size_t i = 0; i < count; ++i) {
+        interruption_point(4 * first.length);
         const auto& sequence = relative(first[i], second[i]);
         std::size_t kept = 0;
         for (std::size_t j = 1; j < first.length; ++j) {

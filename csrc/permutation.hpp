@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "interruption.hpp"
 #include "random.hpp"
 
 namespace pyorder {
@@ -36,6 +37,7 @@ template <class Step, class Value>
 std::size_t first_invalid(const Value* values, std::size_t count, std::size_t length, Step* copy) {
     std::vector<std::size_t> seen(length, 0);  // the last row (counted from one) that holds a step
     for (std::size_t row = 0; row < count; ++row) {
+        interruption_point(length);
         for (std::size_t j = 0; j < length; ++j) {
             const std::size_t place = row * length + j;
             const Value value = static_cast<const volatile Value*>(values)[place];

@@ -4,6 +4,8 @@
 #include <bit>
 #include <numeric>
 
+#include "interruption.hpp"
+
 namespace pyorder {
 namespace {
 
@@ -97,6 +99,7 @@ std::vector<Edge> Poset::reduction() const {
     for (std::size_t before = 0; before < length(); ++before) {
         std::copy_n(edges_[before], words, row.begin());
         for_each_bit(edges_[before], words, [&](std::size_t next) {
+            interruption_point(words);
             for (std::size_t word = 0; word < words; ++word) {
                 row[word] &= ~closure_[next][word];
             }
@@ -146,6 +149,7 @@ void satisfied(const Poset& poset, Orders<Step> orders, double* out) {
     const auto edges = poset.edges();
     std::vector<Step> slots(orders.length);
     for (std::size_t i = 0; i < orders.count; ++i) {
+        interruption_point(orders.length + edges.size());
         for (std::size_t j = 0; j < orders.length; ++j) {
             slots[orders[i][j]] = static_cast<Step>(j);
         }

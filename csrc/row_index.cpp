@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "hash.hpp"
+#include "interruption.hpp"
 
 namespace pyorder {
 namespace {
@@ -40,6 +41,7 @@ void for_each_place(const std::vector<std::uint64_t>& table, const Rows& rows, c
                     std::size_t count, Visit visit) {
     std::array<std::uint64_t, batch> codes{};
     for (std::size_t first = 0; first < count; first += batch) {
+        interruption_point(batch * (8 + rows.row_bytes / 8));
         const std::size_t last = std::min(first + batch, count);
         for (std::size_t row = first; row < last; ++row) {
             const std::uint64_t code = hash_bytes(data + row * rows.row_bytes, rows.row_bytes);

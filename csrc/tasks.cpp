@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "delay_systems.hpp"
+#include "interruption.hpp"
 #include "task_tables.hpp"
 
 namespace pyorder {
@@ -198,18 +199,26 @@ const std::array<Entry, 11>& entries() {
     return all;
 }
 
-// Calls body(begin, end) on contiguous parts of [0, rows), one a thread.
+// Calls body(begin, end) on contiguous parts of [0, rows), one a thread: a block of rows at a time, between
+// which the call may be interrupted.
 template <typename Body>
-void parallel_for(std::size_t rows, unsigned threads, const Body& body) {
+void parallel_for(const Task& task, std::size_t rows, unsigned threads, const Body& body) {
     constexpr std::size_t least_rows = 256;  // fewer are done before a thread has started
+    constexpr std::size_t block_values = 1 << 24;
     const std::size_t wanted = threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
-    const std::size_t parts = std::clamp<std::size_t>(rows / least_rows, 1, wanted);
-    std::vector<std::jthread> workers;
-    for (std::size_t part = 1; part < parts; ++part) {
-        workers.emplace_back(
-            [&body, rows, part, parts] { body(rows * part / parts, rows * (part + 1) / parts); });
+    const std::size_t width = task.input_length + task.length;
+    const std::size_t block = std::max(block_values / width, least_rows * wanted);
+    for (std::size_t first = 0; first < rows; first += block) {
+        const std::size_t count = std::min(block, rows - first);
+        interruption_point(count * width);
+        const std::size_t parts = std::clamp<std::size_t>(count / least_rows, 1, wanted);
+        const auto begin = [=](std::size_t part) { return first + count * part / parts; };
+        std::vector<std::jthread> workers;
+        for (std::size_t part = 1; part < parts; ++part) {
+            workers.emplace_back([&, part] { body(begin(part), begin(part + 1)); });
+        }
+        body(begin(0), begin(1));
     }
-    body(std::size_t{0}, rows / parts);
 }
 
 void draw_row(const Task& task, Philox random, std::int16_t* input) {
@@ -283,7 +292,7 @@ void compute(const Task& task, std::size_t rows, unsigned threads, const std::in
                         inputs[i], task.input_range);
         }
     }
-    parallel_for(rows, threads, [&](std::size_t begin, std::size_t end) {
+    parallel_for(task, rows, threads, [&](std::size_t begin, std::size_t end) {
         for (std::size_t row = begin; row < end; ++row) {
             task.compute_row(inputs + row * task.input_length, targets + row * task.length);
         }
@@ -292,7 +301,7 @@ void compute(const Task& task, std::size_t rows, unsigned threads, const std::in
 
 void generate(const Task& task, std::size_t rows, std::uint64_t seed, std::uint64_t stream, unsigned threads,
               std::int16_t* inputs, std::int16_t* targets) {
-    parallel_for(rows, threads, [&](std::size_t begin, std::size_t end) {
+    parallel_for(task, rows, threads, [&](std::size_t begin, std::size_t end) {
         for (std::size_t row = begin; row < end; ++row) {
             std::int16_t* const input = inputs + row * task.input_length;
             draw_row(task, Philox(seed, stream, row), input);
@@ -310,7 +319,10 @@ void generate_unseen(const Task& task, std::size_t rows, std::uint64_t seed, std
     };
     std::unordered_set<std::string_view> taken;
     for (const auto block : seen) {
-        for (std::size_t begin = 0; begin < block.size(); begin += width) taken.insert(key(&block[begin]));
+        for (std::size_t begin = 0; begin < block.size(); begin += width) {
+            interruption_point(4 * width);
+            taken.insert(key(&block[begin]));
+        }
     }
     const std::uint64_t count = input_count(task);
     if (taken.size() > count || count - taken.size() < rows) {
@@ -323,7 +335,7 @@ void generate_unseen(const Task& task, std::size_t rows, std::uint64_t seed, std
     for (std::uint64_t first = 0; kept < rows;) {
         const std::size_t batch = std::clamp<std::size_t>(rows - kept, 1024, 65536);
         candidates.resize(batch * width);
-        parallel_for(batch, threads, [&](std::size_t begin, std::size_t end) {
+        parallel_for(task, batch, threads, [&](std::size_t begin, std::size_t end) {
             for (std::size_t row = begin; row < end; ++row) {
                 draw_row(task, Philox(seed, stream, first + row), &candidates[row * width]);
             }

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "interruption.hpp"
 #include "row_set.hpp"
 #include "step_set.hpp"
 
@@ -15,8 +16,6 @@ namespace {
 // See permutation.cpp.
 constexpr std::uint64_t sorts_stream = 0x736F727473;  // "sorts"
 constexpr std::uint64_t walk_stream = 0x77616C6B;     // "walk"
-
-constexpr std::uint64_t moves_between_pauses = 1 << 22;  // about a tenth of a second
 
 // The reduction as lists of the steps that come next.
 struct Covers {
@@ -85,6 +84,7 @@ std::uint64_t count_part_up_to(const Covers& covers, const std::vector<std::vect
         Layer larger(words);
         total = 0;
         for (std::size_t index = 0; index < layer.sets.size(); ++index) {
+            interruption_point(size * words);
             std::copy_n(layer.sets[index], words, set.begin());
             const std::uint64_t* ready = &layer.ready[index * words];
             for (std::size_t word = 0; word < words; ++word) {
@@ -133,6 +133,7 @@ void sample_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std
     std::vector<std::uint16_t> missing(length);    // predecessors that a step still waits for
     std::vector<std::uint16_t> available(length);  // steps that wait for none
     for (std::size_t i = 0; i < count; ++i) {
+        interruption_point(4 * length);
         Philox random(seed, sorts_stream, i);
         std::copy(covers.predecessors.begin(), covers.predecessors.end(), missing.begin());
         std::copy(sources.begin(), sources.end(), available.begin());
@@ -197,6 +198,7 @@ std::vector<std::uint16_t> all_sorts(const Poset& poset, std::size_t limit) {
     std::vector<std::uint16_t> emitted;
     std::size_t from = 0;
     while (true) {
+        interruption_point(8);
         const std::size_t step = next_available(from);
         if (step < length) {
             emitted.push_back(static_cast<std::uint16_t>(step));
@@ -236,6 +238,7 @@ std::vector<Step> sorts_near(const Poset& poset, const Step* sort, std::size_t d
     for (std::size_t away = 0; away < distance && begin < found.size(); ++away) {
         const std::size_t end = found.size();
         for (; begin < end; ++begin) {
+            interruption_point(length * length);
             std::copy_n(found[begin], length, row.begin());
             for (std::size_t j = 0; j + 1 < length; ++j) {
                 if (poset.precedes(row[j], row[j + 1])) {
@@ -254,11 +257,10 @@ template std::vector<std::uint8_t> sorts_near(const Poset&, const std::uint8_t*,
 template std::vector<std::uint16_t> sorts_near(const Poset&, const std::uint16_t*, std::size_t, std::size_t);
 
 void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::uint64_t moves,
-                std::int64_t* out, const std::function<void()>& pause) {
+                std::int64_t* out) {
     sample_sorts(poset, count, seed, out);
     const std::size_t length = poset.length();
     const auto ends = static_cast<std::uint32_t>(length + 1);
-    std::uint64_t since_pause = 0;
     for (std::size_t i = 0; i < count && length > 1; ++i, out += length) {
         Philox random(seed, walk_stream, i);
         for (std::uint64_t move = 0; move < moves;) {
@@ -274,10 +276,7 @@ void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::
             if (middle > high) std::swap(middle, high);
             middle = std::max(low, middle);
             ++move;
-            if (++since_pause == moves_between_pauses) {
-                pause();
-                since_pause = 0;
-            }
+            if (move % 1024 == 0) interruption_point(4 * 1024);
             const bool exchange = (random.next32() & 1) != 0;
             std::int64_t& first = out[middle - 1];
             std::int64_t& second = out[middle];

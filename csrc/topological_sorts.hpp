@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "permutation.hpp"
@@ -31,8 +30,8 @@ std::vector<Step> sorts_near(const Poset& poset, const Step* sort, std::size_t d
 
 // Random topological sorts after `moves` moves each of the chain of Bubley and Dyer ("Faster random
 // generation of linear extensions", 1999), begun at the rows of sample_sorts; row i depends on (seed, i)
-// only. Calls pause() now and then, which may throw to end the walk.
+// only.
 void walk_sorts(const Poset& poset, std::size_t count, std::uint64_t seed, std::uint64_t moves,
-                std::int64_t* out, const std::function<void()>& pause);
+                std::int64_t* out);
 
 }  // namespace pyorder

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from pyorder.streams import on_device
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
 TURNS = 12  # of timed products, a millisecond each or less
+LOGITS_AT_ONCE = 2**27  # half a GiB of them, in float32
 WORTH_CASTING = 1.25  # times faster that products must be, for weights and activations are cast first
 
 
@@ -117,6 +120,29 @@ def isolated() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch have so many threads: results are the same in every bit only with as many.
+
+    Examples
+    --------
+    >>> before = torch.get_num_threads()
+    >>> with threads(before + 1):
+    ...     torch.get_num_threads() - before
+    1
+    >>> torch.get_num_threads() - before
+    0
+    """
+    before = torch.get_num_threads()
+    if count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count != before:
+            torch.set_num_threads(before)
+
+
 # Modules draw from generators that the whole process shares; threads lend them their states in turn.
 _LENDING = threading.RLock()
 
@@ -137,9 +163,9 @@ class RandomStream:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self.generators = [torch.Generator("cpu").manual_seed(seed)]
+        self.generators = [on_device(seed)]
         if device.type == "cuda":
-            self.generators.append(torch.Generator(device).manual_seed(seed))
+            self.generators.append(on_device(seed, device))
 
     @contextmanager
     def lent(self) -> Iterator[None]:
@@ -204,3 +230,33 @@ def row_slices(rows: int, positions: int, at_once: int) -> Iterator[slice]:
     size = math.ceil(rows / max(1, batches))  # alike, so that none is left that costs as much as it has few rows
     for start in range(0, rows, size or 1):
         yield slice(start, min(rows, start + size))
+
+
+def in_parts(rows: int, positions: int, at_once: int, work: Callable[[slice], object]) -> None:
+    """Do work on rows, a slice at a time as `row_slices` cuts them, and on smaller ones where a GPU has no room.
+
+    A slice for which memory did not suffice is done again by halves, and what follows in as small ones; one row is
+    the least. So ``work`` must leave nothing half done behind when it fails.
+
+    Examples
+    --------
+    >>> done = []
+    >>> in_parts(5, positions=1, at_once=3, work=done.append)
+    >>> done
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    most = max(1, rows)
+    for part in row_slices(rows, positions, at_once):
+        start = part.start
+        while start < part.stop:
+            stop = min(start + most, part.stop)
+            try:
+                work(slice(start, stop))
+            except torch.cuda.OutOfMemoryError:
+                if stop - start == 1:
+                    raise
+                most = (stop - start + 1) // 2
+            else:
+                start = stop
+                continue
+            torch.cuda.empty_cache()  # not before the error is forgotten, which holds on to what there was

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "permutation.hpp"
+#include "unlocked.hpp"
 
 namespace pyorder::bindings {
 
@@ -53,7 +54,7 @@ void visit_integers(const py::array& array, const std::string& name, Visit visit
     const auto as = [&]<class Value>(std::type_identity<Value>) {
         const py::array_t<Value, py::array::c_style | py::array::forcecast> values(array);
         const Value* data = values.data();
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         visit(data);
     };
     const auto dtype = array.dtype();
@@ -111,7 +112,7 @@ py::array_t<std::int64_t> unpack(const std::vector<Step>& rows, std::size_t leng
     py::array_t<std::int64_t> result({rows.size() / length, length});
     auto* out = result.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         std::copy(rows.begin(), rows.end(), out);
     }
     return result;

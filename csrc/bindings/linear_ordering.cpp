@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "unlocked.hpp"
 
 namespace pyorder::bindings {
 namespace {
@@ -19,7 +20,7 @@ py::array_t<double> values(const Weights& weights, const py::array& orders) {
     auto* out = result.mutable_data();
     with_step(shape.length, [&]<class Step> {
         const auto steps = pack<Step>(orders, shape, "orders");
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         linear_ordering_value(data, Orders<Step>{steps.data(), shape.count, shape.length}, out);
     });
     return result;
@@ -32,7 +33,7 @@ py::array_t<std::int64_t> solved(const Weights& weights, Solve solve) {
     const double* data = weights.data();
     std::vector<std::uint16_t> order;
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         order = solve(data, length);
     }
     py::array_t<std::int64_t> result(static_cast<py::ssize_t>(length));

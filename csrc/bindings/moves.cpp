@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "unlocked.hpp"
 
 namespace pyorder::bindings {
 namespace {
@@ -22,14 +23,14 @@ py::array_t<std::int64_t> apply(const py::array& order, Arrange arrange) {
         const auto steps = pack<Step>(order, shape, "order");
         std::vector<Step> rows;
         {
-            const py::gil_scoped_release release;
+            const Unlocked unlocked;
             rows = arrange.template operator()<Step>(length);
         }
         const std::size_t count = rows.size() / length;
         py::array_t<std::int64_t> result({count, length});
         auto* out = result.mutable_data();
         {
-            const py::gil_scoped_release release;
+            const Unlocked unlocked;
             compose(Orders<Step>{steps.data(), 1, length}, Orders<Step>{rows.data(), count, length}, count,
                     out);
         }
@@ -53,7 +54,7 @@ py::array_t<std::int64_t> rearrangements_of_blocks(const py::array& orders, std:
         const auto steps = pack<Step>(orders, shape, "orders");
         std::vector<Step> rows;
         {
-            const py::gil_scoped_release release;
+            const Unlocked unlocked;
             rows = block_rearrangements(Orders<Step>{steps.data(), shape.count, shape.length}, blocks);
         }
         return unpack(rows, shape.length);
@@ -99,7 +100,7 @@ py::array_t<std::int64_t> random_neighbours(const py::array& order, std::size_t 
         py::array_t<std::int64_t> result({count, shape.length});
         auto* out = result.mutable_data();
         {
-            const py::gil_scoped_release release;
+            const Unlocked unlocked;
             sample_neighbours(steps.data(), shape.length, count, seed, out);
         }
         return result;

@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "unlocked.hpp"
 
 namespace pyorder::bindings {
 namespace {
@@ -39,7 +40,7 @@ void lexicographic_into(py::array_t<Out, py::array::c_style> out, std::uint64_t 
                               " orders from this start on");
     }
     Out* data = out.mutable_data();
-    const py::gil_scoped_release release;
+    const Unlocked unlocked;
     lexicographic(shape.length, start, shape.count, data);
 }
 
@@ -50,7 +51,7 @@ py::array_t<std::uint64_t> rank_orders(const py::array& orders) {
     py::array_t<std::uint64_t> result(static_cast<py::ssize_t>(shape.count));
     auto* out = result.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         rank(Orders<std::uint8_t>{steps.data(), shape.count, shape.length}, out);
     }
     return result;
@@ -76,7 +77,7 @@ py::array_t<std::int64_t> unrank_orders(const py::array& ranks, std::size_t leng
     py::array_t<std::int64_t> result({checked.size(), length});
     auto* out = result.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         unrank(checked.data(), checked.size(), length, out);
     }
     return result;
@@ -86,7 +87,7 @@ py::array_t<std::int64_t> sample_orders(std::size_t length, std::size_t count, s
     py::array_t<std::int64_t> result({count, length});
     auto* out = result.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         sample(length, count, seed, out);
     }
     return result;
@@ -96,7 +97,7 @@ py::array_t<std::int64_t> sample_distinct_orders(std::size_t length, std::size_t
     return with_step(length, [&]<class Step> {
         std::vector<Step> rows;
         {
-            const py::gil_scoped_release release;
+            const Unlocked unlocked;
             rows = sample_distinct<Step>(length, count, seed);
         }
         return unpack(rows, length);
@@ -116,7 +117,7 @@ py::array_t<std::int64_t> compose_orders(const py::array& outer, const py::array
         py::array_t<std::int64_t> result(shape);
         auto* out = result.mutable_data();
         {
-            const py::gil_scoped_release release;
+            const Unlocked unlocked;
             compose(Orders<Step>{outer_steps.data(), outer_shape.count, length},
                     Orders<Step>{inner_steps.data(), inner_shape.count, length}, count, out);
         }
@@ -132,7 +133,7 @@ py::array_t<std::int64_t> invert_orders(const py::array& orders) {
             std::vector<py::ssize_t>(orders.shape(), orders.shape() + orders.ndim()));
         auto* out = result.mutable_data();
         {
-            const py::gil_scoped_release release;
+            const Unlocked unlocked;
             invert(Orders<Step>{steps.data(), shape.count, shape.length}, out);
         }
         return result;
@@ -156,7 +157,7 @@ py::array_t<double> compare(const py::array& first, const py::array& second, Mea
         py::array_t<double> result(shape);
         auto* out = result.mutable_data();
         {
-            const py::gil_scoped_release release;
+            const Unlocked unlocked;
             measure(Orders<Step>{first_steps.data(), first_shape.count, length},
                     Orders<Step>{second_steps.data(), second_shape.count, length}, count, out);
         }

@@ -8,6 +8,7 @@
 #include "bindings.hpp"
 #include "downsets.hpp"
 #include "topological_sorts.hpp"
+#include "unlocked.hpp"
 
 namespace pyorder::bindings {
 namespace {
@@ -20,12 +21,21 @@ struct SharedPoset {
     std::mutex mutex;
 };
 
-// Runs run(poset) without the GIL, while no other thread uses the poset.
+// Runs run(poset), which takes but a moment, without the GIL, while no other thread uses the poset.
 template <class Run>
 auto locked(SharedPoset& shared, Run run) {
     const py::gil_scoped_release release;
     const std::lock_guard guard(shared.mutex);
     return run(shared.poset);
+}
+
+// Runs run(poset), which may take long, on a copy: signals are seen to meanwhile, and their handlers may use
+// the poset.
+template <class Run>
+auto copied(SharedPoset& shared, Run run) {
+    const Poset poset = locked(shared, [](const Poset& whole) { return whole; });
+    const Unlocked unlocked;
+    return run(poset);
 }
 
 std::string cycle(const Poset& poset, std::size_t before, std::size_t after) {
@@ -49,6 +59,7 @@ std::unique_ptr<SharedPoset> make_poset(std::size_t length, const py::array& edg
         for (std::size_t i = 0; i < count; ++i) {
             const auto before = static_cast<std::uint64_t>(values[2 * i]);  // negative ones turn huge
             const auto after = static_cast<std::uint64_t>(values[2 * i + 1]);
+            interruption_point(length * length / 64);
             const auto edge = [&] {
                 return "edges: " + std::to_string(values[2 * i]) + " -> " + std::to_string(values[2 * i + 1]);
             };
@@ -79,8 +90,9 @@ py::array_t<bool> closure(SharedPoset& shared) {
     const std::size_t length = shared.poset.length();
     py::array_t<bool> result({length, length});
     auto* out = result.mutable_data();
-    locked(shared, [&](const Poset& poset) {
+    copied(shared, [&](const Poset& poset) {
         for (std::size_t before = 0; before < length; ++before) {
+            interruption_point(length);
             for (std::size_t after = 0; after < length; ++after) {
                 *out++ = poset.precedes(before, after);
             }
@@ -92,7 +104,7 @@ py::array_t<bool> closure(SharedPoset& shared) {
 py::array_t<std::int64_t> sorts(SharedPoset& shared, std::size_t count, std::uint64_t seed) {
     py::array_t<std::int64_t> result({count, shared.poset.length()});
     auto* out = result.mutable_data();
-    locked(shared, [&](const Poset& poset) { sample_sorts(poset, count, seed, out); });
+    copied(shared, [&](const Poset& poset) { sample_sorts(poset, count, seed, out); });
     return result;
 }
 
@@ -100,7 +112,7 @@ py::array_t<std::int64_t> sorts(SharedPoset& shared, std::size_t count, std::uin
 py::array_t<double> sort_weights(SharedPoset& shared, std::size_t count, std::uint64_t seed) {
     py::array_t<double> result(static_cast<py::ssize_t>(count));
     auto* out = result.mutable_data();
-    locked(shared, [&](const Poset& poset) {
+    copied(shared, [&](const Poset& poset) {
         std::vector<std::int64_t> rows(count * poset.length());
         sample_sorts(poset, count, seed, rows.data(), out);
     });
@@ -111,7 +123,7 @@ py::array_t<std::int64_t> uniform_sorts(SharedPoset& shared, std::size_t count, 
                                         std::size_t limit) {
     py::array_t<std::int64_t> result({count, shared.poset.length()});
     auto* out = result.mutable_data();
-    locked(shared, [&](const Poset& poset) { Downsets(poset, limit).sample(count, seed, out); });
+    copied(shared, [&](const Poset& poset) { Downsets(poset, limit).sample(count, seed, out); });
     return result;
 }
 
@@ -119,18 +131,13 @@ py::array_t<std::int64_t> walked_sorts(SharedPoset& shared, std::size_t count, s
                                        std::uint64_t moves) {
     py::array_t<std::int64_t> result({count, shared.poset.length()});
     auto* out = result.mutable_data();
-    locked(shared, [&](const Poset& poset) {
-        walk_sorts(poset, count, seed, moves, out, [] {
-            const py::gil_scoped_acquire acquire;
-            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        });
-    });
+    copied(shared, [&](const Poset& poset) { walk_sorts(poset, count, seed, moves, out); });
     return result;
 }
 
 // For every connected part: its number of steps, and that of its sorts as bytes, the least significant first.
 py::list count_sorts(SharedPoset& shared, std::size_t limit) {
-    const auto downsets = locked(shared, [&](const Poset& poset) { return Downsets(poset, limit); });
+    const auto downsets = copied(shared, [&](const Poset& poset) { return Downsets(poset, limit); });
     py::list counts;
     for (const auto& part : downsets.parts()) {
         std::string bytes;
@@ -143,11 +150,11 @@ py::list count_sorts(SharedPoset& shared, std::size_t limit) {
 }
 
 std::uint64_t count_up_to(SharedPoset& shared, std::uint64_t most) {
-    return locked(shared, [=](const Poset& poset) { return count_sorts_up_to(poset, most); });
+    return copied(shared, [=](const Poset& poset) { return count_sorts_up_to(poset, most); });
 }
 
 py::array_t<std::int64_t> every_sort(SharedPoset& shared, std::size_t limit) {
-    const auto rows = locked(shared, [&](const Poset& poset) { return all_sorts(poset, limit); });
+    const auto rows = copied(shared, [&](const Poset& poset) { return all_sorts(poset, limit); });
     return unpack(rows, shared.poset.length());
 }
 
@@ -157,7 +164,7 @@ py::array_t<std::int64_t> near_sorts(SharedPoset& shared, const py::array& sort,
     const auto shape = orders_shape(sort, "sort", Shape::one);
     return with_step(shape.length, [&]<class Step> {
         const auto steps = pack<Step>(sort, shape, "sort");
-        return unpack(locked(shared,
+        return unpack(copied(shared,
                              [&](const Poset& poset) {
                                  return sorts_near<Step>(poset, steps.data(), distance, limit);
                              }),
@@ -175,7 +182,7 @@ py::array_t<double> satisfied_shares(SharedPoset& shared, const py::array& order
     auto* out = result.mutable_data();
     with_step(shape.length, [&]<class Step> {
         const auto steps = pack<Step>(orders, shape, "orders");
-        locked(shared, [&](const Poset& poset) {
+        copied(shared, [&](const Poset& poset) {
             satisfied(poset, Orders<Step>{steps.data(), shape.count, shape.length}, out);
         });
     });
@@ -214,11 +221,11 @@ void register_poset(py::module_ module) {
             "before"_a, "after"_a)
         .def("edges",
              [](SharedPoset& shared) {
-                 return to_array(locked(shared, [](const Poset& poset) { return poset.edges(); }));
+                 return to_array(copied(shared, [](const Poset& poset) { return poset.edges(); }));
              })
         .def("reduction",
              [](SharedPoset& shared) {
-                 return to_array(locked(shared, [](const Poset& poset) { return poset.reduction(); }));
+                 return to_array(copied(shared, [](const Poset& poset) { return poset.reduction(); }));
              })
         .def("closure", &closure)
         .def("sample_sorts", &sorts, "count"_a, "seed"_a)

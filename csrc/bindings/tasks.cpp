@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
+#include "unlocked.hpp"
 
 namespace py = pybind11;
 
@@ -29,7 +30,7 @@ std::pair<Rows, Rows> generate_rows(const Task& task, std::size_t rows, std::uin
     std::int16_t* const x = inputs.mutable_data();
     std::int16_t* const y = targets.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         generate(task, rows, seed, stream, threads, x, y);
     }
     return {inputs, targets};
@@ -47,7 +48,7 @@ std::pair<Rows, Rows> generate_unseen_rows(const Task& task, std::size_t rows, s
     std::int16_t* const x = inputs.mutable_data();
     std::int16_t* const y = targets.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         generate_unseen(task, rows, seed, stream, blocks, threads, x, y);
     }
     return {inputs, targets};
@@ -60,7 +61,7 @@ Rows compute_rows(const Task& task, const Rows& inputs, unsigned threads) {
     const std::int16_t* const x = inputs.data();
     std::int16_t* const y = targets.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         compute(task, rows, threads, x, y);
     }
     return targets;
@@ -73,7 +74,7 @@ py::array_t<Number> draw_numbers(std::uint64_t seed, std::uint64_t stream, std::
     py::array_t<Number> numbers(static_cast<py::ssize_t>(count));
     Number* const out = numbers.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         Philox random(seed, stream, row);
         for (std::size_t i = 0; i < count; ++i) out[i] = draw(random);
     }

@@ -7,6 +7,7 @@ imported inside the commands, so that help comes at once.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -16,17 +17,19 @@ from typing import Annotated, Any
 
 import typer
 
-from pyorder.cli import discover, generate, profile, report, reproduce, tasks, train
+from pyorder.cli import discover, generate, profile, report, reproduce, rerun, tasks, train
 
 # typer has no public name for the parent of all its errors about arguments.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+_WAIT = "OMP_WAIT_POLICY"
 
 app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find the order in which an autoregressive model learns to write its steps, from the data alone.",
 )
-for _module in (tasks, generate, profile, discover, train, reproduce, report):
+for _module in (tasks, generate, profile, discover, train, rerun, reproduce, report):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 
 
@@ -60,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    asleep = "torch" not in sys.modules and _WAIT not in os.environ
+    if asleep:  # threads that wait for others take no core from other programs; read when torch is loaded
+        os.environ[_WAIT] = "passive"
     path = sys.path.copy()  # a caller's module adds its folder, also for what it imports later
     received, handlers = _interrupt_on_signals()
     try:
@@ -78,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _refuse(error, f"{type(error).__name__}: {error}", 1, debug)
     finally:
+        if asleep:
+            os.environ.pop(_WAIT, None)
         sys.path[:] = path
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -22,6 +22,7 @@ from pyorder.data.files import list_safetensors, read_safetensors
 from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
 from pyorder.orders.permutations import check_order, check_orders
 from pyorder.runs.folder import load_run
+from pyorder.streams import stream
 
 if TYPE_CHECKING:
     from pyorder.models.learner import Build
@@ -105,7 +106,7 @@ def _given(rows: Mapping[str, int | None]) -> dict[str, int]:
 def _at_most(data: Dataset, rows: int | None, seed: int) -> Dataset:
     if rows is None or rows >= data.rows:
         return data
-    return data.select(np.sort(np.random.default_rng([seed, 6]).permutation(data.rows)[:rows]))
+    return data.select(np.sort(stream(seed, "fewer rows").permutation(data.rows)[:rows]))
 
 
 def _refuse_given(options: Mapping[str, object], reason: str) -> None:
@@ -316,7 +317,7 @@ def parse_order(text: str, length: int, seed: int, names: Sequence[str] = ()) ->
 
 def random_order(length: int, seed: int) -> Orders:
     """Draw the uniformly random order that others are compared with."""
-    return np.random.default_rng([seed, 5]).permutation(length)
+    return stream(seed, "random order").permutation(length)
 
 
 def read_orders(path: Path, length: int, steps: Sequence[str] = ()) -> Orders:

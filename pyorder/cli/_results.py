@@ -153,6 +153,9 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
         print(f"weights: those that lost least on validation rows, in part after {told} of {kept[0][1]:,} steps")
     if any(fitted.get("diverged") for fitted in fits.values()):
         print("diverged: the training loss left the finite numbers; a lower learning rate may help")
+    for name, fitted in fits.items():
+        if fitted.get("diverged_at") is not None and not fitted.get("diverged"):
+            print(f"{name}: diverged at a rate of {fitted['diverged_at']:g}, and was trained again at a lower one")
 
 
 def print_beaten(fits: Mapping[str, Mapping[str, Any]]) -> None:

@@ -140,7 +140,7 @@ def command(
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
     from pyorder.report.page import write_page
-    from pyorder.runs.claim import claim
+    from pyorder.runs.claim import claim, fingerprint
     from pyorder.runs.folder import load_run, write_json, write_run
     from pyorder.search import Budget, discover_shuffled
     from pyorder.training import fit
@@ -167,7 +167,7 @@ def command(
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     final = own if fit_model is None and own is not None else parse_model(fit_model, "--fit-model")
-    _check_final_training(train, test, final)
+    _check_final_training(train, test, final, fit_steps, device)
     asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json")}
     claimed = context.with_resource(claim(out, lambda: {"kind": "comparison", **asked}, name="--out"))
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
@@ -178,6 +178,7 @@ def command(
         _, recipe = resolve_model(own, preset, None, {"steps": steps})
         tell_search(searching, allowed, steps=recipe.steps, rows=validation.rows, seeds=seeds)
     warn_of_shared_inputs(train, validation=validation, test=test)
+    parts = {"train": train, "validation": validation, "test": test}
 
     with show_progress("search") as progress:
         found = discover_shuffled(
@@ -199,7 +200,7 @@ def command(
             run_dir=None if out is None else out / "search",
         )
     result: dict[str, Any] = {
-        "data": describe_data(made_by, train=train, validation=validation, test=test),
+        "data": describe_data(made_by, **parts),
         "order": found.order,
         "names": found.names,
         "verdict": found.verdict.value,
@@ -210,7 +211,9 @@ def command(
         "complete": not fitting,
     }
     if out is not None:
-        write_run(out, "comparison", {"arguments": context.params}, result, device=found.settings["device"])
+        told = {name: fingerprint(part) for name, part in parts.items()}
+        settings = {"arguments": context.params, "precision": found.settings["precision"], "fingerprints": told}
+        write_run(out, "comparison", settings, result, device=found.settings["device"])
     if not as_json:
         print(data_text(result["data"]), end="\n\n")
         print_search(result["search"])
@@ -294,17 +297,22 @@ def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Stra
     return made
 
 
-def _check_final_training(train: Dataset, test: Dataset, model: str | Build | LanguageModel | None) -> None:
+def _check_final_training(
+    train: Dataset, test: Dataset, model: str | Build | LanguageModel | None, steps: int | None, device: str
+) -> None:
     """Refuse before the search what final training would refuse after it."""
     import torch
 
     from pyorder.data.tokens import Tokens
-    from pyorder.execution import RandomStream
+    from pyorder.execution import RandomStream, resolve_device
+    from pyorder.training.memory import check_run
     from pyorder.training.presets import resolve_model
 
     cpu = torch.device("cpu")
     shape = Tokens.of(test, "test", cpu, (train.vocabulary, train.schema)).shape
-    learner, _ = resolve_model(model, "base", None, {})
+    on = resolve_device(device)
+    learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", None, {"steps": steps})
     learner.check_data(train.schema)
+    check_run(learner, shape, recipe, rows=train.rows, device=on)
     with RandomStream(0, cpu).lent():
         learner.build(shape)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyorder._checks import check_memory
 from pyorder.data import _arrays
 from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._rows import Rows
@@ -134,6 +135,7 @@ def _read_smallest(archive: NpzFile, name: str) -> NDArray[Any]:
             return archive[name]
         shape, by_column, dtype = headers[version](file)
         count = math.prod(shape)
+        check_memory(count, dtype.itemsize, name, f"numbers of type {dtype}")
         if dtype.kind not in "iu" or dtype == np.uint64 or len(shape) != 2 or count < 1:
             return archive[name]
         parts: list[NDArray[np.integer[Any]]] = []

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pyorder.dependencies.statistics import Support
 from pyorder.orders import linear_ordering
 from pyorder.orders.posets import Poset
+from pyorder.streams import seed_from
 
 
 def edge_set(graph: Poset) -> set[tuple[int, int]]:
@@ -36,7 +37,7 @@ def assemble(constraints: Poset, supports: list[Support], rng: np.random.Generat
         kept += edge.benefit if graph.add(edge.before, edge.after) else 0.0
     if kept < weights.sum() * (1 - 1e-9):
         binding = constraints.closure * (weights.sum() + 1.0)
-        order = linear_ordering.solve(weights + binding, seed=int(rng.integers(2**62))).order
+        order = linear_ordering.solve(weights + binding, seed=seed_from(rng)).order
         slots = np.argsort(order)
         ahead = (weights > 0) & (slots[:, None] < slots)
         if weights[ahead].sum() > kept * (1 + 1e-9) and constraints.is_sort(order[None])[0]:

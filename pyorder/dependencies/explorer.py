@@ -22,11 +22,14 @@ from torch import Tensor
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Batch, Tokens
 from pyorder.dependencies.statistics import Evidence
-from pyorder.execution import RandomStream, multiply_in, row_slices
+from pyorder.execution import LOGITS_AT_ONCE, RandomStream, in_parts, multiply_in
 from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.decoder import Block
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample
+from pyorder.streams import on_device, seed_from, stream
+from pyorder.training.divergence import AGAIN
+from pyorder.training.memory import check_run
 from pyorder.training.orders import RowQueue, Succession
 from pyorder.training.recipe import Recipe
 from pyorder.training.trainer import Trainer
@@ -71,14 +74,15 @@ class Explorer:
                 f"train: looking for dependencies among {self.length} steps takes at least {5 * least} rows and "
                 f"{least} samples; {len(tokens)} rows and {given} samples given"
             )
-        self.rng = np.random.default_rng([seed, 3])
-        hide = HiddenInputs(self.tokens.vocabulary_size, int(self.rng.integers(2**62)), self.device)
+        check_run(learner, self.tokens.shape, recipe, rows=len(tokens), device=self.device)
+        self.rng = stream(seed, "exploration")
+        hide = HiddenInputs(self.tokens.vocabulary_size, seed_from(self.rng), self.device)
         held, kept, self.cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)
         self.evidence_rows, self.training_rows = len(held), len(kept)
         self._held, self._kept = (torch.from_numpy(rows).to(self.device) for rows in (held, kept))
         self.base = np.maximum(entropies(self.tokens, self._kept), LEAST_ENTROPY)
-        stream = RandomStream(int(self.rng.integers(2**62)), self.device)
-        with stream.lent():
+        drawn = RandomStream(seed_from(self.rng), self.device)
+        with drawn.lent():
             module = learner.build(self.tokens.shape).to(self.device)
         self.trainer = Trainer(
             learner,
@@ -86,7 +90,7 @@ class Explorer:
             self.tokens,
             recipe,
             RowQueue(len(kept), self.rng),
-            stream=stream,
+            stream=drawn,
             subset=self._kept,
             augment=hide if isinstance(learner, AnyOrderLearner) else None,
         )
@@ -142,6 +146,11 @@ class Explorer:
         self.trainer.change(self.learner, max(WEIGHT_DECAY, self.recipe.weight_decay))
         return True
 
+    def slow_down(self) -> None:
+        """Go on at a tenth of the learning rate."""
+        self.recipe = replace(self.recipe, learning_rate=AGAIN * self.recipe.learning_rate)
+        self.trainer.recipe = self.recipe
+
     @property
     def looks_up(self) -> bool:
         """Whether the model looks values up in the input."""
@@ -176,15 +185,19 @@ class Explorer:
         at_once = min(ROWS_AT_ONCE, self.trainer.rows_at_once)
         if self.device.type == "cuda":  # the more at once, the fewer launches; nothing waits before the end
             scores = self.learner.scores(self.tokens.shape)
-            at_once = SCORES_ON_GPU // scores if scores else at_once
+            logits = self.tokens.shape.columns * self.tokens.vocabulary_size
+            at_once = min(SCORES_ON_GPU // scores, LOGITS_AT_ONCE // logits) if scores else at_once
         parts = []
+
+        def work(part: slice) -> None:
+            batch = self.tokens.batch(rows[part], columns[part])
+            if hidden is not None:
+                shown = batch.inputs.masked_fill(hidden, self.tokens.vocabulary_size)
+                batch = replace(batch, inputs=shown)
+            parts.append(self.learner.step_loss(self.trainer.module, batch))
+
         with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):
-            for part in row_slices(len(orders), 1, at_once):
-                batch = self.tokens.batch(rows[part], columns[part])
-                if hidden is not None:
-                    shown = batch.inputs.masked_fill(hidden, self.tokens.vocabulary_size)
-                    batch = replace(batch, inputs=shown)
-                parts.append(self.learner.step_loss(self.trainer.module, batch))
+            in_parts(len(orders), 1, at_once, work)
             return torch.cat(parts).double().cpu().numpy()
 
     def antithetic(self, samples: int, hidden: Tensor | None = None) -> Evidence:
@@ -194,7 +207,7 @@ class Explorer:
         """
         pairs = max(1, samples // self.evidence_rows)
         rows = np.tile(np.arange(self.evidence_rows), pairs)
-        orders = sample(self.length, len(rows), seed=int(self.rng.integers(2**62)))
+        orders = sample(self.length, len(rows), seed=seed_from(self.rng))
         both = orders, orders[:, ::-1].copy()
         losses = np.stack([self.losses(rows, one, hidden) for one in both], axis=1)
         return Evidence(losses, orders, self.cluster[rows], self.device)
@@ -216,7 +229,7 @@ class HiddenInputs:
 
     def __init__(self, vocabulary_size: int, seed: int, device: torch.device) -> None:
         self.token = vocabulary_size
-        self.generator = torch.Generator(device).manual_seed(seed)
+        self.generator = on_device(seed, device)
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch, each input of half of its rows hidden with a probability of the row's own."""

@@ -41,6 +41,7 @@ from torch import Tensor
 
 from pyorder._values import ByContents
 from pyorder.execution import row_slices
+from pyorder.streams import nested
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -178,7 +179,7 @@ def measure(evidence: Evidence, seed: int) -> FirstLook:
     saved = evidence.lost[:, 1] - evidence.lost[:, 0]
     steps = np.arange(length)
     found, found_error = _first_look(saved, slots, evidence.clusters, steps)
-    rng = np.random.default_rng(seed)
+    rng = nested(seed)
     scores: list[npt.NDArray[np.float64]] = []
     if length > FEW_STEPS:  # all of few steps several times, some of many once
         steps = rng.permutation(length)[: -(-CHANCE_PAIRS // (length - 1))]

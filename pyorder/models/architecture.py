@@ -33,6 +33,20 @@ class Architecture:
     embedding_std: float
     tied: bool
 
+    def numbers(self, vocabulary_size: int, input_length: int, columns: int) -> tuple[int, int]:
+        """About how many weights a module has, and activations a row that is trained on, from below.
+
+        Examples
+        --------
+        >>> PRESETS["nano"].architecture.numbers(19, 9, 9)
+        (203904, 44136)
+        """
+        tokens = input_length + columns
+        embeddings = (vocabulary_size * (1 if self.tied else 2) + tokens) * self.width
+        weights = self.layers * (4 * self.width + 2 * self.feed_forward) * self.width + embeddings
+        scores = self.heads * columns * tokens
+        return weights, self.layers * (tokens * (6 * self.width + 2 * self.feed_forward) + scores)
+
     def __post_init__(self) -> None:
         """Refuse numbers that make no model."""
         for name in ("layers", "heads", "width", "feed_forward"):

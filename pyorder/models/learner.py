@@ -26,6 +26,7 @@ from pyorder.losses import permuted_cross_entropy
 from pyorder.models.any_order import AnyOrderDecoder
 from pyorder.models.architecture import Architecture
 from pyorder.models.decoder import Decoder, Memory
+from pyorder.streams import on_device
 
 Build: TypeAlias = Callable[[int, int, int], nn.Module]
 
@@ -82,6 +83,10 @@ class Learner(ABC):
     def scores(self, shape: Shape) -> int:
         """Attention scores of a row in a layer; 0 where that is not known."""
         return 0
+
+    def numbers(self, shape: Shape) -> tuple[int, int]:
+        """About how many weights a module has, and activations a row in training, from below; 0 if not known."""
+        return 0, 0
 
     def rows_at_once(self, tokens: Tokens) -> int | None:
         """Most rows that are learned from together for want of memory; None where that is no matter."""
@@ -156,6 +161,10 @@ class DecoderLearner(Learner):
         """As `Learner.scores`."""
         return self.architecture.heads * shape.columns * (shape.input_length + shape.columns)
 
+    def numbers(self, shape: Shape) -> tuple[int, int]:
+        """As `Learner.numbers`."""
+        return self.architecture.numbers(*shape)
+
     def logits(self, module: nn.Module, batch: Batch, emitted: Tensor) -> Tensor:
         """As `Learner.logits`."""
         padding = batch.padding
@@ -206,6 +215,10 @@ class AnyOrderLearner(Learner):
     def scores(self, shape: Shape) -> int:
         """As `Learner.scores`."""
         return self.architecture.heads * shape.columns * (shape.input_length + shape.columns)
+
+    def numbers(self, shape: Shape) -> tuple[int, int]:
+        """As `Learner.numbers`."""
+        return self.architecture.numbers(*shape)
 
     def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
         """As `Learner.losses`, by canonical column."""
@@ -303,7 +316,7 @@ def takes_order(module: nn.Module, shape: Shape, length: int) -> bool:
     A copy with noise on its parameters is asked, because an output layer that starts at zero hides everything.
     """
     probe = deepcopy(module).eval()
-    generator = torch.Generator().manual_seed(0)
+    generator = on_device(0)
     with torch.no_grad():
         for parameter in probe.parameters():
             parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator).to(parameter))
@@ -319,7 +332,7 @@ def takes_order(module: nn.Module, shape: Shape, length: int) -> bool:
 def _example(shape: Shape, module: nn.Module) -> tuple[Tensor, Tensor]:
     """A row of random tokens, on the module's device: (1, X) and (1, C)."""
     device = next(module.parameters()).device
-    generator = torch.Generator().manual_seed(0)
+    generator = on_device(0)
     lengths = (shape.input_length, shape.columns)
     inputs, emitted = (torch.randint(shape.vocabulary_size, (1, size), generator=generator) for size in lengths)
     return inputs.to(device), emitted.to(device)

@@ -19,6 +19,7 @@ from pyorder.execution import RandomStream
 from pyorder.profiling.profile import Profiler, standard_error
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.profiling.scoring import score
+from pyorder.streams import stream
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.trainer import Trainer, column_weights, train_together
 
@@ -88,7 +89,7 @@ class Contest:
                 step_loss[place] += found.step_loss[0] / len(self.seeds)
         seed_loss = rows.mean(1)
         loss = seed_loss.mean(0)
-        ties = np.random.default_rng([self.seeds[0], 1]).permutation(len(loss))
+        ties = stream(self.seeds[0], "ties").permutation(len(loss))
         ranking = np.lexsort((ties, loss))
         by_row = rows.mean(0)
         return Profile(
@@ -117,8 +118,8 @@ class Contest:
 
     def _trainer(self, seed: int) -> Trainer:
         profiler = self.profiler
-        stream = RandomStream(seed, profiler.device)
-        with stream.lent():
+        drawn = RandomStream(seed, profiler.device)
+        with drawn.lent():
             module = profiler.learner.build(profiler.tokens.shape).to(profiler.device)
-        queue = RowQueue(len(profiler.tokens), np.random.default_rng([seed, 5]))
-        return Trainer(profiler.learner, module, profiler.tokens, self.recipe, queue, stream=stream)
+        queue = RowQueue(len(profiler.tokens), stream(seed, "contest"))
+        return Trainer(profiler.learner, module, profiler.tokens, self.recipe, queue, stream=drawn)

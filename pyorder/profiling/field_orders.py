@@ -22,6 +22,7 @@ from pyorder.models.json_records import JsonRecords, step_losses
 from pyorder.orders.permutations import lexicographic, sample
 from pyorder.profiling.profile import standard_error
 from pyorder.profiling.result import Cost, Orders, Profile
+from pyorder.streams import stream
 
 __all__ = ["FieldOrders", "undisturbed"]
 
@@ -106,7 +107,7 @@ class FieldOrders:
             losses = np.stack([self._losses(model, order) for order in self.orders], axis=1)  # (R, T, L)
         by_row = losses.mean(2)
         loss = by_row.mean(0)
-        ties = np.random.default_rng([self.seed, 1]).permutation(len(loss))
+        ties = stream(self.seed, "ties").permutation(len(loss))
         ranking = np.lexsort((ties, loss))
         return Profile(
             orders=self.orders,

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pyorder._checks import MAX_SEED, check_integer
+from pyorder._checks import MAX_SEED, check_integer, check_memory
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.tokens import Tokens
 from pyorder.execution import Precision, RandomStream, isolated, resolve_device, resolve_precision
@@ -29,6 +29,9 @@ from pyorder.orders.permutations import check_orders
 from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
+from pyorder.streams import stream
+from pyorder.training.divergence import AGAIN, diverged, guessing
+from pyorder.training.memory import check_run
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
@@ -77,12 +80,14 @@ class Profiler:
             self.recipe = self.recipe.reordered(shuffle)
             self.step_names = tuple(self.step_names[step] for step in shuffle if self.step_names)
         self.learner.check_data(self.tokens.schema)
+        check_run(self.learner, self.tokens.shape, self.recipe, rows=len(self.tokens), device=self.device)
         with RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
             self.learner.build(self.tokens.shape)
         # Recorded steps are kept for later runs. A caller's own module may do what a CUDA graph cannot record.
         self.recorded: list[Trainer] | None = (
             [] if self.device.type == "cuda" and self.learner.capturable else None
         )
+        self.calmed: list[int] = []  # seeds that diverged, and were trained again
         self.settings = {
             "model": self.learner.name,
             "architecture": self.learner.record(),
@@ -103,6 +108,10 @@ class Profiler:
     def length(self) -> int:
         """L, the number of steps of an order."""
         return self.tokens.length
+
+    def check_pool(self, candidates: int) -> None:
+        """Refuse more candidates than memory holds with their losses of all validation rows; ValueError."""
+        check_memory(candidates, 8 * self.length + 12 * len(self.held), "candidates", "orders and their losses")
 
     def cost(self, candidates: int, seeds: int = 1) -> Cost:
         """What profiling ``candidates`` orders will cost."""
@@ -146,9 +155,9 @@ class Profiler:
             lost = [seed for seed, losses in zip(seeds, seed_loss, strict=True) if not np.isfinite(losses).all()]
             raise RuntimeError(
                 f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, lost))}; "
-                "a lower learning_rate may help"
+                "give a lower learning_rate"
             )
-        ties = np.random.default_rng([seeds[0], 1]).permutation(len(orders))
+        ties = stream(seeds[0], "ties").permutation(len(orders))
         ranking = np.lexsort((ties, loss))
         paired = by_row - by_row[:, ranking[:1]]
         return Profile(
@@ -161,10 +170,16 @@ class Profiler:
             training_loss=np.array(training_loss),
             cost=self.cost(len(orders), len(seeds)),
             seconds=time.perf_counter() - started,
-            settings={**self.settings, "seeds": list(seeds)},
+            settings={**self.settings, "seeds": list(seeds), **self._calmed(seeds)},
             row_loss=kept,
             step_names=self.step_names,
         )
+
+    def _calmed(self, seeds: Sequence[int]) -> dict[str, Any]:
+        """What the settings say of seeds that diverged, and were trained at a lower rate; nothing of others."""
+        calmed = [seed for seed in seeds if seed in self.calmed]
+        rate = AGAIN * self.recipe.learning_rate
+        return {"diverged": {"seeds": calmed, "trained_at": rate}} if calmed else {}
 
     def _run(
         self, orders: Orders, seeds: Sequence[int], tell: Tell
@@ -189,31 +204,54 @@ class Profiler:
     def _train(
         self, orders: Orders, seeds: Sequence[int], after_step: StepHook
     ) -> tuple[list[torch.nn.Module], torch.Tensor]:
-        """Train a module for each seed, side by side; the modules, and (k, steps) losses."""
+        """Train a module for each seed; the modules, and (k, steps) losses.
+
+        If one diverges, all are trained once more at a lower rate, which `settings` then has.
+        """
+        guess = guessing(self.tokens.shape, self.length)
+        modules, curves = self._train_at(self.recipe, orders, seeds, after_step)
+        if any(diverged(curve, guess) for curve in curves):
+            lower = replace(self.recipe, learning_rate=AGAIN * self.recipe.learning_rate)
+            modules, curves = self._train_at(lower, orders, seeds, after_step)
+            lost = [seed for seed, curve in zip(seeds, curves, strict=True) if diverged(curve, guess)]
+            if lost:
+                raise RuntimeError(
+                    f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, lost))}, at "
+                    f"the learning rates {self.recipe.learning_rate:g} and {lower.learning_rate:g}; give a lower "
+                    "learning_rate"
+                )
+            self.calmed += seeds
+        for module in modules:
+            self.learner.check(module, self.tokens.shape)
+        return modules, curves
+
+    def _train_at(
+        self, recipe: Recipe, orders: Orders, seeds: Sequence[int], after_step: StepHook
+    ) -> tuple[list[torch.nn.Module], torch.Tensor]:
+        """Train a module for each seed, side by side."""
         used = self.recipe.steps * self.recipe.batch_size
         table = self.tokens.column_orders(orders)
         trainers, sources = [], []
         for place, seed in enumerate(seeds):
             subset, assigned, queue = rows_and_orders(seed, len(self.tokens), used, len(orders))
-            trainers.append(self._trainer(place, seed, queue, torch.from_numpy(subset).to(self.device)))
+            trainer = self._trainer(place, seed, queue, torch.from_numpy(subset).to(self.device))
+            trainer.recipe = recipe
+            trainers.append(trainer)
             sources.append(Mixture(table, torch.from_numpy(assigned).to(self.device)))
         curves = train_together(trainers, sources, self.recipe.steps, after_step)
-        modules = [trainer.module for trainer in trainers]
-        for module in modules:
-            self.learner.check(module, self.tokens.shape)
-        return modules, curves
+        return [trainer.module for trainer in trainers], curves
 
     def _trainer(self, place: int, seed: int, queue: RowQueue, subset: torch.Tensor) -> Trainer:
         """A seed's trainer, at the start; one that was recorded at this place among the seeds if there is any."""
-        stream = RandomStream(seed, self.device)
-        with stream.lent():
+        drawn = RandomStream(seed, self.device)
+        with drawn.lent():
             module = self.learner.build(self.tokens.shape).to(self.device)
         if self.recorded is not None and place < len(self.recorded):
             trainer = self.recorded[place]
             trainer.module.load_state_dict(module.state_dict())
-            trainer.restart(queue, stream, subset)
+            trainer.restart(queue, drawn, subset)
             return trainer
-        trainer = Trainer(self.learner, module, self.tokens, self.recipe, queue, stream=stream, subset=subset)
+        trainer = Trainer(self.learner, module, self.tokens, self.recipe, queue, stream=drawn, subset=subset)
         if self.recorded is not None:
             self.recorded.append(trainer)
         return trainer
@@ -288,6 +326,7 @@ def profile(
     check_integer(seed, "seed", 0, MAX_SEED)
     shown = resolve_progress(progress, "profile")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, **numbers)
+    profiler.check_pool(len(pool))
     started = time.perf_counter()
 
     def on_share(stage: str, share: float) -> None:

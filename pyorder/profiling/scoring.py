@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pyorder._values import ByContents
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
-from pyorder.execution import multiply_in, row_slices
+from pyorder.execution import LOGITS_AT_ONCE, in_parts, multiply_in
 from pyorder.models.decoder import sees_shown
 from pyorder.models.learner import Incremental, Learner
 
@@ -125,29 +125,37 @@ def score(
     columns = tokens.schema.column_orders(orders)
     incremental = learner.incremental(module)
     if incremental is not None:
-        scored = _score_tree(incremental, tokens, columns, precision)
+        positions, scored = _tree(incremental, tokens, columns, precision)
     else:
-        scored = _score_each(learner, module, tokens, columns, precision)
-    done = 0
-    for rows, candidates, chosen, losses in scored:
-        row_loss[rows, candidates] = losses.sum(2)
-        if weights is not None:
-            weighted[rows, candidates] = (losses * weights[chosen]).sum(2)
-        column_loss[candidates] += torch.zeros_like(chosen, dtype=torch.float64).scatter_(
-            1, chosen, losses.sum(0, dtype=torch.float64)
-        )
-        done += losses.shape[0] * losses.shape[1]
-        if on_share is not None:
-            on_share(done / row_loss.numel())
+        positions, scored = _each(learner, module, tokens, columns, precision)
+    at_once = min(POSITIONS_A_BATCH[device.type], LOGITS_AT_ONCE // tokens.vocabulary_size)
+
+    def work(rows: slice) -> None:
+        nonlocal column_loss
+        of_rows, done = torch.zeros_like(column_loss), rows.start * count
+        for candidates, chosen, losses in scored(rows):
+            row_loss[rows, candidates] = losses.sum(2)
+            if weights is not None:
+                weighted[rows, candidates] = (losses * weights[chosen]).sum(2)
+            of_rows[candidates] = torch.zeros_like(chosen, dtype=torch.float64).scatter_(
+                1, chosen, losses.sum(0, dtype=torch.float64)
+            )
+            done += losses.shape[0] * losses.shape[1]
+            if on_share is not None:
+                on_share(done / row_loss.numel())
+        column_loss += of_rows
+
+    in_parts(len(tokens), positions, at_once, work)
     step_loss = tokens.by_step(column_loss) / len(tokens)
     return Scores(*(found.cpu().numpy() for found in (row_loss, step_loss, weighted)))
 
 
-# rows, candidates (orders,) and their column orders (orders, C), losses (rows, orders, C) by place
-Scored = Iterator[tuple[slice, Tensor, Tensor, Tensor]]
+# Of some rows: candidates (orders,), their column orders (orders, C), losses (rows, orders, C) by place
+Scored = Callable[[slice], Iterator[tuple[Tensor, Tensor, Tensor]]]
 
 
-def _score_tree(module: Incremental, tokens: Tokens, columns: np.ndarray, precision: torch.dtype) -> Scored:
+def _tree(module: Incremental, tokens: Tokens, columns: np.ndarray, precision: torch.dtype) -> tuple[int, Scored]:
+    """The positions that a row takes at once, and what scores rows."""
     device = tokens.device
     tree = [
         (
@@ -160,8 +168,8 @@ def _score_tree(module: Incremental, tokens: Tokens, columns: np.ndarray, precis
         )
         for chunk in chunks(columns)
     ]
-    most = max(len(slot) for _, _, slot, *_ in tree)
-    for rows in row_slices(len(tokens), most, POSITIONS_A_BATCH[device.type]):
+
+    def scored(rows: slice) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         targets = tokens.targets[rows].long()
         # The separator stands behind the last column, where index -1 of a root finds it.
         separator = module.separator.expand(len(targets), 1)
@@ -178,17 +186,21 @@ def _score_tree(module: Incremental, tokens: Tokens, columns: np.ndarray, precis
             losses = nats.flatten(1).gather(1, wanted.flatten(1)).view(wanted.shape)
             if shown is not None:
                 losses = losses * shown[:, order]
-            yield rows, candidates, order, losses
+            yield candidates, order, losses
+
+    return max(len(slot) for _, _, slot, *_ in tree), scored
 
 
-def _score_each(
+def _each(
     learner: Learner, module: nn.Module, tokens: Tokens, columns: np.ndarray, precision: torch.dtype
-) -> Scored:
+) -> tuple[int, Scored]:
+    """As `_tree`, of a module that reads rows as wholes."""
     count, width = columns.shape
     device = tokens.device
     table = torch.from_numpy(columns).to(device)
     group = max(1, NODES_A_CHUNK // width)
-    for rows in row_slices(len(tokens), group * width, POSITIONS_A_BATCH[device.type]):
+
+    def scored(rows: slice) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         numbers = torch.arange(rows.start, rows.stop, device=device)
         for start in range(0, count, group):
             candidates = torch.arange(start, min(count, start + group), device=device)
@@ -196,4 +208,6 @@ def _score_each(
             batch = tokens.batch(numbers.repeat_interleave(len(candidates)), chosen.repeat(len(numbers), 1))
             with multiply_in(precision, device):
                 losses = learner.losses(module, batch)
-            yield rows, candidates, chosen, losses.float().view(len(numbers), len(candidates), width)
+            yield candidates, chosen, losses.float().view(len(numbers), len(candidates), width)
+
+    return group * width, scored

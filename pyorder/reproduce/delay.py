@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pyorder.orders.posets import Poset
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Orders, Row, Study, Table
+from pyorder.streams import nested
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -233,7 +234,7 @@ def sorts_differ(losses: npt.ArrayLike, permutations: int = 10_000) -> float:
     True
     """
     table = np.asarray(losses, np.float64)
-    rng = np.random.default_rng(0)
+    rng = nested(0)
     drawn = rng.permuted(np.broadcast_to(table, (permutations, *table.shape)), axis=1).mean(2).var(1)
     return float((1 + (drawn >= table.mean(1).var() * (1 - 1e-12)).sum()) / (1 + permutations))
 

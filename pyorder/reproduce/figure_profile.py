@@ -12,6 +12,7 @@ from pyorder.orders.permutations import sample
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Row, Study, Table
 from pyorder.reproduce.table2 import forward_distance
+from pyorder.streams import stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,9 +52,7 @@ class FigureProfile(Study):
         splits = base.splits_of(cell, self.sizes)
         drawn = sample(self.length, self.candidates, seed=cell["seed"], distinct=True)
         rest = drawn[(drawn != np.arange(self.length)).any(1)][: self.candidates - 1]
-        pool = np.random.default_rng([cell["seed"], 6]).permutation(
-            np.concatenate([np.arange(self.length)[None], rest])
-        )
+        pool = stream(cell["seed"], "shown pool").permutation(np.concatenate([np.arange(self.length)[None], rest]))
         profiled = profile(
             splits.train, pool, validation=splits.validation, seed=cell["seed"], **self.sizes.profiling
         )

@@ -20,6 +20,7 @@ from pyorder.orders.permutations import lexicographic, sample
 from pyorder.orders.posets import Poset
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Orders, Row, Study, Table
+from pyorder.streams import nested
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -206,7 +207,7 @@ def agreement(runs: Sequence[Sequence[float]], outcome: npt.NDArray[np.float64],
             return math.nan
         return float(np.mean([measure(loss[chosen], last[chosen]).statistic for loss in losses]))
 
-    rng = np.random.default_rng(0)
+    rng = nested(0)
     everyone = np.arange(len(outcome))
     drawn = [mean_over_runs(rng.choice(everyone, len(everyone))) for _ in range(500)]
     if np.isnan(drawn).all():

@@ -12,6 +12,7 @@ from pyorder.orders.permutations import sample
 from pyorder.reproduce import _base as base
 from pyorder.reproduce._base import Cell, Row, Study, Table
 from pyorder.reproduce.table2 import forward_distance
+from pyorder.streams import stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +65,7 @@ class Prod(Study):
         if cell["order"] == "most significant first":
             order = order[::-1]
         if cell["order"] == "random":
-            order = np.random.default_rng([cell["seed"], 5]).permutation(order)
+            order = stream(cell["seed"], "random order").permutation(order)
         if cell["order"] in SEARCHES:
             found = discover_shuffled(
                 splits.train,

@@ -15,16 +15,13 @@ file is written under another name and then renamed, so none is ever there by ha
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -34,9 +31,9 @@ import numpy.typing as npt
 
 from pyorder._values import ByContents, same
 from pyorder.data.files import read_safetensors, write_safetensors
+from pyorder.runs.environment import environment
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 RunDir = str | os.PathLike[str]
@@ -365,41 +362,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def environment(device: str | torch.device | None) -> dict[str, Any]:
-    """Versions, machine, date, and the device of a run with its name, as they are kept beside it.
-
-    Where the device is not known, nothing is said of one, and ``gpu`` is None for what did not run on one.
-
-    Examples
-    --------
-    >>> environment("cpu")["gpu"], sorted(environment(None))
-    (None, ['cores', 'cpu', 'date', 'device', 'gpu', 'threads', 'versions'])
-    """
-    import torch
-
-    on = None if device is None else torch.device(device)
-    # A result may be saved again on a machine that has no such device.
-    there = on is not None and on.type == "cuda" and (on.index or 0) < torch.cuda.device_count()
-
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: importlib.metadata.version(package) for package in ("pyorder", "torch", "numpy")},
-        },
-        "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": torch.get_num_threads(),
-        "device": None if on is None else str(on),
-        "gpu": torch.cuda.get_device_name(on) if there else None,
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()

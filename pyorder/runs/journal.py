@@ -77,10 +77,13 @@ class Journal:
         """Write the next entry: ``write`` is given the path."""
         if self.folder is None:
             return
+        self._write_what_waits()
+        self._write(kind, write)
+
+    def _write_what_waits(self) -> None:
         while self._waiting:
             name, value = self._waiting.pop(0)
             self._write(name, partial(write_json, value=value))
-        self._write(kind, write)
 
     def _write(self, kind: str, write: Callable[[Path], object]) -> None:
         assert self.folder is not None
@@ -92,7 +95,7 @@ class Journal:
     def told(self, name: str, value: Any) -> Any:
         """A value in JSON that the run resolved when it was begun; ``value``, if that is now.
 
-        It is written before the next entry, so that a run which does nothing leaves nothing.
+        It is written before the next entry or state, so that a run which does nothing leaves nothing.
         """
         if (entry := self.recall(name)) is not None:
             return read_entry(entry)
@@ -106,6 +109,7 @@ class Journal:
     def save_state(self, name: str, state: dict[str, Any]) -> None:
         """Keep a state, in values that `torch.load` takes with ``weights_only``, beside the next entry."""
         if self.folder is not None:
+            self._write_what_waits()
             with replacing(self._state_path(name, self.number)) as temporary:
                 torch.save(state, temporary)
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pyorder.orders import moves
 from pyorder.orders.permutations import sample
 from pyorder.orders.posets import MOST_COUNTED, Poset
+from pyorder.streams import nested, seed_from
 
 Orders = npt.NDArray[np.int64]
 
@@ -40,7 +41,7 @@ def draw_orders(constraints: Poset, count: int, seed: int) -> Orders:
     """
     if not len(constraints.edges):
         return sample(constraints.length, count_up_to(constraints, count), seed=seed, distinct=True)
-    rng = np.random.default_rng(seed)
+    rng = nested(seed)
     if count_up_to(constraints, count + 1) <= count:
         return rng.permutation(constraints.sorts())
     drawn = np.empty((0, constraints.length), np.int64)
@@ -51,11 +52,6 @@ def draw_orders(constraints: Poset, count: int, seed: int) -> Orders:
             more = constraints.walk_sorts(count, seed=seed_from(rng))
         drawn = distinct(np.concatenate([drawn, more]))
     return drawn[:count]
-
-
-def seed_from(rng: np.random.Generator) -> int:
-    """Draw a seed."""
-    return int(rng.integers(2**62))
 
 
 def distinct(orders: Orders) -> Orders:

@@ -47,8 +47,9 @@ from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search._exploring import MEMORY_ROWS, Exploring, gains
-from pyorder.search._pools import close_up, seed_from, sort_along
+from pyorder.search._pools import close_up, sort_along
 from pyorder.search.laboratory import Laboratory
+from pyorder.streams import seed_from
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -104,6 +105,7 @@ class Rounds:
         self.benefits, self.errors = np.zeros((2, self.length, self.length))  # summed over rounds
         self.settled = False
         self.memorised = False
+        self.calmed = False  # whether it diverged and goes on at a lower rate
         self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
         self.longest = 0, self.known  # the most that it was, and of which graph
         self.stuck = np.zeros(self.length, bool)  # steps that were lost when looking up began
@@ -182,7 +184,9 @@ class Rounds:
                 self.laboratory.curtail()
                 return
             self.train(self.describe(number))
-            self.weigh()
+            if not self.weigh():
+                self.calm_down()
+                continue
             if self.has_settled():
                 gap, error = self.known.gap
                 self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
@@ -223,12 +227,12 @@ class Rounds:
             orders[late] = lost_last(graph, self.lost, rng).sample_sorts(int(late.sum()), seed=seed_from(rng))
         return orders
 
-    def weigh(self) -> None:
-        """Take the evidence of the model as it is now, and rebuild the graph from it."""
+    def weigh(self) -> bool:
+        """Take the evidence of the model as it is now, and rebuild the graph from it; False if it diverged."""
         explorer = self.explorer
         evidence = explorer.antithetic(self.options.samples)
         if not np.isfinite(evidence.losses).all():
-            raise RuntimeError("the exploration's training diverged: a loss is not finite")
+            return False
         look = measure(evidence, seed_from(explorer.rng))
         self.benefits += look.benefit
         self.errors += look.standard_error
@@ -270,6 +274,27 @@ class Rounds:
         if self.best is None or loss < self.best[0]:
             self.best = loss, error, self.known, explorer.state()
         self.worse = self.worse + 1 if loss > self.best[0] + 2 * self.best[1] else 0
+        return True
+
+    def calm_down(self) -> None:
+        """Go back to the best state and on from there at a lower rate, once.
+
+        Raises
+        ------
+        RuntimeError
+            If that was done before, or there is no such state.
+        """
+        rate = self.explorer.recipe.learning_rate
+        if self.best is None or self.calmed:
+            raise RuntimeError(
+                f"the exploration's training diverged at a learning rate of {rate:g}: a loss is not finite; give "
+                "the strategy a recipe with a lower one"
+            )
+        self.calmed = True
+        self.explorer.restore(self.best[-1])
+        self.explorer.slow_down()
+        told = f"The exploration diverged at a learning rate of {rate:g} and went on at a tenth of it."
+        self.laboratory.remarks.append(told)
 
     def gather(self, look: FirstLook, evidence: Evidence) -> tuple[list[list[Support]], npt.NDArray[np.bool_]]:
         """The predecessors of every step by the evidence of a round, and for which steps they are fine."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
+import torch
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.dependencies.explorer import entropies
 from pyorder.dependencies.verdict import Verdict, judge
-from pyorder.execution import isolated
+from pyorder.execution import isolated, threads
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Profiler
 from pyorder.profiling.result import Orders
@@ -25,12 +26,11 @@ from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Discovery, judge_runs
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategies import make_strategy
-from pyorder.search.strategy import Strategy
+from pyorder.search.strategy import MOST_RUNS, Strategy
+from pyorder.streams import stream
+from pyorder.training.memory import remark_on_values
 from pyorder.training.presets import Model
 from pyorder.training.recipe import Numbers, Recipe
-
-if TYPE_CHECKING:
-    import torch
 
 INTERRUPTED = "The search was interrupted or failed; this is the best order until then."
 
@@ -133,7 +133,7 @@ def discover_shuffled(
     strategy = _resolve_strategy(strategy, _check_constraints(constraints, train.target_length))
     shuffle = np.arange(train.target_length)
     if not strategy.uses_data_order:
-        shuffle = np.random.default_rng([seed, 4]).permutation(train.target_length)
+        shuffle = stream(seed, "secret shuffle").permutation(train.target_length)
     return _search(train, validation, shuffle, strategy=strategy, constraints=constraints, seed=seed, **arguments)
 
 
@@ -158,10 +158,12 @@ def _search(
     """Search with the target's columns moved to the places that ``shuffle`` says; the result is of their own."""
     graph = _check_constraints(constraints, train.target_length).renamed(np.argsort(shuffle))
     pools = strategy.pools(graph)
-    check_integer(seeds, "seeds", 1)
+    check_integer(seeds, "seeds", 1, MOST_RUNS)
     check_integer(seed, "seed", 0, MAX_SEED)
     shown = resolve_progress(progress, "search")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, shuffle=shuffle, **numbers)
+    for pool in pools:
+        profiler.check_pool(pool)
 
     def ask() -> dict[str, Any]:
         return {
@@ -182,7 +184,7 @@ def _search(
             "shuffle": shuffle,
         }
 
-    with claim(run_dir, ask) as claimed:
+    with claim(run_dir, ask) as claimed, threads(claimed.journal.told("threads", torch.get_num_threads())):
         if claimed.finished and claimed.folder is not None:
             return Discovery.load(claimed.folder)
         profiler.multiply_in(claimed.journal.told("precision", str(profiler.precision).removeprefix("torch.")))
@@ -196,6 +198,9 @@ def _search(
             progress=shown.report,
             journal=claimed.journal,
         )
+
+        if (remark := remark_on_values(profiler.tokens)) is not None:
+            laboratory.remarks.append(remark)
 
         def result(order: Orders, interrupted: bool = False) -> Discovery:
             found = _conclude(laboratory, strategy, order, interrupted)

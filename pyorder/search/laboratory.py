@@ -20,10 +20,11 @@ from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.progress import Progress, Report
 from pyorder.runs.folder import read_history, write_history
 from pyorder.runs.journal import Journal
-from pyorder.search._pools import draw_orders, seed_from
+from pyorder.search._pools import draw_orders
 from pyorder.search._resuming import ResumableExplorer
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Stage
+from pyorder.streams import of_run, seed_from, stream
 from pyorder.training.recipe import Recipe
 
 Tell = Callable[[str, float], None]
@@ -62,7 +63,7 @@ class Laboratory:
         self.length = profiler.length
         self.constraints = constraints
         self.seed = seed
-        self.rng = np.random.default_rng([seed, 2])
+        self.rng = stream(seed, "search")
         self.history: list[Stage] = []
         self.best: Orders | None = None
         self.exploration: Exploration | None = None
@@ -163,7 +164,7 @@ class Laboratory:
         return self._run(stage, contest.cost(steps), done, lambda tell: contest.go_on(steps, tell))
 
     def _fresh_seed(self) -> int:
-        return int(np.random.SeedSequence([self.seed, len(self.history)]).generate_state(1)[0])
+        return of_run(self.seed, len(self.history))
 
     def _run(self, stage: str, cost: Cost, done: Profile | None, work: Callable[[Tell], Profile]) -> Profile:
         """Do the work within the budget, unless it is done."""
@@ -177,6 +178,11 @@ class Laboratory:
             self.journal.record("profile", lambda path: write_history(path, [record]))
         self.cost += profile.cost
         self.history.append(Stage(stage, profile, self.seconds))
+        if (calmed := profile.settings.get("diverged")) is not None:
+            self.remarks.append(
+                f"Training diverged in the run {stage!r}, which was repeated at a learning rate of "
+                f"{calmed['trained_at']:g}."
+            )
         self.best = profile.best
         return profile
 

@@ -17,6 +17,8 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search.laboratory import Laboratory
 
+MOST_RUNS = 10**6  # of a search; no machine lives to see more
+
 
 class Strategy(ABC):
     """A way to search. Subclasses are frozen dataclasses whose fields are their options."""

@@ -7,6 +7,7 @@ Source: Sato, Kawamoto, Kera, arXiv 2506.23875, section on final training; succe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Unpack
@@ -21,19 +22,22 @@ from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
 from pyorder.errors import InputError
-from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision, row_slices
+from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision, row_slices, threads
 from pyorder.models.learner import Learner
 from pyorder.orders.permutations import check_order
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.claim import claim, fingerprint
 from pyorder.runs.folder import RunDir
 from pyorder.runs.journal import Journal
+from pyorder.streams import stream
+from pyorder.training.divergence import AGAIN, diverged, guessing
 from pyorder.training.fitted import Fitted
 from pyorder.training.generation import GENERATED_AT_ONCE, generate, row_losses
+from pyorder.training.memory import check_run
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
-from pyorder.training.trainer import STEPS_AT_ONCE, StepHook, Trainer
+from pyorder.training.trainer import STEPS_AT_ONCE, Trainer
 from pyorder.training.validation import Validation
 
 SAVE_SECONDS = 60.0  # between states that are kept
@@ -105,6 +109,7 @@ def fit(
     if keep_best and watched is None:
         raise InputError("keep_best: no validation rows are given, which tell what is best")
     learner.check_data(rows.schema)
+    check_run(learner, rows.shape, recipe, rows=len(rows), device=on)
     settings: dict[str, Any] = {
         "model": learner.name,
         "architecture": learner.record(),
@@ -135,32 +140,37 @@ def fit(
             "precision": asked_precision,
         }
 
-    with claim(run_dir, ask) as claimed:
+    with claim(run_dir, ask) as claimed, threads(claimed.journal.told("threads", torch.get_num_threads())):
         if claimed.finished and claimed.folder is not None:
             return Fitted.load(claimed.folder, model=model, device=device)
         journal = claimed.journal
         kept = journal.told("precision", settings["precision"])
         settings["precision"], precision = kept, resolve_precision(kept, on)
         recipe = replace(recipe, precision=kept)
-        stream = RandomStream(seed, on)
-        with stream.lent():
-            module = learner.build(rows.shape).to(on)
-        watch = None
-        if watched is not None:
-            watch = Validation(learner, module, watched, chosen, precision, validate_every, keep_best)
 
-        def after_step(step: int) -> None:
-            if watch is not None:
-                watch.look(step + 1, last=step + 1 == recipe.steps)
+        def start(rate: float) -> tuple[Trainer, Validation | None]:
+            drawn = RandomStream(seed, on)
+            with drawn.lent():
+                module = learner.build(rows.shape).to(on)
+            queue = RowQueue(len(rows), stream(seed, "final training"))
+            at_rate = replace(recipe, learning_rate=rate)
+            watch = None
+            if watched is not None:
+                watch = Validation(learner, module, watched, chosen, precision, validate_every, keep_best)
+            return Trainer(learner, module, rows, at_rate, queue, stream=drawn), watch
+
+        def tell(step: int, again: bool) -> None:
             if shown.report is not None:
                 share = 0.95 * (step + 1) / recipe.steps
-                shown.report(Progress("final training", share, journal.seconds))
+                stage = "final training, again at a lower rate" if again else "final training"
+                shown.report(Progress(stage, share, journal.seconds))
 
-        queue = RowQueue(len(rows), np.random.default_rng([seed, 3]))
-        trainer = Trainer(learner, module, rows, recipe, queue, stream=stream)
         source = OneOrder(rows.column_orders(chosen[None])[0])
         with shown:
-            curve = _train(trainer, source, after_step, watch, journal)
+            trainer, watch, curve = _train(start, recipe.learning_rate, source, tell, journal)
+        module = trainer.module
+        if trainer.recipe != recipe:
+            settings |= {"learning_rate": trainer.recipe.learning_rate, "diverged_at": recipe.learning_rate}
         if watch is not None and watch.best is not None:
             watch.go_back()
             settings["kept_step"] = watch.best[0]
@@ -189,36 +199,50 @@ def fit(
 
 
 def _train(
-    trainer: Trainer,
+    start: Callable[[float], tuple[Trainer, Validation | None]],
+    rate: float,
     source: OneOrder,
-    after_step: StepHook,
-    watch: Validation | None,
+    tell: Callable[[int, bool], None],
     journal: Journal,
-) -> torch.Tensor:
-    """Train to the end of the recipe, from where an earlier attempt was last kept: losses (steps,).
+) -> tuple[Trainer, Validation | None, torch.Tensor]:
+    """Train to the end of the recipe, from where an earlier attempt was last kept; the losses are (steps,).
 
-    What is kept every minute is kept between the parts that steps are handed over in.
+    What is kept every minute is kept between the parts that steps are handed over in. A training that diverges
+    begins once more at a lower rate; if it diverges again it ends, and the losses of steps left out are NaN.
     """
-    losses = torch.empty(trainer.recipe.steps, dtype=torch.float32)
-    if (state := journal.latest_state("training")) is not None:
+    state = journal.latest_state("training")
+    trainer, watch = start(rate if state is None else state["rate"])
+    steps = trainer.recipe.steps
+    losses = torch.full((steps,), torch.nan, dtype=torch.float32)
+    if state is not None:
         trainer.restore(state["trainer"])
         losses[: trainer.steps_done] = state["losses"]
         if watch is not None:
             watch.restore(state["watch"])
         journal.go_on_from(state["seconds"])
-    saved = journal.seconds
-    while (first := trainer.steps_done) < len(losses):
-        stop = min(first + STEPS_AT_ONCE, len(losses))
+    saved, guess = journal.seconds, guessing(trainer.tokens.shape, trainer.tokens.length)
+    while (first := trainer.steps_done) < steps:
+        stop, again = min(first + STEPS_AT_ONCE, steps), trainer.recipe.learning_rate < rate
 
-        def in_all(step: int, first: int = first) -> None:
-            after_step(first + step)
+        def after_step(
+            step: int, watch: Validation | None = watch, first: int = first, again: bool = again
+        ) -> None:
+            if watch is not None:
+                watch.look(first + step + 1, last=first + step + 1 == steps)
+            tell(first + step, again)
 
-        losses[first:stop] = trainer.train(source, stop - first, in_all)
-        if journal.folder is not None and journal.seconds - saved >= SAVE_SECONDS:
+        losses[first:stop] = trainer.train(source, stop - first, after_step)
+        if diverged(losses[:stop], guess):
+            if again:
+                break
+            trainer, watch = start(AGAIN * rate)
+            losses.fill_(torch.nan)
+        elif journal.folder is not None and journal.seconds - saved >= SAVE_SECONDS:
             saved = journal.seconds
             told = {"losses": losses[:stop].clone(), "watch": watch and watch.state(), "seconds": saved}
-            journal.save_state("training", {"trainer": trainer.state(), **told})
-    return losses
+            at = {"trainer": trainer.state(), "rate": trainer.recipe.learning_rate}
+            journal.save_state("training", at | told)
+    return trainer, watch, losses
 
 
 def _wrong(

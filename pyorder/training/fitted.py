@@ -24,6 +24,7 @@ from pyorder.execution import RandomStream, isolated, resolve_device, resolve_pr
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner, Learner
 from pyorder.runs.folder import RunDir, load_kind, load_weights, make_run_dir, write_fit, write_run
+from pyorder.training.divergence import diverged
 from pyorder.training.generation import Choose, at_random, generate, greedily, row_losses
 from pyorder.training.presets import Model, resolve_model
 
@@ -75,8 +76,8 @@ class Fitted(ByContents):
 
     @property
     def diverged(self) -> bool:
-        """Whether the training loss left the finite numbers; the success rate then tells nothing of the order."""
-        return not bool(np.isfinite(self.loss_curve).all())
+        """Whether training diverged, at a lower rate too; the success rate then tells nothing of the order."""
+        return diverged(torch.tensor(self.loss_curve))
 
     @property
     def success_interval(self) -> tuple[float, float]:
@@ -175,6 +176,7 @@ class Fitted(ByContents):
             "row_loss_interval": list(self.row_loss_interval),
             "test_rows": len(self.success),
             "diverged": self.diverged,
+            "diverged_at": self.settings.get("diverged_at"),
             "step_accuracy": self.step_accuracy.tolist(),
             "step_loss": self.step_loss.tolist(),
             "training_steps": len(self.loss_curve),

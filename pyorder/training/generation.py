@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
-from pyorder.execution import multiply_in, row_slices
+from pyorder.execution import LOGITS_AT_ONCE, in_parts, multiply_in
 from pyorder.models.learner import Incremental, Learner
+from pyorder.streams import on_device
 
 GENERATED_AT_ONCE = 512
 
@@ -28,7 +29,7 @@ def greedily(logits: Tensor) -> Tensor:
 
 def at_random(seed: int, device: torch.device) -> Choose:
     """Make a function that draws from logits (R, V), each time anew."""
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = on_device(seed, device)
 
     def draw(logits: Tensor) -> Tensor:
         noise = torch.empty_like(logits, dtype=torch.float64).exponential_(generator=generator)
@@ -54,7 +55,9 @@ def generate(
     emitted = torch.full((len(tokens), len(columns)), IGNORED, dtype=torch.long, device=tokens.device)
     starts = set((np.cumsum([0, *np.array(tokens.schema.widths)[order]])).tolist())
     incremental = learner.incremental(module)
-    for rows in row_slices(len(tokens), 1, GENERATED_AT_ONCE):
+
+    def write(rows: slice) -> None:
+        emitted[rows] = IGNORED
         inputs = tokens.inputs[rows].long()
         with multiply_in(precision, tokens.device):
             if incremental is not None:
@@ -72,6 +75,8 @@ def generate(
                     ended = ended | (chosen == tokens.vocabulary_size - 1)
                 else:
                     emitted[rows, place] = chosen
+
+    in_parts(len(tokens), 1, min(GENERATED_AT_ONCE, LOGITS_AT_ONCE // tokens.vocabulary_size), write)
     return torch.empty_like(emitted).scatter(1, columns.expand_as(emitted), emitted)
 
 
@@ -102,11 +107,19 @@ def row_losses(
     """Nats (R, L) of every row in one order, by canonical step."""
     (columns,) = tokens.column_orders(order[None])
     losses = torch.empty(len(tokens), tokens.length, dtype=torch.float32, device=tokens.device)
-    for rows in row_slices(len(tokens), 1, GENERATED_AT_ONCE):
+
+    def work(rows: slice) -> None:
         numbers = torch.arange(rows.start, rows.stop, device=tokens.device)
         with multiply_in(precision, tokens.device):
             losses[rows] = learner.step_loss(module, tokens.batch(numbers, columns.expand(len(numbers), -1)))
+
+    in_parts(len(tokens), 1, _rows_at_once(tokens), work)
     return losses
+
+
+def _rows_at_once(tokens: Tokens) -> int:
+    """Of whole rows, whose logits are there together."""
+    return min(GENERATED_AT_ONCE, LOGITS_AT_ONCE // (tokens.schema.columns * tokens.vocabulary_size))
 
 
 @torch.inference_mode()
@@ -116,15 +129,18 @@ def look(
     """Mean loss in nats a step, and the share of steps predicted right, each given those before it."""
     (columns,) = tokens.column_orders(order[None])
     loss = right = 0.0
-    for rows in row_slices(len(tokens), 1, GENERATED_AT_ONCE):
+
+    def work(rows: slice) -> None:
+        nonlocal loss, right
         batch = tokens.batch(
             torch.arange(rows.start, rows.stop, device=tokens.device), columns.expand(rows.stop - rows.start, -1)
         )
         with multiply_in(precision, tokens.device):
             nats, hit = learner.look(module, batch)
-        loss += float(nats.sum())
         missed = ~hit & (batch.targets.gather(1, batch.columns) != IGNORED)
         wrong = tokens.by_step(torch.zeros_like(batch.columns).scatter(1, batch.columns, missed.long()))
-        right += float((wrong == 0).sum())
+        loss, right = loss + float(nats.sum()), right + float((wrong == 0).sum())
+
+    in_parts(len(tokens), 1, _rows_at_once(tokens), work)
     cells = len(tokens) * tokens.length
     return loss / cells, right / cells

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from pyorder.streams import stream
+
 
 class OrderSource(ABC):
     """Says in which order of its columns each row is shown; works on the device, and waits for nothing there."""
@@ -138,6 +140,6 @@ def rows_and_orders(
     >>> len(subset), sorted(assigned.tolist()), sorted(queue.take(8).tolist())
     (8, [0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7])
     """
-    rng = np.random.default_rng([seed, 0])
+    rng = stream(seed, "mixture")
     used = min(rows, used)
     return rng.permutation(rows)[:used].copy(), assign_orders(used, orders, rng), RowQueue(used, rng)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pyorder.data.tokens import Batch, Tokens
-from pyorder.execution import RandomStream, multiply_in, resolve_precision, row_slices
+from pyorder.execution import LOGITS_AT_ONCE, RandomStream, multiply_in, resolve_precision, row_slices
 from pyorder.models.learner import Learner
 from pyorder.training.orders import OrderSource, RowQueue
 from pyorder.training.recipe import Recipe
@@ -92,6 +92,8 @@ class Trainer:
         self.steps_done = 0
         captured = learner.capturable and self.device.type == "cuda"
         self.rows_at_once = min(recipe.batch_size, learner.rows_at_once(tokens) or recipe.batch_size)
+        logits = tokens.shape.columns * tokens.vocabulary_size
+        self.rows_at_once = min(self.rows_at_once, max(1, LOGITS_AT_ONCE // logits))
         if self.device.type == "cpu" and (scores := learner.scores(tokens.shape)):
             self.rows_at_once = min(self.rows_at_once, max(FEWEST_ROWS, SCORES_AT_ONCE // scores))
         self._rate = torch.zeros((), device=self.device) if captured else None
@@ -127,13 +129,20 @@ class Trainer:
         return losses.cpu()
 
     def stepping(self, source: OrderSource, losses: Tensor) -> Iterator[int]:
-        """Hand a step to the device at each turn, and say its number; ``losses`` (steps,) are full at the end."""
+        """Hand a step to the device at each turn, and say its number; ``losses`` (steps,) are full at the end.
+
+        It ends early where it sees that the losses left the finite numbers; those of the steps left out are NaN.
+        """
         self.module.train()
         for first in range(0, len(losses), STEPS_AT_ONCE):
             part = losses[first : first + STEPS_AT_ONCE]
             places = self._places(len(part))
             for step in self._taking(self._rows(places), source.columns(places), part):
                 yield first + step
+            # What is not a number stays none. A GPU is not waited for.
+            if self.device.type == "cpu" and not bool(part[-1].isfinite()):
+                losses[first + len(part) :] = torch.nan
+                break
         self.module.eval()
 
     def take_steps(self, rows: Tensor, columns: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Validation:
     @property
     def curve(self) -> npt.NDArray[np.float64]:
         """The looks as `Fitted.validation_curve` has them."""
-        return np.array(self.looks)
+        return np.array(self.looks).reshape(-1, 3)  # of none, too
 
     def go_back(self) -> None:
         """Give the module the weights that lost least, if they were kept."""

@@ -28,7 +28,7 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Profile
 from pyorder.search._pools import Neighbours, Orders, bend, count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
-from pyorder.search.strategy import Strategy
+from pyorder.search.strategy import MOST_RUNS, Strategy
 
 ATTEMPTS = 10  # at filling a generation with orders that are not in it yet
 
@@ -58,8 +58,9 @@ class Evolutionary(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        for option, least in (("parents", 2), ("children", 1), ("generations", 1)):
+        for option, least in (("parents", 2), ("children", 1)):
             check_integer(getattr(self, option), option, least)
+        check_integer(self.generations, "generations", 1, MOST_RUNS)
         check_share(self.mutation, "mutation")
 
     def pools(self, constraints: Poset) -> list[int]:

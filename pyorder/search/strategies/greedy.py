@@ -23,9 +23,10 @@ import numpy as np
 
 from pyorder._checks import check_integer
 from pyorder.orders.posets import Poset
-from pyorder.search._pools import Orders, bend, count_up_to, distinct, draw_orders, seed_from
+from pyorder.search._pools import Orders, bend, count_up_to, distinct, draw_orders
 from pyorder.search.laboratory import Laboratory
-from pyorder.search.strategy import Strategy
+from pyorder.search.strategy import MOST_RUNS, Strategy
+from pyorder.streams import seed_from
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Greedy(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        for option in ("completions", "constructions"):
-            check_integer(getattr(self, option), option, 1)
+        check_integer(self.completions, "completions", 1)
+        check_integer(self.constructions, "constructions", 1, MOST_RUNS)
 
     def pools(self, constraints: Poset) -> list[int]:
         """A run for every slot but the last, in every construction; then one of their orders."""

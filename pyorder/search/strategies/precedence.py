@@ -20,16 +20,17 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pyorder._checks import check_integer
+from pyorder._checks import check_integer, check_memory
 from pyorder.dependencies.statistics import z_threshold
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Profile
 from pyorder.search._exploring import Exploring
-from pyorder.search._pools import count_up_to, distinct, seed_from
+from pyorder.search._pools import count_up_to, distinct
 from pyorder.search._rounds import Rounds
 from pyorder.search.budget import BudgetSpentError
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategy import Strategy
+from pyorder.streams import seed_from
 
 Orders = npt.NDArray[np.int64]
 
@@ -75,7 +76,9 @@ class Precedence(Exploring, Strategy):
         check_integer(self.racers, "racers", 0)
 
     def pools(self, constraints: Poset) -> list[int]:
-        """One run, of the final candidates."""
+        """One run, of the final candidates; ValueError for more samples than memory has room for."""
+        # A sample is two orders, as they are and as columns, and twice the losses of all steps.
+        check_memory(self.samples, 64 * constraints.length, "samples", "pairs of orders and their losses")
         return [count_up_to(constraints, self.candidates)]
 
     def exploration_cost(self) -> Cost:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pyorder._checks import check_integer
+from pyorder._checks import check_integer, check_rows
 from pyorder.orders.posets import Poset
 from pyorder.search._pools import count_up_to
 from pyorder.search.laboratory import Laboratory
@@ -44,6 +44,7 @@ class Random(Strategy):
     def pools(self, constraints: Poset) -> list[int]:
         """The pools, and the last run of their best."""
         count = count_up_to(constraints, self.candidates)
+        check_rows(count, constraints.length, "candidates")
         sizes = [min(self.pool, count - start) for start in range(0, count, self.pool)]
         last = [sum(min(self.finalists, size) for size in sizes)] if len(sizes) > 1 else []
         return sizes + last

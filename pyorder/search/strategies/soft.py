@@ -43,10 +43,11 @@ from pyorder.models.learner import DecoderLearner, Learner
 from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Profiler
 from pyorder.profiling.result import Cost
-from pyorder.search._pools import Orders, bend, count_up_to, distinct, seed_from
+from pyorder.search._pools import Orders, bend, count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.soft_permutations import Floats, harden, leaked_mass, sinkhorn
-from pyorder.search.strategy import Strategy, check_temperatures
+from pyorder.search.strategy import MOST_RUNS, Strategy, check_temperatures
+from pyorder.streams import nested, seed_from, stream
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import PRESETS
 from pyorder.training.trainer import Trainer
@@ -112,8 +113,9 @@ class Soft(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        for option, least in (("restarts", 1), ("steps", LOOKS), ("samples", 1), ("candidates", 2)):
+        for option, least in (("steps", LOOKS), ("samples", 1), ("candidates", 2)):
             check_integer(getattr(self, option), option, least)
+        check_integer(self.restarts, "restarts", 1, MOST_RUNS)
         check_temperatures(self.hot, self.cold)
 
     def pools(self, constraints: Poset) -> list[int]:
@@ -150,7 +152,7 @@ class Soft(Strategy):
             laboratory.cost += cost
             laboratory.remarks.append(remark(number, looks))
             found.append(scores)
-            hardened = harden(scores, np.random.default_rng(laboratory.seed))
+            hardened = harden(scores, nested(laboratory.seed))
             (laboratory.best,) = bend(laboratory.constraints, hardened[None])
         pool = hardenings(found, last, laboratory.constraints, rng) if found else laboratory.draw(last)
         return laboratory.profile(pool, "hardened candidates").best
@@ -223,12 +225,12 @@ def relax(
     kind = profiler.learner if isinstance(profiler.learner, DecoderLearner) else None
     architecture = PRESETS["nano"].architecture if kind is None else kind.architecture
     tokens, device = profiler.tokens, profiler.device
-    rng = np.random.default_rng([seed, 4])
+    rng = stream(seed, "relaxation")
     apart = tokens.set_apart(min(strategy.samples, max(1, len(tokens) // 5)), rng)
     held = tokens.select(torch.from_numpy(apart.held).to(device))
     learner = SoftLearner(architecture, recipe.learning_rate, tokens.length, strategy.temperature(0))
-    stream = RandomStream(seed, device)
-    with stream.lent():
+    drawn = RandomStream(seed, device)
+    with drawn.lent():
         module = learner.build(tokens.shape).to(device)
     trainer = Trainer(
         learner,
@@ -236,7 +238,7 @@ def relax(
         tokens,
         recipe,
         RowQueue(len(apart.kept), rng),
-        stream=stream,
+        stream=drawn,
         subset=torch.from_numpy(apart.kept).to(device),
     )
     looks: list[Leakage] = []

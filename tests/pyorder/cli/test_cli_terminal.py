@@ -1,4 +1,5 @@
 import doctest
+import os
 import subprocess
 import sys
 
@@ -22,3 +23,20 @@ def test_help_comes_without_torch(tmp_path):
     assert done.returncode == 0, done.stderr
     for command in ("tasks", "generate", "profile", "discover", "train", "report"):
         assert command in done.stdout
+
+
+@pytest.mark.parametrize(("given", "wanted"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
+def test_threads_that_wait_sleep_unless_they_are_told_otherwise(given, wanted):
+    """As the OpenMP library of torch says when it is loaded."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    code = "import os; from pyorder.cli import main; main(['reproduce']); print(os.environ.get('OMP_WAIT_POLICY'))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=environment | given | {"OMP_DISPLAY_ENV": "true"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert f"OMP_WAIT_POLICY = '{wanted}'" in done.stderr
+    assert done.stdout.splitlines()[-1] == str(given.get("OMP_WAIT_POLICY"))  # and the program has its own again

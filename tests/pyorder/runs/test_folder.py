@@ -15,6 +15,7 @@ import torch
 
 import pyorder
 from pyorder.cli import main
+from pyorder.runs import agreement, environment
 from pyorder.runs import folder as runs
 from pyorder.runs.folder import (
     Run,
@@ -43,8 +44,9 @@ def strict_json(path):
     return json.loads(path.read_text(), parse_constant=refuse)
 
 
-def test_docstring_examples(doctests):
-    doctests(runs)
+@pytest.mark.parametrize("module", [runs, agreement, environment])
+def test_docstring_examples(doctests, module):
+    doctests(module)
 
 
 @pytest.fixture(scope="module")
@@ -413,3 +415,21 @@ def test_a_search_on_shuffled_columns_is_told_in_the_datas_own_steps(square5):
                 assert after.profile.orders[candidate, slot] == steps[step]
                 told = after.profile.step_loss[candidate, steps[step]]
                 assert told == before.profile.step_loss[candidate, step]
+
+
+def test_the_revision_of_the_working_folder_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert runs.environment(None)["revision"] is None
+    git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert runs.environment(None)["revision"] == head
+    (tmp_path / "file").write_text("one")
+    for words in (["add", "file"], ["commit", "-q", "-m", "second"]):
+        subprocess.run([*git, *words], check=True)
+    (tmp_path / "file").write_text("two")
+    assert runs.environment(None)["revision"].endswith("-dirty")
+    monkeypatch.setenv("PATH", "")
+    assert runs.environment(None)["revision"] is None

@@ -213,3 +213,26 @@ def test_a_final_training_goes_on_from_its_last_state(square5, tmp_path, monkeyp
         read = train(square5, run_dir=folder, progress=lambda told: pytest.fail("it has ended"))
         assert isinstance(read, Fitted)
         np.testing.assert_array_equal(read.success, whole.success)
+
+
+@pytest.mark.parametrize("call", ["discover", "fit"])
+def test_what_goes_on_has_as_many_threads_as_at_first(call, square5, tmp_path, monkeypatch):
+    before, seen = torch.get_num_threads(), []
+
+    def run(progress):
+        if call == "fit":
+            arguments = {name: value for name, value in CHEAP.items() if name != "steps"}
+            return fit(square5.train, range(5), test=square5.test, steps=200, run_dir=tmp_path / "run",
+                       progress=progress, **arguments)  # fmt: skip
+        return search(square5, STRATEGIES["random"], run_dir=tmp_path / "run", progress=progress)
+
+    monkeypatch.setattr(importlib.import_module("pyorder.training.fit"), "SAVE_SECONDS", 0.0)
+    with pytest.raises(InterruptError):
+        run(interrupting(150 if call == "fit" else 12))
+    torch.set_num_threads(before + 1)
+    try:
+        run(lambda told: seen.append(torch.get_num_threads()))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {before}

@@ -1,0 +1,98 @@
+"""Whether a training run fits in memory, asked before it starts.
+
+B  rows a step    X  inputs    C  columns    L  steps of a target    V  vocabulary size
+"""
+
+from __future__ import annotations
+
+import torch
+
+from pyorder._checks import free_memory
+from pyorder.data.tokens import Shape, Tokens
+from pyorder.errors import InputError
+from pyorder.execution import LOGITS_AT_ONCE
+from pyorder.models.learner import Learner
+from pyorder.training.recipe import Recipe
+from pyorder.training.trainer import STEPS_AT_ONCE
+
+SMALL_BATCH = 128  # what recipes have, which is no mistake where there are fewer rows
+# Of every weight there are a gradient and AdamW's two moments; of logits a gradient and a copy.
+COPIES, LOGIT_COPIES, FLOAT, INT = 4, 3, 4, 8
+
+MANY_VALUES = 4096  # that one softmax tells apart; few data have enough rows for each
+FEW = 10  # times that a value must occur to be learned at all
+
+
+def check_run(learner: Learner, shape: Shape, recipe: Recipe, *, rows: int, device: torch.device) -> None:
+    """Refuse a run with more rows a step than there are, or that takes more memory than is free.
+
+    Estimates are from below: what is refused cannot be done, what is not may still be too much.
+
+    Raises
+    ------
+    InputError
+        With the bytes that it takes, those that are free, and what to give less of.
+
+    Examples
+    --------
+    >>> from pyorder.models.learner import DecoderLearner
+    >>> learner, shape, cpu = DecoderLearner(PRESETS["nano"].architecture), Shape(19, 9, 9), torch.device("cpu")
+    >>> check_run(learner, shape, Recipe(10**15, 1e-3), rows=500, device=cpu)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    pyorder.errors.InputError: steps: training takes at least 4,000,000.0 GB, 4,000,000.0 of them for the ...
+    """
+    batch = recipe.batch_size
+    if batch > max(rows, SMALL_BATCH):
+        raise InputError(f"batch_size: expected at most {rows:,}, the training rows there are, got {batch:,}")
+    weights, activations = learner.numbers(shape)
+    logits = shape.columns * shape.vocabulary_size
+    at_once = min(batch * logits, max(LOGITS_AT_ONCE, logits))
+    parts = {
+        "model": COPIES * FLOAT * weights,
+        "batch_size": FLOAT * (LOGIT_COPIES * at_once + batch * activations)
+        + INT * STEPS_AT_ONCE * batch * (shape.columns + 1),
+        "steps": FLOAT * recipe.steps,
+    }
+    taken, free = sum(parts.values()), free_memory(device)
+    if taken <= free:
+        return
+    alone = (part for part in parts if parts[part] > free)  # of these the model first, whatever the batch
+    name = next(alone, max(parts, key=lambda part: parts[part]))
+    told, less = {
+        "model": (
+            f"{weights:,} weights with their gradients and moments",
+            f"a smaller model, or data with fewer than {shape.vocabulary_size:,} values",
+        ),
+        "batch_size": (f"{batch:,} rows a step", "fewer rows a step, or shorter ones"),
+        "steps": (f"the losses of {recipe.steps:,} steps", "fewer steps"),
+    }[name]
+    raise InputError(
+        f"{name}: training takes at least {taken / 1e9:,.1f} GB, {parts[name] / 1e9:,.1f} of them for {told}; "
+        f"{free / 1e9:,.1f} GB are free ({device}): give {less}"
+    )
+
+
+def remark_on_values(tokens: Tokens) -> str | None:
+    """What to say of data with so many values that a softmax over all of them learns few; None of other data.
+
+    Of tables and text it is known how many values a column has, and nothing is said.
+
+    Examples
+    --------
+    >>> data = Dataset([[value] for value in range(5000)], [[0, 1]] * 5000)
+    >>> print(remark_on_values(Tokens.of(data, "train", torch.device("cpu"))))  # doctest: +ELLIPSIS
+    The data have 5,000 different values, each an output of its own; 4,998 of them occur fewer than 10 times, ...
+    """
+    size = tokens.vocabulary_size
+    if size <= MANY_VALUES or tokens.schema.coded:
+        return None
+    counts = torch.zeros(size, dtype=torch.long, device=tokens.device)
+    for ids in (tokens.inputs, tokens.targets):
+        for column in ids.unbind(1):
+            counts += column.long().clamp(min=0).bincount(minlength=size)
+    rare = int((counts < FEW).sum())
+    return (
+        f"The data have {size:,} different values, each an output of its own; {rare:,} of them occur fewer than "
+        f"{FEW} times, which is too rare to be learned. Round numbers to a few hundred values, or write a step in "
+        "several columns."
+    )

@@ -1,0 +1,111 @@
+"""Plans that cannot be carried out are refused before anything is done, with what to give less of."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import pyorder
+from pyorder import _checks
+from pyorder.data.tokens import Shape
+from pyorder.models.learner import DecoderLearner
+from pyorder.search import Annealing, Evolutionary, Greedy, Precedence, Random
+from pyorder.training.memory import check_run
+from pyorder.training.recipe import Recipe
+
+NANO = pyorder.PRESETS["nano"].architecture
+HUGE = 10**12
+
+
+@pytest.mark.parametrize("module", ["memory", "divergence"])
+def test_docstring_examples(doctests, module):
+    doctests(f"pyorder.training.{module}")
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return pyorder.make_task("square", length=12).splits(train=300, validation=20, test=20, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ({"steps": HUGE}, r"^steps: .* 4,000\.. GB, .* GB are free \(cpu\): give fewer steps$"),
+        (
+            {"batch_size": 10**7},
+            r"^batch_size: expected at most 300, the training rows there are, got 10,000,000$",
+        ),
+        ({"model": replace(NANO, layers=10**9)}, r"^model: .* weights .* GB are free .*: give a smaller model"),
+        ({"model": replace(NANO, width=10**7)}, r"^model: "),
+    ],
+)
+@pytest.mark.parametrize("call", ["fit", "profile", "discover"])
+def test_a_run_that_cannot_be_is_refused_at_once(call, named, told, splits):
+    calls = {
+        "fit": lambda: pyorder.fit(splits.train, range(12), test=splits.test, **named),
+        "profile": lambda: pyorder.profile(splits.train, [range(12)], validation=splits.validation, **named),
+        "discover": lambda: pyorder.discover(splits.train, validation=splits.validation, **named),
+    }
+    started = time.perf_counter()
+    with pytest.raises(pyorder.errors.InputError, match=told):
+        calls[call]()
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Precedence(samples=HUGE), "samples"),
+        (lambda: Precedence(candidates=HUGE), "candidates"),
+        (lambda: Random(candidates=HUGE), "candidates"),
+        (lambda: Annealing(rounds=HUGE), "rounds"),
+        (lambda: Evolutionary(generations=HUGE), "generations"),
+        (lambda: Evolutionary(children=HUGE), "candidates"),
+        (lambda: Greedy(constructions=HUGE), "constructions"),
+    ],
+)
+def test_searches_that_cannot_be_are_refused_at_once(make, named):
+    splits = pyorder.make_task("square", length=40).splits(train=300, validation=20, test=20, seed=0)
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        pyorder.discover(splits.train, validation=splits.validation, strategy=make())
+    assert time.perf_counter() - started < 5
+
+
+def test_what_is_estimated_is_there_at_least(monkeypatch):
+    """The weights by counting them; with less free than they take with gradients and moments, they are refused."""
+    learner, shape = DecoderLearner(NANO), Shape(1000, 9, 9)
+    weights = sum(parameter.numel() for parameter in learner.build(shape).parameters())
+    estimated, _ = learner.numbers(shape)
+    assert 0.95 * weights < estimated <= weights
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("pyorder.training.memory.free_memory", lambda device: 16 * estimated)
+    with pytest.raises(pyorder.errors.InputError, match="^model: .* fewer than 1,000 values$"):
+        check_run(learner, shape, Recipe(10, 1e-3, batch_size=1), rows=1, device=cpu)
+    monkeypatch.setattr("pyorder.training.memory.free_memory", lambda device: 20 * estimated)
+    check_run(learner, shape, Recipe(10, 1e-3, batch_size=1), rows=1, device=cpu)
+    with pytest.raises(pyorder.errors.InputError, match="^batch_size: "):
+        check_run(learner, shape, Recipe(10, 1e-3, batch_size=1000), rows=1000, device=cpu)
+
+
+def test_free_memory_of_a_gpu_counts_what_torch_keeps(monkeypatch):
+    for name, told in (("mem_get_info", (100, 1000)), ("memory_reserved", 50), ("memory_allocated", 20)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, told=told: told)
+    assert _checks.free_memory(torch.device("cuda")) == 130
+
+
+def test_a_batch_of_a_recipe_may_be_larger_than_few_rows(splits):
+    few = splits.train.select(range(20))
+    assert len(pyorder.fit(few, range(12), test=splits.test, steps=2).loss_curve) == 2
+
+
+def test_data_of_very_many_values_are_remarked_on():
+    rng = np.random.default_rng(0)
+    values = rng.permutation(6000).reshape(1500, 4)
+    data = pyorder.Dataset(values[:, :1], values[:, 1:], vocabulary=range(6000))
+    train, validation = data.select(range(1200)), data.select(range(1200, 1500))
+    found = pyorder.discover(train, validation=validation, strategy=Random(candidates=2), steps=1)
+    assert "6,000 different values" in found.remarks[0]
+    assert "6,000 of them occur fewer than 10 times" in found.remarks[0]
