@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pyorder.runs.folder import Run, replacing
+from pyorder._disk import replacing
+from pyorder.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

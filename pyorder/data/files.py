@@ -7,11 +7,13 @@ float64 and complex64; what has another is passed over where it is not asked for
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyorder import _core
+from pyorder._disk import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,7 +88,8 @@ def write_safetensors(
 ) -> None:
     """Write arrays and metadata to a file, which holds the whole of them or what it held before.
 
-    The contents go to a temporary file in the same directory, are forced to the disk and renamed.
+    The contents go to a temporary file in the same directory, are forced to the disk and renamed. A link is
+    replaced itself, and what it leads to stays as it is.
 
     Raises
     ------
@@ -95,7 +98,8 @@ def write_safetensors(
     TypeError
         For an array of a type that the format or NumPy lacks, or metadata that is not text.
     ValueError
-        For a name that is reserved (``__metadata__``) or not valid Unicode.
+        For a name that is reserved (``__metadata__``) or not valid Unicode, and where the path is a pipe or a
+        device.
 
     Examples
     --------
@@ -111,7 +115,12 @@ def write_safetensors(
             text.encode()
         except UnicodeEncodeError:
             raise ValueError(f"names and metadata: expected valid Unicode, got {text!r}") from None
-    _core.safetensors.write(path, {name: _storable(array) for name, array in arrays.items()}, texts)
+    contents = {name: _storable(array) for name, array in arrays.items()}
+    with replacing(path) as temporary:
+        try:
+            _core.safetensors.write(temporary, contents, texts)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(temporary), os.fspath(path))) from None
 
 
 def _storable(value: ArrayLike) -> NDArray[Any]:

@@ -158,7 +158,7 @@ class Profile(ByContents):
         --------
         >>> Profile.load("/nowhere")
         Traceback (most recent call last):
-        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        pyorder.errors.InputError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
         """
         (record,) = load_kind(run_dir, "profile", "profile").history()
         return cls.of_record(record)

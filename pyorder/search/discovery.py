@@ -303,7 +303,7 @@ class Discovery(ByContents):
         --------
         >>> Discovery.load("/nowhere")
         Traceback (most recent call last):
-        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        pyorder.errors.InputError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
         """
         run = load_kind(run_dir, "search", "search")
         told, evidence = run.result, run.precedence()

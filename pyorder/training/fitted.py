@@ -224,7 +224,7 @@ class Fitted(ByContents):
         --------
         >>> Fitted.load("/nowhere")
         Traceback (most recent call last):
-        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        pyorder.errors.InputError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
         """
         run = load_kind(run_dir, "fit", "final training")
         settings = dict(run.config["settings"])
