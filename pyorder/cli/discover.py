@@ -135,7 +135,7 @@ def command(
     from pyorder.cli._results import data_text, print_beaten, print_fits, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
-    from pyorder.cli._terminal import print_json, show_progress, warn
+    from pyorder.cli._terminal import print_json, say, show_progress, warn
     from pyorder.execution import resolve_device
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
@@ -209,14 +209,13 @@ def command(
         "left_out": [],
         "complete": not fitting,
     }
-    if out is not None:
-        write_run(out, "comparison", {"arguments": context.params}, result, device=found.settings["device"])
-    if not as_json:
-        print(data_text(result["data"]), end="\n\n")
+    if not as_json:  # first of all, whether or not it can be stored
         print_search(result["search"])
-        print(flush=True)
+        say("\n" + data_text(result["data"]), end="\n\n")
 
     try:
+        if out is not None:
+            write_run(out, "comparison", {"arguments": context.params}, result, device=found.settings["device"])
         orders = _orders_to_train(found.order, seed) if fitting else {}
         if fitting and not any("random" in names for names in orders):
             result["left_out"] = ["random"]
@@ -257,10 +256,10 @@ def command(
         draw_pictures(run)
         try:
             write_page(run)
-        except OSError as error:
+        except Exception as error:
             warn(f"no page: {error}")
         if not as_json:
-            print(f"saved in {out}")
+            say(f"saved in {out}")
 
 
 def _orders_to_train(found: npt.NDArray[np.int64], seed: int) -> dict[tuple[str, ...], npt.NDArray[np.int64]]:

@@ -45,7 +45,7 @@ def list_safetensors(path: str | PathLike[str]) -> dict[str, tuple[str, tuple[in
     ...     list_safetensors(path)
     {'losses': ('F64', (2,))}
     """
-    return _core.safetensors.list(path)
+    return _core.safetensors.list(os.fspath(path))  # a conversion in C++ would swallow Ctrl-C
 
 
 def read_safetensors(
@@ -80,7 +80,7 @@ def read_safetensors(
     """
     if isinstance(names, str):
         raise TypeError(f"names: expected names, got the text {names!r}")
-    return _core.safetensors.read(path, None if names is None else list(names))
+    return _core.safetensors.read(os.fspath(path), None if names is None else list(names))
 
 
 def write_safetensors(
@@ -118,7 +118,7 @@ def write_safetensors(
     contents = {name: _storable(array) for name, array in arrays.items()}
     with replacing(path) as temporary:
         try:
-            _core.safetensors.write(temporary, contents, texts)
+            _core.safetensors.write(os.fspath(temporary), contents, texts)
         except ValueError as error:
             raise ValueError(str(error).replace(str(temporary), os.fspath(path))) from None
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pyorder._checks import MAX_SEED, check_integer
+from pyorder._checks import check_seeds
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.tokens import Tokens
 from pyorder.execution import Precision, RandomStream, isolated, resolve_device, resolve_precision
@@ -67,7 +67,7 @@ class Profiler:
         self.device = resolve_device(device)
         preset = "small" if self.device.type == "cuda" else "nano"
         self.learner, self.recipe = resolve_model(model, preset, recipe, numbers)
-        self.recipe.check_length(train.target_length)
+        self.recipe.check_data(train.rows, train.target_length)
         self.precision = resolve_precision(self.recipe.precision, self.device)
         self.tokens = Tokens.of(train, "train", self.device)
         self.held = Tokens.of(validation, "validation", self.device, (train.vocabulary, train.schema))
@@ -284,8 +284,7 @@ def profile(
     pool = check_orders(orders, train.target_length)
     if not len(pool):
         raise ValueError("orders: at least one order is needed, none given")
-    check_integer(seeds, "seeds", 1)
-    check_integer(seed, "seed", 0, MAX_SEED)
+    repeated = check_seeds(seed, seeds)
     shown = resolve_progress(progress, "profile")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, **numbers)
     started = time.perf_counter()
@@ -295,7 +294,7 @@ def profile(
             shown.report(Progress(stage, share, time.perf_counter() - started))
 
     with shown:
-        return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share, row_loss=row_loss)
+        return profiler.profile(pool, seeds=repeated, on_share=on_share, row_loss=row_loss)
 
 
 def standard_error(values: npt.NDArray[np.floating[Any]]) -> Floats:

@@ -84,7 +84,7 @@ def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: st
     folder = Path(run_dir)
     asked = json.loads(json.dumps(plain(ask())))
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
-    if not ((folder / ASKED).exists() or _was_killed_as_it_claimed(folder)):
+    if not (os.path.exists(folder / ASKED) or _was_killed_as_it_claimed(folder)):
         make_run_dir(folder, name)
     with _locked(folder, name):
         if begun := (folder / ASKED).exists():
@@ -183,7 +183,7 @@ def _drop_if_nothing_is_kept(folder: Path, made: list[Path]) -> None:
 
 def _was_killed_as_it_claimed(folder: Path) -> bool:
     """Whether a process got as far as the lock, and not to what was asked for."""
-    return (folder / LOCK).exists() and _holds(folder, {JOURNAL, LOCK}) and _holds(folder / JOURNAL, set())
+    return os.path.exists(folder / LOCK) and _holds(folder, {JOURNAL, LOCK}) and _holds(folder / JOURNAL, set())
 
 
 def _holds(folder: Path, names: set[str]) -> bool:

@@ -169,7 +169,7 @@ def check_run_dir(run_dir: RunDir | None, name: str = "run_dir") -> None:
     Traceback (most recent call last):
     ValueError: run_dir: cannot write to '/proc/new': No such file or directory
     """
-    if run_dir is None or (Path(run_dir) / ASKED).exists():  # what was begun there may go on
+    if run_dir is None or os.path.exists(Path(run_dir) / ASKED):  # what was begun there may go on
         return
     folder = Path(run_dir)
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
@@ -323,7 +323,7 @@ def reading(folder: Path, name: str = "run_dir") -> Iterator[None]:
     except InputError:
         raise
     except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        told = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
+        told = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
         raise InputError(f"{name}: {str(folder)!r} is damaged, or was not written by pyorder: {told}") from error
 
 

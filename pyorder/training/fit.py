@@ -91,7 +91,7 @@ def fit(
     shown = resolve_progress(progress, "training")
     on = resolve_device(device)
     learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", recipe, numbers)
-    recipe.check_length(train.target_length)
+    recipe.check_data(train.rows, train.target_length)
     precision = resolve_precision(recipe.precision, on)
     like = train.vocabulary, train.schema
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)

@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pyorder._checks import check_integer
+from pyorder._checks import check_integer, check_rows
 from pyorder.dependencies.statistics import z_threshold
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Profile
@@ -76,6 +76,7 @@ class Precedence(Exploring, Strategy):
 
     def pools(self, constraints: Poset) -> list[int]:
         """One run, of the final candidates."""
+        check_rows(self.samples, constraints.length, "samples")
         return [count_up_to(constraints, self.candidates)]
 
     def exploration_cost(self) -> Cost:
