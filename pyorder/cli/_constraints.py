@@ -139,7 +139,7 @@ def read_constraints(text: str, length: int, task: Task | None, names: Sequence[
         elif text.startswith("@"):
             result = load_run(text[1:], name="run").result
             search = result.get("search", result)
-            if search.get("exploration") is None:
+            if not isinstance(search, dict) or search.get("exploration") is None:
                 raise ValueError(
                     f"the run in {text[1:]!r} looked for no dependencies, as strategy precedence does"
                 )

@@ -347,6 +347,8 @@ def parse_order(text: str, length: int, seed: int, names: Sequence[str] = ()) ->
     else:
         try:
             order = [parse_integer(step) for step in text.replace(",", " ").split()]
+            if not order:
+                raise ValueError
         except ValueError:
             given = shorten(text, 200, placeholder=" ...")
             raise ValueError(

@@ -167,7 +167,7 @@ def command(
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     final = own if fit_model is None and own is not None else parse_model(fit_model, "--fit-model")
-    _check_final_training(train, test, final)
+    _check_final_training(train, test, final, fit_steps)
     asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json")}
     claimed = context.with_resource(claim(out, lambda: {"kind": "comparison", **asked}, name="--out"))
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
@@ -291,7 +291,9 @@ def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Stra
     return made
 
 
-def _check_final_training(train: Dataset, test: Dataset, model: str | Build | LanguageModel | None) -> None:
+def _check_final_training(
+    train: Dataset, test: Dataset, model: str | Build | LanguageModel | None, steps: int | None
+) -> None:
     """Refuse before the search what final training would refuse after it."""
     import torch
 
@@ -301,7 +303,8 @@ def _check_final_training(train: Dataset, test: Dataset, model: str | Build | La
 
     cpu = torch.device("cpu")
     shape = Tokens.of(test, "test", cpu, (train.vocabulary, train.schema)).shape
-    learner, _ = resolve_model(model, "base", None, {})
+    learner, recipe = resolve_model(model, "base", None, {"steps": steps})
+    recipe.check_data(train.rows, train.target_length)
     learner.check_data(train.schema)
     with RandomStream(0, cpu).lent():
         learner.build(shape)

@@ -30,13 +30,13 @@ def command(
     text = StringIO()
     with reading(run_dir, name="RUN_DIR"), redirect_stdout(text):
         _print_run(run)
-    pictures = draw_pictures(run)
     page = None
     if html:
         from pyorder.report.page import write_page  # reads results as what they were, which takes torch
 
         with reading(run_dir, name="RUN_DIR"):
             page = write_page(run)
+    pictures = draw_pictures(run)
     if as_json:
         told = {"kind": run.kind, "config": run.config, "result": run.result, "pictures": pictures, "page": page}
         print_json(told)

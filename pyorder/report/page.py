@@ -78,8 +78,9 @@ def draw_page(page: Page) -> str:
 def write_page(run: Run) -> Path:
     """Write the page of a run into its folder, and return the file's path; errors as of `compute_page`."""
     path = run.folder / FILE
+    text = draw_page(compute_page(run))
     with replacing(path) as temporary:
-        temporary.write_text(draw_page(compute_page(run)), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 

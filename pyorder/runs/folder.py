@@ -320,9 +320,9 @@ def reading(folder: Path, name: str = "run_dir") -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
-        raise
     except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        if isinstance(error, InputError) and str(folder) in str(error):  # which says all there is to say
+            raise
         told = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
         raise InputError(f"{name}: {str(folder)!r} is damaged, or was not written by pyorder: {told}") from error
 

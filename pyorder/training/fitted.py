@@ -6,6 +6,7 @@ L  steps    C  columns    R  test rows    V  vocabulary size
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -276,11 +277,12 @@ def _check_size(folder: Path, learner: DecoderLearner, shape: Shape) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"run_dir: {str(path)!r} cannot be read: {reason}") from error
-    if learner.architecture.layers <= len(told):
-        with isolated(), torch.device("meta"):  # sizes alone, no memory
-            wanted = {name: tuple(value.shape) for name, value in learner.build(shape).state_dict().items()}
-        if all(wanted.get(name) == size for name, size in told.items()):
-            return
+    with suppress(TypeError, ValueError, RuntimeError):  # numbers that are none, or overflow
+        if learner.architecture.layers <= len(told):
+            with isolated(), torch.device("meta"):  # sizes alone, no memory
+                wanted = {name: tuple(value.shape) for name, value in learner.build(shape).state_dict().items()}
+            if all(wanted.get(name) == size for name, size in told.items()):
+                return
     raise InputError(f"run_dir: {str(folder)!r} is damaged: its weights are of no model as config.json has it")
 
 
