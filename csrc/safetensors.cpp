@@ -99,7 +99,10 @@ class Source {
             copy(bytes.get(), begin, size);
             return {bytes, bytes.get()};
         }
-        void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file_.number(), 0);
+        // A private mapping: who writes to it in spite of NumPy's flag, as tensors do, changes a copy of his
+        // own.
+        void* const address =
+            ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file_.number(), 0);
         if (address == MAP_FAILED) fail("mmap");
         const std::shared_ptr<void> mapping(address,
                                             [mapped = size_](void* start) { ::munmap(start, mapped); });

@@ -59,7 +59,7 @@ def read_safetensors(
     Up to 64 MiB of data are copied, and safe from whatever other programs do to the file. More is mapped into
     memory until the last array is gone. Replacing a mapped file, as write_safetensors does, is safe: the arrays
     keep the old contents. But they show what is written into it, and one that is cut short ends the process when
-    a missing part is read.
+    a missing part is read. A tensor that shares the memory of such an array can write to it, and changes no file.
 
     Raises
     ------
