@@ -1,9 +1,11 @@
 """A command that is killed at random moments and asked for again until it ends, beside one that is left alone.
 
-`python benchmarks/kills.py [SIGNAL ...]`, of SIGKILL and SIGTERM: twenty runs each of a `pyorder discover` with
-final trainings (square, L = 5), killed at up to three moments that are drawn from the time that a run takes left
-alone. Equal is every number but those of the clock, and every weight. Rows go to docs/results/kills.jsonl,
-finished cells are skipped; `python benchmarks/kills.py table` prints what is there.
+`python benchmarks/kills.py [NAME ...]`, of SIGKILL, SIGTERM and full-disk: twenty runs each of a `pyorder
+discover` with final trainings (square, L = 5), killed at up to three moments that are drawn from the time that a
+run takes left alone; and five with a disk whose room is drawn from the bytes of such a run, which go on once there
+is more. The room is counted as files take their places, and what exceeds it refused as the system would: no file
+system of its own is needed. Equal is every number but those of the clock, and every weight. Rows go to
+docs/results/kills.jsonl, finished cells are skipped; `python benchmarks/kills.py table` prints what is there.
 """
 
 from __future__ import annotations
@@ -25,18 +27,32 @@ from study import read_rows, run_named
 
 from pyorder.data.files import read_safetensors
 
-RUNS, KILLS = 20, 3
+RUNS, KILLS, FULL = 20, 3, "full-disk"
 WORDS = [
     *("discover", "square", "--length", "5", "--train-rows", "4000", "--validation-rows", "100"),
     *("--test-rows", "300", "--steps", "150", "--fit-model", "nano", "--fit-steps", "300", "--device", "cpu"),
     *("--precision", "float32", "--json", "--out"),
 ]
-STUDIES = {name: [{"signal": name, "number": number} for number in range(RUNS)] for name in ("SIGKILL", "SIGTERM")}
+STUDIES = {
+    name: [{"signal": name, "number": number} for number in range(runs)]
+    for name, runs in (("SIGKILL", RUNS), ("SIGTERM", RUNS), (FULL, 5))
+}
+COMMAND = "import sys; from pyorder.__main__ import run; sys.exit(run())"
+ON_A_SMALL_DISK = """
+import os
+left, replace = [{room}], os.replace
+def counted(source, target):
+    left[0] -= os.path.getsize(source)
+    if left[0] < 0:
+        raise OSError(28, "No space left on device", os.fspath(target))
+    replace(source, target)
+os.replace = counted
+"""
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, before: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "pyorder", *WORDS, str(folder)],
+        [sys.executable, "-P", "-c", before + COMMAND, *WORDS, str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -59,6 +75,14 @@ def untimed(value: Any) -> Any:
 
 
 @cache
+def bytes_alone() -> int:
+    """What a run leaves that is left alone, in bytes; it writes more on the way."""
+    with tempfile.TemporaryDirectory() as folder:
+        start(Path(folder, "run")).communicate()
+        return sum(path.stat().st_size for path in Path(folder).rglob("*"))
+
+
+@cache
 def alone() -> tuple[dict[str, Any], float]:
     """What a run leaves that is left alone, and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
@@ -73,6 +97,8 @@ def measure(number: int, **cell: str) -> dict[str, Any]:
     rng = np.random.default_rng([number, 8])
     moments = rng.uniform(0.1, seconds, size=int(rng.integers(1, KILLS + 1))).tolist()
     codes = []
+    if cell["signal"] == FULL:
+        return measure_full(rng, wanted)
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent, "run")
         for moment in [*moments, None]:
@@ -83,12 +109,28 @@ def measure(number: int, **cell: str) -> dict[str, Any]:
             process.communicate()
             codes.append(process.returncode)
         found = dict(kept(folder))
+    return {"moments": moments, "codes": codes, "seconds_alone": seconds} | compared(wanted, found)
+
+
+def measure_full(rng: np.random.Generator, wanted: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as parent:
+        folder, codes = Path(parent, "run"), []
+        room = int(rng.uniform(0, bytes_alone()))
+        for before in (ON_A_SMALL_DISK.format(room=room), ""):
+            process = start(folder, before)
+            process.communicate()
+            codes.append(process.returncode)
+        found = dict(kept(folder))
+    return {"room": room, "codes": codes} | compared(wanted, found)
+
+
+def compared(wanted: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     differ = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
-    return {"moments": moments, "codes": codes, "equal": not differ, "differ": differ, "seconds_alone": seconds}
+    return {"equal": not differ, "differ": differ}
 
 
 def table() -> None:
-    print("| signal | runs | kills | equal to a run left alone |\n|---|---|---|---|")
+    print("| what happens | runs | ended early | equal to a run left alone |\n|---|---|---|---|")
     for name, cells in STUDIES.items():
         rows = read_rows("kills", cells)
         kills = sum(code not in (0, None) for row in rows for code in row["codes"])

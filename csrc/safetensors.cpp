@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -100,7 +99,10 @@ class Source {
             copy(bytes.get(), begin, size);
             return {bytes, bytes.get()};
         }
-        void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file_.number(), 0);
+        // A private mapping: who writes to it in spite of NumPy's flag, as tensors do, changes a copy of his
+        // own.
+        void* const address =
+            ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file_.number(), 0);
         if (address == MAP_FAILED) fail("mmap");
         const std::shared_ptr<void> mapping(address,
                                             [mapped = size_](void* start) { ::munmap(start, mapped); });
@@ -280,72 +282,6 @@ void write_all(int file, const void* data, std::size_t size) {
     }
 }
 
-void sync(int file) {
-    // Some file systems cannot synchronise a directory, and say EINVAL.
-    if (::fsync(file) != 0 && errno != EINVAL) fail("fsync");
-}
-
-// A new file of a name of its own in a directory, removed at the end unless it was renamed.
-class TemporaryFile {
-  public:
-    explicit TemporaryFile(const std::filesystem::path& directory)
-        : path_(unused_name(directory)), file_(create()) {}
-    TemporaryFile(const TemporaryFile&) = delete;
-    TemporaryFile& operator=(const TemporaryFile&) = delete;
-    ~TemporaryFile() {
-        if (!path_.empty()) ::unlink(path_.c_str());
-    }
-
-    int number() const { return file_.number(); }
-
-    // A file that is replaced keeps its permissions: private data stays private.
-    void take_permissions(const std::filesystem::path& target) {
-        struct stat status{};
-        if (::stat(target.c_str(), &status) == 0 && ::fchmod(number(), status.st_mode & 0777) != 0) {
-            fail("fchmod");
-        }
-    }
-
-    void rename(const std::filesystem::path& target) {
-        if (::rename(path_.c_str(), target.c_str()) != 0) fail("rename");
-        path_.clear();
-    }
-
-  private:
-    static std::filesystem::path unused_name(const std::filesystem::path& directory) {
-        static std::atomic<unsigned> counter{0};
-        return directory /
-               (".pyorder-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".tmp");
-    }
-
-    // The name is taken only where a process of the same number was killed while it wrote.
-    int create() {
-        const std::filesystem::path directory = path_.parent_path();
-        while (true) {
-            const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-            if (file >= 0) return file;
-            if (errno != EEXIST) fail("open");
-            path_ = unused_name(directory);
-        }
-    }
-
-    std::filesystem::path path_;
-    Descriptor file_;
-};
-
-// The path itself, or where the symbolic links there lead, if only to a name that is free yet: the file is
-// replaced, not the link to it.
-std::filesystem::path end_of_links(std::filesystem::path path) {
-    for (int links = 0; std::filesystem::is_symlink(path); ++links) {
-        if (links == 40) {
-            errno = ELOOP;
-            fail("open");
-        }
-        path = path.parent_path() / std::filesystem::read_symlink(path);
-    }
-    return path;
-}
-
 std::string make_header(const std::vector<Tensor>& tensors, const Metadata& metadata) {
     std::string header = "{";
     if (!metadata.empty()) {
@@ -405,20 +341,11 @@ void write(const std::filesystem::path& path, std::vector<Tensor> tensors, const
     });
     const std::string header = make_header(tensors, metadata);
     const std::uint64_t header_length = header.size();
-    const std::filesystem::path target = end_of_links(path);
-    const std::filesystem::path directory = target.has_parent_path() ? target.parent_path() : ".";
-
-    // All that can be refused is asked for before the target changes.
-    const Descriptor parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (parent.number() < 0) fail("open");
-    TemporaryFile file(directory);
-    file.take_permissions(target);
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
+    if (file.number() < 0) fail("open");
     write_all(file.number(), &header_length, length_bytes);
     write_all(file.number(), header.data(), header.size());
     for (const Tensor& tensor : tensors) write_all(file.number(), tensor.data.data(), tensor.data.size());
-    sync(file.number());
-    file.rename(target);
-    sync(parent.number());
 }
 
 }  // namespace pyorder::safetensors

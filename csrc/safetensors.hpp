@@ -50,9 +50,9 @@ File read(const std::filesystem::path& path);
 // The tensors of a file without their data. Throws as read does.
 std::vector<Tensor> list(const std::filesystem::path& path);
 
-// Writes a file so that at every moment the path holds what it held before or the whole new file: temporary
-// file in the same directory, fsync, rename, fsync of the directory. Throws std::system_error, and
-// std::invalid_argument for names that are reserved or not UTF-8.
+// Writes a file, from its beginning: who wants the path to hold the whole or what it held before gives one of
+// a new file, and renames that. Throws std::system_error, and std::invalid_argument for names that are
+// reserved or not UTF-8.
 void write(const std::filesystem::path& path, std::vector<Tensor> tensors, const Metadata& metadata);
 
 }  // namespace pyorder::safetensors

@@ -4,7 +4,7 @@ An order is an integer array of length L: ``order[j]`` is the canonical step tha
 so the reordered target is ``targets[:, order]``.
 """
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -17,22 +17,22 @@ except ImportError as error:
     ) from error
 
 from pyorder._moved import MOVED, keep_old_names
-from pyorder.data import (
-    Dataset,
-    Reordering,
-    Splits,
-    Task,
-    make_task,
-    reorder,
-    restore,
-    satisfied_dependencies,
-    task_names,
-)
-from pyorder.orders import linear_ordering, moves, permutations, posets
 
 if TYPE_CHECKING:
     from pyorder import losses, report, runs, search
+    from pyorder.data import (
+        Dataset,
+        Reordering,
+        Splits,
+        Task,
+        make_task,
+        reorder,
+        restore,
+        satisfied_dependencies,
+        task_names,
+    )
     from pyorder.models import Architecture, JsonRecords, LanguageModel, Learner
+    from pyorder.orders import linear_ordering, moves, permutations, posets
     from pyorder.profiling.field_orders import FieldOrders
     from pyorder.profiling.profile import profile
     from pyorder.profiling.result import Profile
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from pyorder.training import PRESETS, Preset, Recipe
     from pyorder.training.fit import fit
     from pyorder.training.fitted import Fitted
-
-__version__ = metadata.version("pyorder")
 
 keep_old_names()
 
@@ -85,11 +83,13 @@ __all__ = [
     "task_names",
 ]
 
-# What needs torch is imported when it is first asked for: making data and asking for help take no second.
+# All is imported when it is first asked for: help comes at once, making data needs no torch, and a command is soon
+# where it can answer Ctrl-C.
 _FROM = {
     "PRESETS": "pyorder.training",
     "Architecture": "pyorder.models",
     "Budget": "pyorder.search",
+    "Dataset": "pyorder.data",
     "Discovery": "pyorder.search",
     "FieldOrders": "pyorder.profiling",
     "Fitted": "pyorder.training",
@@ -100,20 +100,34 @@ _FROM = {
     "Profile": "pyorder.profiling",
     "Progress": "pyorder.progress",
     "Recipe": "pyorder.training",
+    "Reordering": "pyorder.data",
+    "Splits": "pyorder.data",
+    "Task": "pyorder.data",
     "Verdict": "pyorder.search",
     "discover": "pyorder.search",
     "fit": "pyorder.training",
+    "make_task": "pyorder.data",
     "profile": "pyorder.profiling",
+    "reorder": "pyorder.data",
+    "restore": "pyorder.data",
+    "satisfied_dependencies": "pyorder.data",
     "strategy_names": "pyorder.search",
+    "task_names": "pyorder.data",
 }
-_MODULES = ("losses", "report", "runs", "search")
+_MODULES = {name: f"pyorder.{name}" for name in ("data", "errors", "losses", "orders", "report", "runs", "search")}
+_MODULES |= {name: f"pyorder.orders.{name}" for name in ("linear_ordering", "moves", "permutations", "posets")}
+__version__: str
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return import_module(f"pyorder.{name}")
+        return import_module(_MODULES[name])
     if name in _FROM:
         return getattr(import_module(_FROM[name]), name)
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("pyorder")
     if name in MOVED:
         return import_module(f"pyorder.{name}")
     raise AttributeError(f"module 'pyorder' has no attribute {name!r}")

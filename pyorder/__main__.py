@@ -1,7 +1,18 @@
-"""`python -m pyorder` is the command `pyorder`."""
+"""The command `pyorder`, also as `python -m pyorder`."""
 
 import sys
 
-from pyorder.cli import main
 
-sys.exit(main())
+def run() -> int:
+    """Run the command line of the process; the exit code. An interrupt may come as early as in the imports."""
+    try:
+        from pyorder.cli import main
+
+        return main()
+    except KeyboardInterrupt:
+        print("pyorder: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MAX_SEED = 2**64 - 1
+MAX_SEEDS = 10_000  # repetitions of a run
 
 
 def check_integer(value: SupportsIndex, name: str, low: int, high: int | None = None) -> int:
@@ -62,6 +63,14 @@ def check_memory(count: int, size: int, name: str, what: str) -> None:
         raise ValueError(
             f"{name}: {number} {what} do not fit in this machine's memory of {memory() / 2**30:.0f} GiB"
         )
+
+
+def check_seeds(seed: SupportsIndex, seeds: SupportsIndex) -> range:
+    """Return the ``seeds`` seeds from ``seed`` on, none of which passes 64 bits, and not too many to list."""
+    check_integer(seeds, "seeds", 1, MAX_SEEDS)
+    last = MAX_SEED - operator.index(seeds) + 1
+    first = check_integer(seed, "seed", 0, last)
+    return range(first, first + operator.index(seeds))
 
 
 def check_limit(limit: SupportsIndex, size: int) -> int:

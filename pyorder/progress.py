@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,13 +68,15 @@ class Shown(AbstractContextManager["Report | None"]):
     def __enter__(self) -> Report | None:
         """Begin to draw."""
         if self._live is not None:
-            self._live.start()
+            with suppress(OSError, ValueError):  # a terminal that is gone ends no work
+                self._live.start()
         return self.report
 
     def __exit__(self, *_: object) -> None:
         """Clear what was drawn."""
         if self._live is not None:
-            self._live.stop()
+            with suppress(OSError, ValueError):
+                self._live.stop()
 
 
 def resolve_progress(progress: Report | bool | None, task: str) -> Shown:
@@ -112,9 +114,16 @@ def _on_standard_error(task: str) -> Shown:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        return Shown(ProgressLines(task, lambda line: print(line, file=sys.stderr, flush=True)))
+        return Shown(ProgressLines(task, _write_line))
     bar = ProgressBar(task)
     return Shown(bar, Live(console=console, get_renderable=bar.render, refresh_per_second=4, transient=True))
+
+
+def _write_line(line: str) -> None:
+    """Write a line on standard error; where that is closed or full, work goes on without it."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(line, file=sys.stderr, flush=True)
 
 
 class ProgressLines:

@@ -1,5 +1,6 @@
 import doctest
 import os
+import signal
 import threading
 import time
 import warnings
@@ -9,6 +10,9 @@ from importlib import import_module
 # Tiny matrices gain nothing from more threads, and waiting threads cost much on a busy machine. Read at torch's
 # import, and by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Whoever started the tests may ignore signals (nohup, cron, a script's background), which children inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 import numpy as np
 import pytest

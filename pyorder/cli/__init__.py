@@ -18,6 +18,9 @@ from typing import Annotated, Any
 import typer
 
 from pyorder.cli import discover, generate, profile, report, reproduce, rerun, tasks, train
+from pyorder.cli._streams import Terminal, guarded
+from pyorder.cli._terminal import TERMINAL, say, tell
+from pyorder.errors import InputError
 
 # typer has no public name for the parent of all its errors about arguments.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -37,7 +40,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from pyorder import __version__
 
-        print(f"pyorder {__version__}")
+        say(f"pyorder {__version__}")
         raise typer.Exit
 
 
@@ -69,26 +72,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = sys.path.copy()  # a caller's module adds its folder, also for what it imports later
     received, handlers = _interrupt_on_signals()
     try:
-        code: int | None = typer.main.get_command(app)(words, prog_name="pyorder", standalone_mode=False)
-        if code == 130:  # typer's answer to Ctrl-C; older versions abort
-            raise KeyboardInterrupt
-        return code or 0
-    except (KeyboardInterrupt, typer.Abort) as error:
-        print(_line("pyorder: interrupted", error.__cause__ or error), file=sys.stderr)
-        return 128 + (received[0] if received else signal.SIGINT)
-    except _UsageError as error:
-        message = error.format_message()  # type: ignore[attr-defined]
-        return _refuse(error, message, 2, debug)
-    except (ValueError, TypeError, OverflowError) as error:
-        return _refuse(error, str(error), 2, debug)
-    except Exception as error:
-        return _refuse(error, f"{type(error).__name__}: {error}", 1, debug)
+        with guarded() as terminal:
+            token = TERMINAL.set(terminal)
+            try:
+                code = _run(words, debug, received, terminal)
+            finally:
+                TERMINAL.reset(token)
+            terminal.output.flush()
+            if (failed := terminal.output.error) is not None and code == 0 and terminal.output.lost:
+                return _refuse(failed, f"standard output cannot be written: {failed}", 1, debug)
+            return code
     finally:
         if asleep:
             os.environ.pop(_WAIT, None)
         sys.path[:] = path
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _run(words: list[str], debug: bool, received: list[int], terminal: Terminal) -> int:
+    """Run a command; the exit code. What fails once work has begun is no bad input, unless it says so itself."""
+    try:
+        code: int | None = typer.main.get_command(app)(words, prog_name="pyorder", standalone_mode=False)
+        if code == 130:  # typer's answer to Ctrl-C; older versions abort
+            raise KeyboardInterrupt
+        return code or 0
+    except (KeyboardInterrupt, typer.Abort) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, EOFError):  # of a file that ends early, which is an interrupt to typer
+            return _refuse(cause, f"EOFError: {cause}", 1, debug)
+        tell(_line("pyorder: interrupted", cause))
+        return 128 + (received[0] if received else signal.SIGINT)
+    except _UsageError as error:
+        message = error.format_message()  # type: ignore[attr-defined]
+        return _refuse(error, message, 2, debug)
+    except InputError as error:
+        return _refuse(error, str(error), 2, debug)
+    except (ValueError, TypeError, OverflowError) as error:
+        if terminal.working:
+            return _refuse(error, f"{type(error).__name__}: {error}", 1, debug)
+        return _refuse(error, str(error), 2, debug)
+    except Exception as error:
+        return _refuse(error, f"{type(error).__name__}: {error}", 1, debug)
 
 
 def _interrupt_on_signals() -> tuple[list[int], dict[signal.Signals, Any]]:
@@ -111,7 +136,7 @@ def _interrupt_on_signals() -> tuple[list[int], dict[signal.Signals, Any]]:
 def _refuse(error: Exception, message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    print(_line(f"pyorder: error: {message}", error), file=sys.stderr)
+    tell(_line(f"pyorder: error: {message}", error))
     return code
 
 

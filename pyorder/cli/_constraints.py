@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyorder._disk import read_json
 from pyorder.cli._inputs import as_steps, given_names, naming, steps_of_run
 from pyorder.cli._tables import split_names
 from pyorder.data.constraints import graph_of, step_number
@@ -15,7 +15,7 @@ from pyorder.data.dataset import Dataset
 from pyorder.data.tasks import Task
 from pyorder.errors import InputError
 from pyorder.orders.posets import Poset
-from pyorder.runs.folder import load_run
+from pyorder.runs.folder import load_run, reading
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,16 @@ def read_constraints(text: str, length: int, task: Task | None, names: Sequence[
         elif text.startswith("@"):
             result = load_run(text[1:], name="run").result
             search = result.get("search", result)
-            if search.get("exploration") is None:
+            if not isinstance(search, dict) or search.get("exploration") is None:
                 raise ValueError(
                     f"the run in {text[1:]!r} looked for no dependencies, as strategy precedence does"
                 )
-            found = [(edge["before"], edge["after"]) for edge in search["exploration"]["dependencies"]]
-            own = steps_of_run(search, names)
-            edges = [[own[step] for step in edge] for edge in (*found, *(search.get("constraints") or ()))]
+            with reading(Path(text[1:]), name="run"):
+                found = [(edge["before"], edge["after"]) for edge in search["exploration"]["dependencies"]]
+                own = steps_of_run(search, names)
+                edges = [[own[step] for step in edge] for edge in (*found, *(search.get("constraints") or ()))]
         else:
-            edges = as_steps(json.loads(Path(text).read_text("utf-8")), names)
+            edges = as_steps(read_json(text), names)
             if not isinstance(edges, list):
                 raise ValueError(f"{text!r} holds no list of pairs [before, after]")
         return Poset(length, edges)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
+import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.cli._tables import NAMED, TableColumns
+from pyorder._disk import open_regular, parse_json, read_json
+from pyorder.cli._tables import NAMED, TableColumns, same_columns
 from pyorder.cli._terminal import warn
 from pyorder.data.dataset import Dataset
 from pyorder.data.files import list_safetensors, read_safetensors
 from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
+from pyorder.errors import InputError
 from pyorder.orders.permutations import check_order, check_orders
-from pyorder.runs.folder import load_run
+from pyorder.runs.folder import load_run, reading
 from pyorder.streams import stream
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ def naming(option: str) -> Iterator[None]:
         raise ValueError(f"{option}: {where}{error.strerror or error}") from error
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{option}: {error}") from error
+    except RecursionError:
+        raise ValueError(f"{option}: lists that are nested too deep") from None
 
 
 def load_data(
@@ -142,7 +147,7 @@ def find_task(data: Dataset) -> Task | None:
     if "task" not in about or "order" in about or about.get("length") != str(data.target_length):
         return None
     try:
-        return make_task(about["task"], data.target_length, **json.loads(about["parameters"]))
+        return make_task(about["task"], data.target_length, **parse_json(about["parameters"]))
     except (KeyError, ValueError, TypeError):  # another program's words for something else
         return None
 
@@ -171,7 +176,7 @@ def _more_about(data: Dataset) -> dict[str, Any]:
     if data.schema.coded:
         more["columns"] = data.schema.describe()
     if "same" in data.metadata:
-        more["same"] = json.loads(data.metadata["same"])
+        more["same"] = same_columns(data)
     if "left_out" in data.metadata:
         more["left_out"] = data.metadata["left_out"]
     return more
@@ -198,15 +203,26 @@ def parse_weights(text: str | None, length: int, names: Sequence[str] = ()) -> t
     with naming("--step-weights"):
         try:
             if not any("=" in word for word in words):
-                return tuple(map(float, words))
-            weights = [0.0] * length
+                return tuple(map(_weight, words))
+            weights = {}
             for word in words:
-                step, weight = word.split("=")
-                weights[int(as_steps(step, names))] = float(weight)
-        except (ValueError, IndexError) as error:
+                name, weight = word.split("=")
+                step = as_steps(name, names) if names else parse_integer(name)
+                if not 0 <= step < length:
+                    raise ValueError(f"{name!r} is no step; steps are 0 to {length - 1}")
+                if step in weights:
+                    raise ValueError(f"{name!r} is no step that is left, its weight is given twice")
+                weights[step] = _weight(weight)
+        except ValueError as error:
             known = "is no step" in str(error)
             raise ValueError(error if known else f"{text!r} is neither numbers nor STEP=NUMBER words") from None
-        return tuple(weights)
+        return tuple(weights.get(step, 0.0) for step in range(length))
+
+
+def _weight(text: str) -> float:
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)
 
 
 def parse_pairs(pairs: Sequence[str] | None, option: str) -> dict[str, Any]:
@@ -232,12 +248,35 @@ def _parse_value(text: str) -> Any:
     words = {"true": True, "false": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    try:
+        return parse_integer(text)
+    except ValueError:
+        pass
+    try:
+        return text if "_" in text or not text.isascii() else float(text)
+    except ValueError:
+        return text
+
+
+def parse_integer(text: str) -> int:
+    """Read an integer in plain decimal digits; Python would take 1_0 and digits of other scripts, too.
+
+    Raises
+    ------
+    ValueError
+        For any other text, and for more than 64 bits.
+
+    Examples
+    --------
+    >>> parse_integer("-3"), parse_integer(" 12 ")
+    (-3, 12)
+    >>> parse_integer("1_0")
+    Traceback (most recent call last):
+    ValueError: '1_0' is no integer of at most 64 bits
+    """
+    if re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", text) and -(2**63) <= (number := int(text)) < 2**64:
+        return number
+    raise ValueError(f"{shorten(text, 80, placeholder=' ...')!r} is no integer of at most 64 bits")
 
 
 def given_names(data: Dataset) -> tuple[str, ...]:
@@ -262,7 +301,7 @@ def as_steps(value: Any, names: Sequence[str]) -> Any:
     if value in names:
         return list(names).index(value)
     try:
-        return int(value)
+        return parse_integer(value)
     except ValueError:
         known = ", ".join(names)
         raise ValueError(f"{value!r} is no step; steps are {known}, or 0 to {len(names) - 1}") from None
@@ -299,20 +338,24 @@ def parse_order(text: str, length: int, seed: int, names: Sequence[str] = ()) ->
         result = load_run(text[1:], name="--order").result
         if "order" not in result:
             raise ValueError(f"--order: the run in {text[1:]!r} tells no order")
-        own = steps_of_run(result, names)
-        order = [own[step] for step in result["order"]]
+        with reading(Path(text[1:]), name="--order"):
+            own = steps_of_run(result, names)
+            order = [own[step] for step in result["order"]]
     elif names:
         with naming("--order"):  # names may hold spaces, in a JSON list also commas
-            words = json.loads(text) if text.startswith("[") else _words(text)
+            words = parse_json(text) if text.startswith("[") else _words(text)
             order = as_steps(words, names)
     else:
         try:
-            order = [int(step) for step in text.replace(",", " ").split()]
+            order = [parse_integer(step) for step in text.replace(",", " ").split()]
+            if not order:
+                raise ValueError
         except ValueError:
+            given = shorten(text, 200, placeholder=" ...")
             raise ValueError(
-                f"--order: {text!r} is none of steps like 0,2,1, forward, reverse, random, @RUN_FOLDER"
+                f"--order: {given!r} is none of steps like 0,2,1, forward, reverse, random, @RUN_FOLDER"
             ) from None
-    return check_order(np.array(order, np.int64), length, name="--order")
+    return check_order(order, length, name="--order")
 
 
 def random_order(length: int, seed: int) -> Orders:
@@ -327,16 +370,33 @@ def read_orders(path: Path, length: int, steps: Sequence[str] = ()) -> Orders:
     """
     with naming("--orders"):
         if path.suffix == ".json":
-            return check_orders(as_steps(json.loads(path.read_text("utf-8")), steps), length)
-        if path.suffix == ".npy":
-            return check_orders(np.load(path, allow_pickle=False), length)
-        archive = np.load(path, allow_pickle=False) if path.suffix == ".npz" else None
-        names = list_safetensors(path) if archive is None else archive
-        name = "orders" if "orders" in names or len(names) != 1 else next(iter(names))
-        if name not in names:
-            raise ValueError(f"{str(path)!r} has no array 'orders', it has {', '.join(names) or 'none'}")
-        arrays = read_safetensors(path, [name])[0] if archive is None else archive
-        return check_orders(arrays[name], length)
+            return _some(check_orders(as_steps(read_json(path), steps), length))
+        if path.suffix not in (".npy", ".npz"):
+            name = _the_orders(list_safetensors(path), path)
+            return _some(check_orders(read_safetensors(path, [name])[0][name], length))
+        with open_regular(path) as file:
+            try:
+                read = np.load(file, allow_pickle=False)
+                orders = read if path.suffix == ".npy" else read[_the_orders(read, path)]
+            except InputError:
+                raise
+            except Exception as error:  # damaged files raise whatever the readers of zip files and headers have
+                raise InputError(f"{str(path)!r} cannot be read: {str(error) or type(error).__name__}") from None
+        return _some(check_orders(orders, length))
+
+
+def _the_orders(names: Collection[str], path: Path) -> str:
+    """Which array of a file holds the orders."""
+    name = "orders" if "orders" in names or len(names) != 1 else next(iter(names))
+    if name not in names:
+        raise InputError(f"{str(path)!r} has no array 'orders', it has {', '.join(names) or 'none'}")
+    return name
+
+
+def _some(orders: Orders) -> Orders:
+    if not len(orders):
+        raise InputError("expected at least one order, got none")
+    return orders
 
 
 def parse_model(text: str | None, option: str = "--model") -> str | Build | None:

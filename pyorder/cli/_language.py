@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyorder.cli._inputs import naming
 from pyorder.cli._tables import RECORDS
+from pyorder.cli._terminal import tell
 
 if TYPE_CHECKING:
     from pyorder.data.dataset import Dataset
@@ -40,7 +40,7 @@ def load_language_model(
 def tell_model(model: LanguageModel | None, data: Dataset) -> None:
     """Say on standard error what training a language model takes; nothing of other models."""
     if model is not None:
-        print(model.describe(data), file=sys.stderr, flush=True)
+        tell(model.describe(data))
 
 
 def tell_search(strategy: Strategy, constraints: Poset, *, steps: int, rows: int, seeds: int) -> None:
@@ -49,8 +49,6 @@ def tell_search(strategy: Strategy, constraints: Poset, *, steps: int, rows: int
 
     pools = strategy.pools(constraints)
     cost = strategy.exploration_cost() + Cost(steps * len(pools) * seeds, rows * sum(pools) * seeds)
-    print(
-        f"the search takes some {cost.training_steps:,} training steps, and scores some {cost.rows_scored:,} rows",
-        file=sys.stderr,
-        flush=True,
+    tell(
+        f"the search takes some {cost.training_steps:,} training steps, and scores some {cost.rows_scored:,} rows"
     )

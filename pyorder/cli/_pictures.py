@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pyorder.runs.folder import Run, replacing
+from pyorder._disk import replacing
+from pyorder.cli._terminal import tell
+from pyorder.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,8 +28,8 @@ def draw_pictures(run: Run) -> list[str]:
             with replacing(path) as temporary:
                 figure.savefig(temporary, format="png")
             paths.append(str(path))
-    except (ImportError, OSError) as error:
-        print(f"pyorder: no more pictures: {error}", file=sys.stderr)
+    except Exception as error:  # of matplotlib's too, which may know nothing of the backend it is told to take
+        tell(f"pyorder: no more pictures: {error}")
     return paths
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyorder.cli._terminal import order_text, percent, print_facts, print_table
+from pyorder.cli._terminal import order_text, percent, print_facts, print_table, say
 from pyorder.progress import duration
 from pyorder.report.comparison import beaten, standing, tells
 
@@ -26,7 +26,7 @@ def data_text(data: Mapping[str, Any]) -> str:
 def print_search(search: Mapping[str, Any]) -> None:
     """Print what a search found and what it cost; the verdict first."""
     if "verdict" in search:  # older run folders have none
-        print(f"{search['verdict'].upper()}: {search['conclusion']}\n")
+        say(f"{search['verdict'].upper()}: {search['conclusion']}\n")
     told = {key: value for key, value in search["options"].items() if not isinstance(value, dict)}
     options = " ".join(f"{key}={value}" for key, value in told.items() if value is not None)
     constraints = search.get("constraints")
@@ -46,16 +46,16 @@ def print_search(search: Mapping[str, Any]) -> None:
         }
     )
     if search["exploration"] is not None:
-        print()
+        say()
         print_exploration(search["exploration"])
     for remark in search.get("remarks", ()):  # older run folders have none
-        print(remark)
+        say(remark)
 
 
 def print_exploration(exploration: Mapping[str, Any]) -> None:
     """Print the dependencies that were found, and what is left open."""
     edges = sorted(exploration["dependencies"], key=lambda edge: (edge["before"], edge["after"]))
-    print(
+    say(
         f"{len(edges)} dependencies, settled after {duration(exploration['seconds'])}"
         if exploration["settled"]
         else f"{len(edges)} dependencies so far, after {duration(exploration['seconds'])}"
@@ -76,9 +76,9 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
         names = exploration.get("lost_names", exploration["lost"])
         kept = [exploration["graph_loss"][step] / exploration["entropy"][step] for step in exploration["lost"]]
         told = ", ".join(f"{name} ({percent(share)})" for name, share in zip(names, kept, strict=True))
-        print(f"Steps that keep more than half of their entropy: {told}")
+        say(f"Steps that keep more than half of their entropy: {told}")
     for remark in exploration["remarks"]:
-        print(remark)
+        say(remark)
 
 
 def print_stages(search: Mapping[str, Any]) -> None:
@@ -139,26 +139,26 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
     columns = ["trained on", f">{lead}", interval, f">{other}", interval, ">dependencies", ">time", "order"]
     print_table(columns, rows)
     tested = next(iter(fits.values()))["test_rows"]
-    print(f"success: share of {tested:,} test rows whose whole target was generated exactly")
+    say(f"success: share of {tested:,} test rows whose whole target was generated exactly")
     if any(fitted.get("row_loss") is not None for fitted in fits.values()):
-        print("row loss: nats lost on a test row, less is better")
+        say("row loss: nats lost on a test row, less is better")
     if len(fits) > 1:
         why = "" if lead == "success" else ": success does not tell these orders apart"
-        print(f"sorted by {lead}{why}")
+        say(f"sorted by {lead}{why}")
     for name in left_out:
-        print(f"{name}: left out, every order there is was trained on")
+        say(f"{name}: left out, every order there is was trained on")
     kept = [(fitted.get("kept_step"), fitted["training_steps"]) for fitted in fits.values()]
     if early := sorted({step for step, steps in kept if step is not None and step < steps}):
         told = f"{early[0]:,}" if len(early) == 1 else f"{early[0]:,} to {early[-1]:,}"
-        print(f"weights: those that lost least on validation rows, in part after {told} of {kept[0][1]:,} steps")
+        say(f"weights: those that lost least on validation rows, in part after {told} of {kept[0][1]:,} steps")
     if any(fitted.get("diverged") for fitted in fits.values()):
-        print("diverged: the training loss left the finite numbers; a lower learning rate may help")
+        say("diverged: the training loss left the finite numbers; a lower learning rate may help")
     for name, fitted in fits.items():
         if fitted.get("diverged_at") is not None and not fitted.get("diverged"):
-            print(f"{name}: diverged at a rate of {fitted['diverged_at']:g}, and was trained again at a lower one")
+            say(f"{name}: diverged at a rate of {fitted['diverged_at']:g}, and was trained again at a lower one")
 
 
 def print_beaten(fits: Mapping[str, Mapping[str, Any]]) -> None:
     """Say in a line that another order trained better than the one found, if one did."""
     if better := [told for name in beaten(fits) for told in fits[name].get("called", [name])]:
-        print(f"Trained better than the order found: {', '.join(better)}\n")
+        say(f"Trained better than the order found: {', '.join(better)}\n")

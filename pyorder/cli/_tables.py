@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyorder._disk import parse_json
+from pyorder.cli._terminal import tell
 from pyorder.data.dataset import Dataset
 from pyorder.data.records import MAX_WIDTH
 from pyorder.data.tables import BINS
@@ -71,7 +71,7 @@ def tell_columns(data: Dataset, **others: Dataset) -> None:
     ``others`` are further splits; of those that were cut from the same file nothing is said again.
     """
     told = data.schema.describe()
-    for name, other in json.loads(data.metadata.get("same", "{}")).items():
+    for name, other in same_columns(data).items():
         told[name] = f"one to one with {other}: left out"
     width = max(map(len, told), default=0)
     lines = [f"{name:{width}}  {said}" for name, said in told.items()]
@@ -81,7 +81,16 @@ def tell_columns(data: Dataset, **others: Dataset) -> None:
         if "left_out" in part.metadata and "split" not in part.metadata:
             lines.append(f"left out of {name}: {part.metadata['left_out']}")
     for line in lines:
-        print(line, file=sys.stderr, flush=True)
+        tell(line)
+
+
+def same_columns(data: Dataset) -> dict[str, str]:
+    """Columns that were left out of a table, with the ones that they determine, and that determine them."""
+    try:
+        told = parse_json(data.metadata.get("same", "{}"))
+        return {str(name): str(other) for name, other in told.items()}
+    except (ValueError, AttributeError):  # another program's words for something else
+        return {}
 
 
 def split_names(text: str) -> list[str]:
@@ -93,5 +102,5 @@ def split_names(text: str) -> list[str]:
     (['a', 'b'], ['a,b'])
     """
     if text.startswith("["):
-        return [str(name) for name in json.loads(text)]
+        return [str(name) for name in parse_json(text)]
     return [name.strip() for name in text.split(",") if name.strip()]

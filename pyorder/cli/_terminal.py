@@ -3,42 +3,78 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import typer
 
-from pyorder.progress import Report, resolve_progress
+from pyorder.cli._streams import Terminal
+from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.folder import plain
+
+TERMINAL: ContextVar[Terminal | None] = ContextVar("TERMINAL", default=None)
+# What a terminal obeys, or shows in another place: all control characters but tab and new line.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 @contextmanager
-def show_progress(task: str) -> Iterator[Report | None]:
+def show_progress(task: str) -> Iterator[Report]:
     """Show how a call gets on, as ``progress=True`` does, under the command's own name for it."""
+    terminal = TERMINAL.get()
     try:
         with resolve_progress(True, task) as report:
-            yield report
+
+            def shown(progress: Progress) -> None:
+                if terminal is not None:
+                    terminal.working = True
+                if report is not None:
+                    report(progress)
+
+            yield shown
     except KeyboardInterrupt as stop:  # typer lets it through without the notes that say what was kept
         raise typer.Abort from stop
 
 
+def say(text: str = "", end: str = "\n") -> None:
+    r"""Print a result on standard output; what a terminal would obey, such as a name of somebody's data, is spelt.
+
+    Examples
+    --------
+    >>> say("a\x1b[2J, b")
+    a\x1b[2J, b
+    """
+    print(spelt(text), end=end, flush=True)
+
+
+def tell(text: str) -> None:
+    """Print on standard error, as `say` does."""
+    print(spelt(text), file=sys.stderr, flush=True)
+
+
+def spelt(text: str) -> str:
+    """Text with escapes in place of what a terminal would obey."""
+    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def warn(text: str) -> None:
     """Say on standard error what is allowed but hardly meant."""
-    print(f"pyorder: warning: {text}", file=sys.stderr, flush=True)
+    tell(f"pyorder: warning: {text}")
 
 
 def print_json(result: dict[str, Any]) -> None:
     """Print one JSON object on one line."""
-    print(json.dumps(plain(result), allow_nan=False), flush=True)
+    say(json.dumps(plain(result), allow_nan=False))
 
 
 def print_facts(facts: dict[str, str]) -> None:
     """Print names and what there is to say about each, aligned."""
     width = max(map(len, facts))
     for name, fact in facts.items():
-        print(f"{name:{width}}  {fact}", flush=True)
+        say(f"{name:{width}}  {fact}")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -58,7 +94,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             f"{row[k]:{'>' if columns[k].startswith('>') else '<'}{width}}"
             for k, width in zip(known, widths, strict=True)
         ]
-        print("  ".join(cells).rstrip(), flush=True)
+        say("  ".join(cells).rstrip())
 
 
 def order_text(steps: Sequence[int] | Sequence[str]) -> str:

@@ -135,7 +135,7 @@ def command(
     from pyorder.cli._results import data_text, print_beaten, print_fits, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
-    from pyorder.cli._terminal import print_json, show_progress, warn
+    from pyorder.cli._terminal import print_json, say, show_progress, warn
     from pyorder.execution import resolve_device
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
@@ -210,16 +210,16 @@ def command(
         "left_out": [],
         "complete": not fitting,
     }
-    if out is not None:
-        told = {name: fingerprint(part) for name, part in parts.items()}
-        settings = {"arguments": context.params, "precision": found.settings["precision"], "fingerprints": told}
-        write_run(out, "comparison", settings, result, device=found.settings["device"])
-    if not as_json:
-        print(data_text(result["data"]), end="\n\n")
+    if not as_json:  # first of all, whether or not it can be stored
         print_search(result["search"])
-        print(flush=True)
+        say("\n" + data_text(result["data"]), end="\n\n")
 
     try:
+        if out is not None:
+            told = {name: fingerprint(part) for name, part in parts.items()}
+            settings: dict[str, Any] = {"arguments": context.params, "fingerprints": told}
+            settings["precision"] = found.settings["precision"]
+            write_run(out, "comparison", settings, result, device=found.settings["device"])
         orders = _orders_to_train(found.order, seed) if fitting else {}
         if fitting and not any("random" in names for names in orders):
             result["left_out"] = ["random"]
@@ -262,10 +262,10 @@ def command(
         draw_pictures(run)
         try:
             write_page(run)
-        except OSError as error:
+        except Exception as error:
             warn(f"no page: {error}")
         if not as_json:
-            print(f"saved in {out}")
+            say(f"saved in {out}")
 
 
 def _orders_to_train(found: npt.NDArray[np.int64], seed: int) -> dict[tuple[str, ...], npt.NDArray[np.int64]]:
@@ -312,7 +312,8 @@ def _check_final_training(
     shape = Tokens.of(test, "test", cpu, (train.vocabulary, train.schema)).shape
     on = resolve_device(device)
     learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", None, {"steps": steps})
+    recipe.check_data(train.rows, train.target_length)
     learner.check_data(train.schema)
-    check_run(learner, shape, recipe, rows=train.rows, device=on)
+    check_run(learner, shape, recipe, on)
     with RandomStream(0, cpu).lent():
         learner.build(shape)

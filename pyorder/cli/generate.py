@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Write a task's data: one file, or a folder with train, validation and test that share no input."""
     from pyorder.cli._inputs import load_data, naming, parse_pairs
-    from pyorder.cli._terminal import print_json
+    from pyorder.cli._terminal import print_json, say
     from pyorder.data.dataset import Dataset
     from pyorder.data.tasks import make_task
     from pyorder.runs.folder import make_run_dir
@@ -65,4 +65,4 @@ def command(
         print_json({"files": {str(path): part.rows for path, part in parts.items()}})
         return
     for path, part in parts.items():
-        print(f"{path}  {part.rows:,} rows, {part.input_length} inputs, {part.target_length} steps")
+        say(f"{path}  {part.rows:,} rows, {part.input_length} inputs, {part.target_length} steps")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from pyorder.cli import _options as options
 
 
 def command(
+    context: typer.Context,
     task: options.Task = None,
     length: options.Length = None,
     parameter: options.Parameter = None,
@@ -62,11 +63,12 @@ def command(
     from pyorder.cli._results import print_candidates
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
-    from pyorder.cli._terminal import print_json, show_progress
+    from pyorder.cli._terminal import print_json, say, show_progress
     from pyorder.orders.permutations import sample
     from pyorder.profiling import profile
     from pyorder.progress import duration
-    from pyorder.runs.folder import check_run_dir, write_json
+    from pyorder.runs.claim import claim, fingerprint
+    from pyorder.runs.folder import load_run, write_json
 
     own = load_language_model(language_model, lora, data=data, model=model)
     train, validation = load_data(
@@ -95,38 +97,49 @@ def command(
     if not origins:
         raise ValueError("--random: no order to profile; give --random, --orders or --forward")
     weights = parse_weights(step_weights, train.target_length, given_names(train))
-    check_run_dir(out, name="--out")
+    asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json", "top")}
+
+    def ask() -> dict[str, Any]:
+        rows = {"train": fingerprint(train), "validation": fingerprint(validation)}
+        return {"kind": "profile", **asked, **rows, "profiled": list(origins)}
+
+    claimed = context.with_resource(claim(out, ask, name="--out"))
     tell_columns(train, validation=validation)
     tell_model(own, train)
     warn_of_shared_inputs(train, validation=validation)
-    with show_progress("profile") as progress:
-        result = profile(
-            train,
-            np.array(list(origins)),
-            validation=validation,
-            model=parse_model(model) if own is None else own,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            step_weights=weights,
-            precision=precision,  # type: ignore[arg-type]
-            seed=seed,
-            seeds=seeds,
-            device=device,
-            progress=progress,
-        )
-    told = result.summary()
-    for candidate in told["candidates"]:
-        candidate["origin"] = origins[tuple(candidate["order"])]
-    if out is not None:
-        result.save(out)
-        write_json(out / "result.json", told)
-    if as_json:
-        print_json({**told, "settings": result.settings})
-        return
-    print_candidates(told["candidates"], top)
-    print(f"{len(origins):,} orders, {told['training_steps']:,} training steps, {duration(result.seconds)}")
-    if forward:
-        print("the order of the data was among them (--forward)")
-    if out is not None:
-        print(f"saved in {out}")
+    if claimed.finished and claimed.folder is not None:
+        run = load_run(claimed.folder, name="--out")
+        told, settings = run.result, run.config["settings"]
+    else:
+        with show_progress("profile") as progress:
+            result = profile(
+                train,
+                np.array(list(origins)),
+                validation=validation,
+                model=parse_model(model) if own is None else own,
+                steps=steps,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                step_weights=weights,
+                precision=precision,  # type: ignore[arg-type]
+                seed=seed,
+                seeds=seeds,
+                device=device,
+                progress=progress,
+            )
+        told, settings = result.summary(), result.settings
+        for candidate in told["candidates"]:
+            candidate["origin"] = origins[tuple(candidate["order"])]
+    if as_json:  # told first, whether or not it can be stored
+        print_json({**told, "settings": settings})
+    else:
+        print_candidates(told["candidates"], top)
+        say(f"{len(origins):,} orders, {told['training_steps']:,} training steps, {duration(told['seconds'])}")
+        if forward:
+            say("the order of the data was among them (--forward)")
+    if claimed.folder is not None and not claimed.finished:
+        result.write(claimed.folder)
+        write_json(claimed.folder / "result.json", told)
+        claimed.finish()
+    if out is not None and not as_json:
+        say(f"saved in {out}")

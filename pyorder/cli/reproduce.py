@@ -42,7 +42,7 @@ def command(
     import torch
 
     from pyorder.cli._inputs import parse_pairs
-    from pyorder.cli._terminal import print_facts, print_json, print_table, show_progress
+    from pyorder.cli._terminal import print_facts, print_json, print_table, say, show_progress
     from pyorder.reproduce import make_study, reproduce, study_names
 
     if not name and only:
@@ -64,8 +64,8 @@ def command(
     if as_json:
         print_json({"study": name, "scale": scale, "cells": len(study.cells()), "rows": rows})
         return
-    print(f"{study.title}: {len(rows)} of {len(study.cells())} cells run at scale {scale}")
+    say(f"{study.title}: {len(rows)} of {len(study.cells())} cells run at scale {scale}")
     for table in study.tables(rows):
-        print(f"\n{table.title}")
+        say(f"\n{table.title}")
         print_table(table.columns, table.lines)
-    print(f"\nsaved in {out}")
+    say(f"\nsaved in {out}")

@@ -30,7 +30,7 @@ def command(
     """
     import torch
 
-    from pyorder.cli._terminal import print_json, print_table
+    from pyorder.cli._terminal import print_json, print_table, say
     from pyorder.errors import InputError
     from pyorder.execution import threads
     from pyorder.runs.agreement import circumstances, differences
@@ -57,18 +57,18 @@ def command(
         print_json({"agrees": not found, "circumstances": around, "differences": found})
     else:
         if around:
-            print("run with other circumstances:")
+            say("run with other circumstances:")
             print_table(["", ">then", ">now"], [[one.what, one.before, one.after] for one in around])
-            print()
+            say()
         if found:
-            print("DIFFERS: the results are not the same.")
+            say("DIFFERS: the results are not the same.")
             print_table(["", "then", "now"], [[one.what, one.before, one.after] for one in found])
         else:
-            print("AGREES: order, losses and weights are the same in every bit.")
+            say("AGREES: order, losses and weights are the same in every bit.")
         if arguments.get("budget_seconds") is not None:
-            print("The search had a budget in seconds, which it may spend otherwise at any time.")
+            say("The search had a budget in seconds, which it may spend otherwise at any time.")
         if out is not None:
-            print(f"saved in {out}")
+            say(f"saved in {out}")
     if found:
         raise typer.Exit(1)
 

@@ -60,7 +60,7 @@ def command(
     from pyorder.cli._results import data_text, print_fits
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
-    from pyorder.cli._terminal import print_json, show_progress
+    from pyorder.cli._terminal import print_json, say, show_progress
     from pyorder.runs.folder import check_run_dir
     from pyorder.training import fit
 
@@ -112,8 +112,8 @@ def command(
     if as_json:
         print_json(result)
         return
-    print(data_text(result["data"]), end="\n\n")
+    say(data_text(result["data"]), end="\n\n")
     told = order in ("forward", "reverse", "random") or order.startswith("@")
     print_fits({order if told else "given order": result})
     if out is not None:
-        print(f"saved in {out}")
+        say(f"saved in {out}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyorder._checks import check_memory
+from pyorder._disk import end_of_links, open_regular
 from pyorder.data import _arrays
 from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._rows import Rows
@@ -34,7 +35,7 @@ _IN_NPZ = ("inputs", "targets", "vocabulary", "widths", "names", "input_names", 
 def save(
     path: str | PathLike[str], rows: Rows, declared: NDArray[np.int64] | None, metadata: Mapping[str, str]
 ) -> None:
-    """Write a file; what is as it is by default is left out."""
+    """Write a file, where links lead; what is as it is by default is left out."""
     texts = {**metadata, "pyorder_version": importlib.metadata.version("pyorder")}
     if declared is not None:
         texts["vocabulary"] = vocabularies.to_text(declared)
@@ -50,7 +51,7 @@ def save(
         arrays["inputs_missing"] = rows.inputs_missing
     if rows.groups is not None:
         arrays["groups"] = _arrays.smallest(rows.groups)
-    write_safetensors(path, arrays, texts)
+    write_safetensors(end_of_links(path), arrays, texts)
 
 
 def open_safetensors(path: str | PathLike[str]) -> tuple[Rows, NDArray[np.int64] | None, dict[str, str]]:
@@ -107,7 +108,7 @@ def _check_array(array: NDArray[Any], name: str, kind: str, shape: tuple[int, ..
 
 def read_npz(path: str | PathLike[str]) -> dict[str, Any]:
     """Read the arguments of a dataset from a NumPy file; InputError without the path when it holds none."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             if not zipfile.is_zipfile(file):
                 raise ValueError("not an .npz file")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pyorder._disk import open_regular
 from pyorder.errors import InputError
 
 __all__ = ["read_jsonl", "read_records"]
@@ -53,7 +54,7 @@ def read_jsonl(path: Path) -> list[Mapping[str, Any]]:
     if path.suffix != ".jsonl":
         raise InputError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; .jsonl is needed")
     records: list[Mapping[str, Any]] = []
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for number, line in enumerate(file, start=1):
             content = line.removeprefix(_MARK) if number == 1 else line
             if content.isspace() or not content:

@@ -7,11 +7,13 @@ float64 and complex64; what has another is passed over where it is not asked for
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyorder import _core
+from pyorder._disk import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,7 +45,7 @@ def list_safetensors(path: str | PathLike[str]) -> dict[str, tuple[str, tuple[in
     ...     list_safetensors(path)
     {'losses': ('F64', (2,))}
     """
-    return _core.safetensors.list(path)
+    return _core.safetensors.list(os.fspath(path))  # a conversion in C++ would swallow Ctrl-C
 
 
 def read_safetensors(
@@ -57,7 +59,7 @@ def read_safetensors(
     Up to 64 MiB of data are copied, and safe from whatever other programs do to the file. More is mapped into
     memory until the last array is gone. Replacing a mapped file, as write_safetensors does, is safe: the arrays
     keep the old contents. But they show what is written into it, and one that is cut short ends the process when
-    a missing part is read.
+    a missing part is read. A tensor that shares the memory of such an array can write to it, and changes no file.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def read_safetensors(
     """
     if isinstance(names, str):
         raise TypeError(f"names: expected names, got the text {names!r}")
-    return _core.safetensors.read(path, None if names is None else list(names))
+    return _core.safetensors.read(os.fspath(path), None if names is None else list(names))
 
 
 def write_safetensors(
@@ -86,7 +88,8 @@ def write_safetensors(
 ) -> None:
     """Write arrays and metadata to a file, which holds the whole of them or what it held before.
 
-    The contents go to a temporary file in the same directory, are forced to the disk and renamed.
+    The contents go to a temporary file in the same directory, are forced to the disk and renamed. A link is
+    replaced itself, and what it leads to stays as it is.
 
     Raises
     ------
@@ -95,7 +98,8 @@ def write_safetensors(
     TypeError
         For an array of a type that the format or NumPy lacks, or metadata that is not text.
     ValueError
-        For a name that is reserved (``__metadata__``) or not valid Unicode.
+        For a name that is reserved (``__metadata__``) or not valid Unicode, and where the path is a pipe or a
+        device.
 
     Examples
     --------
@@ -111,7 +115,12 @@ def write_safetensors(
             text.encode()
         except UnicodeEncodeError:
             raise ValueError(f"names and metadata: expected valid Unicode, got {text!r}") from None
-    _core.safetensors.write(path, {name: _storable(array) for name, array in arrays.items()}, texts)
+    contents = {name: _storable(array) for name, array in arrays.items()}
+    with replacing(path) as temporary:
+        try:
+            _core.safetensors.write(os.fspath(temporary), contents, texts)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(temporary), os.fspath(path))) from None
 
 
 def _storable(value: ArrayLike) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyorder._checks import check_integer
+from pyorder._disk import open_regular
 from pyorder._values import ByContents
 from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._groups import group_rows
@@ -127,7 +128,8 @@ def read_table(table: Any) -> pyarrow.Table:
         path = Path(table)
         if path.suffix not in (".csv", ".parquet"):
             raise InputError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; .csv or .parquet is needed")
-        path.stat()  # a path that is not there is an OSError with its name
+        if not path.is_dir():  # as tables in several files are
+            open_regular(path).close()
         try:
             if path.suffix == ".parquet":
                 read = parquet.read_table(path)

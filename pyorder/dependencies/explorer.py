@@ -74,7 +74,7 @@ class Explorer:
                 f"train: looking for dependencies among {self.length} steps takes at least {5 * least} rows and "
                 f"{least} samples; {len(tokens)} rows and {given} samples given"
             )
-        check_run(learner, self.tokens.shape, recipe, rows=len(tokens), device=self.device)
+        check_run(learner, self.tokens.shape, recipe, self.device)
         self.rng = stream(seed, "exploration")
         hide = HiddenInputs(self.tokens.vocabulary_size, seed_from(self.rng), self.device)
         held, kept, self.cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)

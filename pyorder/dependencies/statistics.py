@@ -29,6 +29,7 @@ between rows, if that is more than they say.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -139,7 +140,8 @@ def z_threshold(error_rate: float, tests: int) -> float:
     >>> round(z_threshold(0.01, tests=13 * 12), 2)
     3.83
     """
-    return NormalDist().inv_cdf(1 - error_rate / max(1, tests))
+    # Of the tail itself: one minus a small probability is one.
+    return -NormalDist().inv_cdf(max(error_rate / max(1, tests), sys.float_info.min))
 
 
 def pairs(length: int) -> int:

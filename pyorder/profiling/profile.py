@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pyorder._checks import MAX_SEED, check_integer, check_memory
+from pyorder._checks import check_memory, check_seeds
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.tokens import Tokens
 from pyorder.execution import Precision, RandomStream, isolated, resolve_device, resolve_precision
@@ -70,7 +70,7 @@ class Profiler:
         self.device = resolve_device(device)
         preset = "small" if self.device.type == "cuda" else "nano"
         self.learner, self.recipe = resolve_model(model, preset, recipe, numbers)
-        self.recipe.check_length(train.target_length)
+        self.recipe.check_data(train.rows, train.target_length)
         self.precision = resolve_precision(self.recipe.precision, self.device)
         self.tokens = Tokens.of(train, "train", self.device)
         self.held = Tokens.of(validation, "validation", self.device, (train.vocabulary, train.schema))
@@ -80,7 +80,7 @@ class Profiler:
             self.recipe = self.recipe.reordered(shuffle)
             self.step_names = tuple(self.step_names[step] for step in shuffle if self.step_names)
         self.learner.check_data(self.tokens.schema)
-        check_run(self.learner, self.tokens.shape, self.recipe, rows=len(self.tokens), device=self.device)
+        check_run(self.learner, self.tokens.shape, self.recipe, self.device)
         with RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
             self.learner.build(self.tokens.shape)
         # Recorded steps are kept for later runs. A caller's own module may do what a CUDA graph cannot record.
@@ -322,8 +322,7 @@ def profile(
     pool = check_orders(orders, train.target_length)
     if not len(pool):
         raise ValueError("orders: at least one order is needed, none given")
-    check_integer(seeds, "seeds", 1)
-    check_integer(seed, "seed", 0, MAX_SEED)
+    repeated = check_seeds(seed, seeds)
     shown = resolve_progress(progress, "profile")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, **numbers)
     profiler.check_pool(len(pool))
@@ -334,7 +333,7 @@ def profile(
             shown.report(Progress(stage, share, time.perf_counter() - started))
 
     with shown:
-        return profiler.profile(pool, seeds=range(seed, seed + seeds), on_share=on_share, row_loss=row_loss)
+        return profiler.profile(pool, seeds=repeated, on_share=on_share, row_loss=row_loss)
 
 
 def standard_error(values: npt.NDArray[np.floating[Any]]) -> Floats:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyorder._values import ByContents
+from pyorder.errors import InputError
 from pyorder.runs.folder import (
     HISTORY,
     STAGE_ARRAYS,
@@ -16,6 +18,7 @@ from pyorder.runs.folder import (
     StageRecord,
     load_kind,
     make_run_dir,
+    reading,
     write_history,
     write_run,
 )
@@ -141,7 +144,10 @@ class Profile(ByContents):
 
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
-        folder = make_run_dir(run_dir)
+        self.write(make_run_dir(run_dir))
+
+    def write(self, folder: Path) -> None:
+        """Write the files of a run into a folder that is there; see `save`."""
         write_history(folder / HISTORY, [self.record("profile", self.seconds)])
         write_run(folder, "profile", self.settings, self.summary(), device=self.settings.get("device"))
 
@@ -158,10 +164,12 @@ class Profile(ByContents):
         --------
         >>> Profile.load("/nowhere")
         Traceback (most recent call last):
-        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        pyorder.errors.InputError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
         """
-        (record,) = load_kind(run_dir, "profile", "profile").history()
-        return cls.of_record(record)
+        run = load_kind(run_dir, "profile", "profile")
+        with reading(run.folder):
+            (record,) = run.history()
+            return cls.of_record(record)
 
     def record(self, name: str, seconds: float) -> StageRecord:
         """As it is kept on disk: under a name, and with the time at which the run ended."""
@@ -181,7 +189,7 @@ class Profile(ByContents):
     def of_record(cls, record: StageRecord) -> Profile:
         """The profile that a record is of; ValueError if it was written before version 0.2."""
         if record.about is None:
-            raise ValueError(
+            raise InputError(
                 f"run_dir: the profiling run {record.name!r} was saved by a version of pyorder before 0.2, "
                 "which kept less; load_run reads what there is"
             )

@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pyorder._disk import replacing
 from pyorder.dependencies.verdict import Verdict
 from pyorder.report.blocks import Page
 from pyorder.report.contents import Contents, read_contents
 from pyorder.report.sections import make_sections
 from pyorder.report.wording import shortened
-from pyorder.runs.folder import Run, replacing
+from pyorder.runs.folder import Run
 
 FILE = "report.html"
 LONGEST_NAME = 200  # characters of a name in the heading
@@ -77,8 +78,9 @@ def draw_page(page: Page) -> str:
 def write_page(run: Run) -> Path:
     """Write the page of a run into its folder, and return the file's path; errors as of `compute_page`."""
     path = run.folder / FILE
+    text = draw_page(compute_page(run))
     with replacing(path) as temporary:
-        temporary.write_text(draw_page(compute_page(run)), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from pyorder._checks import check_integer
+from pyorder._disk import replacing
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.reproduce._base import Cell, Row, Study, Table, task_name
 from pyorder.reproduce._rows import RowFile
 from pyorder.runs.environment import environment
-from pyorder.runs.folder import RunDir, replacing, write_json
+from pyorder.runs.folder import RunDir, write_json
 
 __all__ = ["SCALES", "Study", "Table", "make_study", "reproduce", "study_names"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Sequence
@@ -53,11 +54,16 @@ class RowFile:
         return [cell for cell in cells if key(cell) not in done]
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a row, in one write; what is left of a line that was cut off goes."""
+        """Add a row, in one write; what is left of a line that was cut off goes.
+
+        Another process may add rows of its own meanwhile: one at a time holds the file's lock.
+        """
         with self.path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
             file.write(json.dumps(plain(row), allow_nan=False).encode() + b"\n")
+            file.flush()
 
 
 def key(cell: Cell) -> str:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
+from pyorder._disk import TEMPORARY, read_json
 from pyorder.data.dataset import Dataset
 from pyorder.errors import InputError
 from pyorder.runs.folder import ASKED, RunDir, make_run_dir, plain, write_json
@@ -83,19 +84,19 @@ def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: st
     folder = Path(run_dir)
     asked = json.loads(json.dumps(plain(ask())))
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
-    if not ((folder / ASKED).exists() or _holds(folder, {LOCK})):
+    if not (os.path.exists(folder / ASKED) or _was_killed_as_it_claimed(folder)):
         make_run_dir(folder, name)
     with _locked(folder, name):
         if begun := (folder / ASKED).exists():
             _check_asked(folder, asked, name)
         _sweep(folder)
         finished = begun and not (folder / JOURNAL).exists() and (folder / "result.json").exists()
-        if not finished:
-            (folder / JOURNAL).mkdir(exist_ok=True)
-            _sweep(folder / JOURNAL)
-        if not begun:
-            write_json(folder / ASKED, asked)
         try:
+            if not finished:
+                (folder / JOURNAL).mkdir(exist_ok=True)
+                _sweep(folder / JOURNAL)
+            if not begun:
+                write_json(folder / ASKED, asked)
             yield Claim(folder, Journal(None if finished else folder / JOURNAL), finished)
         finally:
             _drop_if_nothing_is_kept(folder, missing)
@@ -120,7 +121,7 @@ def fingerprint(data: Dataset) -> str:
 @contextmanager
 def _locked(folder: Path, name: str) -> Iterator[None]:
     """Hold the folder's lock, which the system frees when the process ends, in whatever way."""
-    with (folder / LOCK).open("a+") as file:
+    with _open_lock(folder, name) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -135,9 +136,20 @@ def _locked(folder: Path, name: str) -> Iterator[None]:
             file.truncate(0)
 
 
+def _open_lock(folder: Path, name: str) -> TextIO:
+    """Open the lock, which is made if need be; never another file that a link there leads to."""
+    try:
+        number = os.open(
+            folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666
+        )
+        return os.fdopen(number, "r+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{name}: cannot write to {str(folder / LOCK)!r}: {error.strerror or error}") from error
+
+
 def _check_asked(folder: Path, asked: Mapping[str, Any], name: str) -> None:
     try:
-        before = json.loads((folder / ASKED).read_text("utf-8"))
+        before = read_json(folder / ASKED)
         differ = [key for key in {**before, **asked} if before.get(key) != asked.get(key)]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{name}: {str(folder / ASKED)!r} cannot be read ({type(error).__name__})") from None
@@ -152,7 +164,7 @@ def _check_asked(folder: Path, asked: Mapping[str, Any], name: str) -> None:
 
 def _sweep(folder: Path) -> None:
     """Take away what was being written when a process was killed."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(TEMPORARY):
         path.unlink(missing_ok=True)
 
 
@@ -161,16 +173,24 @@ def _drop_if_nothing_is_kept(folder: Path, made: list[Path]) -> None:
     if not (_holds(folder, {ASKED, JOURNAL, LOCK}) and _holds(folder / JOURNAL, set())):
         return
     with suppress(OSError):
-        shutil.rmtree(folder / JOURNAL)
+        _sweep(folder)
+        shutil.rmtree(folder / JOURNAL, ignore_errors=True)
         for name in (ASKED, LOCK):
-            (folder / name).unlink()
+            (folder / name).unlink(missing_ok=True)
         for path in made:
             path.rmdir()
 
 
+def _was_killed_as_it_claimed(folder: Path) -> bool:
+    """Whether a process got as far as the lock, and not to what was asked for."""
+    return os.path.exists(folder / LOCK) and _holds(folder, {JOURNAL, LOCK}) and _holds(folder / JOURNAL, set())
+
+
 def _holds(folder: Path, names: set[str]) -> bool:
-    """Whether a folder is there and holds nothing but what is called so."""
+    """Whether a folder holds nothing but what is called so, or is half written; one that is not there does."""
     try:
-        return {path.name for path in folder.iterdir()} <= names
+        return all(path.name in names or path.match(TEMPORARY) for path in folder.iterdir())
+    except FileNotFoundError:
+        return True
     except OSError:
         return False

@@ -29,8 +29,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._disk import TEMPORARY, parse_json, read_json, replacing
 from pyorder._values import ByContents, same
 from pyorder.data.files import read_safetensors, write_safetensors
+from pyorder.errors import InputError
 from pyorder.runs.environment import environment
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 RunDir = str | os.PathLike[str]
 HISTORY, ASKED = "history.safetensors", "asked.json"
+KINDS = ("profile", "search", "fit", "comparison")
 # Of a profiling run; folders that were written before version 0.2 have the first three.
 STAGE_ARRAYS = (
     "orders",
@@ -141,7 +144,7 @@ def make_run_dir(run_dir: RunDir, name: str = "run_dir") -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        empty = not any(folder.iterdir())
+        empty = all(path.match(TEMPORARY) for path in folder.iterdir())  # those are of a process that was killed
     except OSError as error:
         raise ValueError(f"{name}: cannot write to {str(folder)!r}: {error.strerror}") from error
     if not empty:
@@ -163,7 +166,7 @@ def check_run_dir(run_dir: RunDir | None, name: str = "run_dir") -> None:
     Traceback (most recent call last):
     ValueError: run_dir: cannot write to '/proc/new': No such file or directory
     """
-    if run_dir is None or (Path(run_dir) / ASKED).exists():  # what was begun there may go on
+    if run_dir is None or os.path.exists(Path(run_dir) / ASKED):  # what was begun there may go on
         return
     folder = Path(run_dir)
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
@@ -189,9 +192,9 @@ def write_run(
 def read_history(path: Path) -> tuple[StageRecord, ...]:
     """Read profiling runs that `write_history` wrote."""
     arrays, metadata = read_safetensors(path)
-    shared = json.loads(metadata.get("settings", "{}"))
+    shared = parse_json(metadata.get("settings", "{}"))
     records = []
-    for number, stage in enumerate(json.loads(metadata["stages"])):
+    for number, stage in enumerate(parse_json(metadata["stages"])):
         read: dict[str, Any] = {name: arrays.get(f"{number}.{name}") for name in STAGE_ARRAYS}
         for name in ("orders", "ranking"):
             if read[name] is not None:
@@ -261,10 +264,10 @@ def load_weights(folder: Path, module: nn.Module) -> None:
     try:
         load_model(module, path)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"run_dir: {str(path)!r} cannot be read: {error}") from error
+        raise InputError(f"run_dir: {str(path)!r} cannot be read: {error}") from error
     except RuntimeError as error:
         reason = shorten(str(error), 200, placeholder=" ...")
-        raise ValueError(f"model: not the one whose weights are in {str(path)!r}: {reason}") from error
+        raise InputError(f"model: not the one whose weights are in {str(path)!r}: {reason}") from error
 
 
 def load_run(run_dir: RunDir, name: str = "run_dir") -> Run:
@@ -279,22 +282,46 @@ def load_run(run_dir: RunDir, name: str = "run_dir") -> Run:
     --------
     >>> load_run("/nowhere")
     Traceback (most recent call last):
-    ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+    pyorder.errors.InputError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
     """
-    folder = Path(run_dir)
+    run = _read_run(Path(run_dir), name)
+    if run.kind == "comparison":  # which alone has parts, and they have none: a folder may link to itself
+        for inner in sorted(run.folder.glob("*/result.json")):
+            run.parts[inner.parent.name] = _read_run(inner.parent, name)
+    return run
+
+
+def _read_run(folder: Path, name: str) -> Run:
     try:
-        config, result = (
-            json.loads((folder / file).read_text("utf-8")) for file in ("config.json", "result.json")
-        )
-        parts = {inner.parent.name: load_run(inner.parent) for inner in sorted(folder.glob("*/result.json"))}
-        return Run(folder, config["kind"], config, result, parts)
+        config, result = (read_json(folder / file) for file in ("config.json", "result.json"))
+        if config["kind"] not in KINDS or not isinstance(config["settings"], dict) or not isinstance(result, dict):
+            raise TypeError
+        return Run(folder, config["kind"], config, result, {})
     except OSError as error:
         reason = f"{Path(error.filename).name}: {error.strerror}"
         if (folder / ASKED).exists():
             reason = "a run was begun there and has no result yet; ask for it again to go on"
     except (ValueError, KeyError, TypeError) as error:
         reason = f"config.json and result.json were not written by pyorder ({type(error).__name__})"
-    raise ValueError(f"{name}: {str(folder)!r} is no run folder: {reason}")
+    raise InputError(f"{name}: {str(folder)!r} is no run folder: {reason}")
+
+
+@contextmanager
+def reading(folder: Path, name: str = "run_dir") -> Iterator[None]:
+    """A block that takes what it does from a run folder: whatever is missing or odd there is one error about it.
+
+    Raises
+    ------
+    InputError
+        That the folder is damaged; ``name`` begins the message.
+    """
+    try:
+        yield
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        if isinstance(error, InputError) and str(folder) in str(error):  # which says all there is to say
+            raise
+        told = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
+        raise InputError(f"{name}: {str(folder)!r} is damaged, or was not written by pyorder: {told}") from error
 
 
 def load_kind(run_dir: RunDir, kind: str, what: str) -> Run:
@@ -309,30 +336,8 @@ def load_kind(run_dir: RunDir, kind: str, what: str) -> Run:
     if run.kind != kind:
         inner = ", ".join(repr(str(part.folder)) for part in run.parts.values() if part.kind == kind)
         told = f"; those in it are {inner}" if inner else ""
-        raise ValueError(f"run_dir: {str(run.folder)!r} is a {run.kind}, no {what}{told}")
+        raise InputError(f"run_dir: {str(run.folder)!r} is a {run.kind}, no {what}{told}")
     return run
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; what it holds at the block's end becomes ``path``, all or nothing.
-
-    Examples
-    --------
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with replacing(Path(folder, "note")) as temporary:
-    ...         _ = temporary.write_text("done")
-    ...     os.listdir(folder)
-    ['note']
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,7 +7,6 @@ each written whole or not at all; the clock goes on where it stopped.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,8 +15,9 @@ from typing import Any
 
 import torch
 
+from pyorder._disk import read_json, replacing
 from pyorder.errors import InputError
-from pyorder.runs.folder import replacing, write_json
+from pyorder.runs.folder import write_json
 
 
 class Journal:
@@ -138,7 +138,7 @@ class Journal:
 def _read_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # damaged files raise whatever the readers of zip files and pickles have
         raise InputError(f"run_dir: {str(path)!r} cannot be read: {error}") from error
     return state
 
@@ -146,6 +146,6 @@ def _read_state(path: Path) -> dict[str, Any]:
 def read_entry(path: Path) -> Any:
     """Read an entry that `pyorder.runs.folder.write_json` wrote."""
     try:
-        return json.loads(path.read_text("utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"run_dir: {str(path)!r} cannot be read: {error}") from error

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 
-from pyorder._checks import MAX_SEED, check_integer
+from pyorder._checks import MAX_SEED, MAX_SEEDS, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.dependencies.explorer import entropies
 from pyorder.dependencies.verdict import Verdict, judge
@@ -26,7 +26,7 @@ from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Discovery, judge_runs
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategies import make_strategy
-from pyorder.search.strategy import MOST_RUNS, Strategy
+from pyorder.search.strategy import Strategy, check_sizes
 from pyorder.streams import stream
 from pyorder.training.memory import remark_on_values
 from pyorder.training.presets import Model
@@ -158,7 +158,7 @@ def _search(
     """Search with the target's columns moved to the places that ``shuffle`` says; the result is of their own."""
     graph = _check_constraints(constraints, train.target_length).renamed(np.argsort(shuffle))
     pools = strategy.pools(graph)
-    check_integer(seeds, "seeds", 1, MOST_RUNS)
+    check_integer(seeds, "seeds", 1, MAX_SEEDS)
     check_integer(seed, "seed", 0, MAX_SEED)
     shown = resolve_progress(progress, "search")
     profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, shuffle=shuffle, **numbers)
@@ -290,4 +290,5 @@ def _resolve_strategy(strategy: str | Strategy, constraints: Poset) -> Strategy:
         return make_strategy(strategy, constraints.length, constraints=constraints)
     if not isinstance(strategy, Strategy):
         raise TypeError(f"strategy: a name or a Strategy is needed, {type(strategy).__name__} given")
+    check_sizes(strategy)
     return strategy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,14 +17,17 @@ from pyorder.dependencies.graph import UNRESOLVED_SHARE, Dependency, Exploration
 from pyorder.dependencies.statistics import z_threshold
 from pyorder.dependencies.verdict import Verdict
 from pyorder.errors import InputError
+from pyorder.orders.permutations import check_order
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.runs.folder import (
     HISTORY,
+    Run,
     RunDir,
     load_kind,
     make_run_dir,
     plain,
+    reading,
     write_history,
     write_precedence,
     write_run,
@@ -275,20 +279,29 @@ class Discovery(ByContents):
 
     def save(self, run_dir: RunDir) -> None:
         """Write a run folder, see `pyorder.runs`; ValueError if it holds something or takes no files."""
-        try:
+        with self._told_if_lost():
             self.write(make_run_dir(run_dir))
-        except Exception as error:  # hours of work should not be lost to a full disk
-            error.add_note(f"the order that was found: {','.join(self.names)}")
-            raise
 
     def write(self, folder: Path) -> None:
         """Write the files of a run into a folder that is there; see `save`."""
-        write_history(
-            folder / HISTORY, [stage.profile.record(stage.name, stage.seconds) for stage in self.history]
-        )
-        if self.exploration is not None:
-            write_precedence(folder, self.exploration.arrays())
-        write_run(folder, "search", self.settings, self.summary(), device=self.settings.get("device"))
+        with self._told_if_lost():
+            write_history(
+                folder / HISTORY, [stage.profile.record(stage.name, stage.seconds) for stage in self.history]
+            )
+            if self.exploration is not None:
+                write_precedence(folder, self.exploration.arrays())
+            write_run(folder, "search", self.settings, self.summary(), device=self.settings.get("device"))
+
+    @contextmanager
+    def _told_if_lost(self) -> Iterator[None]:
+        """Have an error tell the order: hours of work should be lost to no full disk, and to no Ctrl-C."""
+        try:
+            yield
+        except BaseException as error:
+            told = f"the order that was found: {','.join(self.names)}"
+            if told not in getattr(error, "__notes__", ()):
+                error.add_note(told)
+            raise
 
     @classmethod
     def load(cls, run_dir: RunDir) -> Discovery:
@@ -303,13 +316,18 @@ class Discovery(ByContents):
         --------
         >>> Discovery.load("/nowhere")
         Traceback (most recent call last):
-        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        pyorder.errors.InputError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
         """
         run = load_kind(run_dir, "search", "search")
+        with reading(run.folder):
+            return cls._of(run)
+
+    @classmethod
+    def _of(cls, run: Run) -> Discovery:
         told, evidence = run.result, run.precedence()
         history = tuple(Stage(record.name, Profile.of_record(record), record.seconds) for record in run.history())
         edges = told["constraints"]
-        order = np.array(told["order"], np.int64)
+        order = check_order(told["order"])
         names = _taken(tuple(told.get("names", ())), np.argsort(order))  # older folders have none
         return cls(
             order=order,

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import fields, is_dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from pyorder.errors import InputError
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search.laboratory import Laboratory
 
-MOST_RUNS = 10**6  # of a search; no machine lives to see more
+MOST = 10_000_000  # of whatever an option counts
 
 
 class Strategy(ABC):
@@ -49,6 +51,15 @@ class Strategy(ABC):
     @abstractmethod
     def search(self, laboratory: Laboratory) -> npt.NDArray[np.int64]:
         """Find an order (L,); a `BudgetSpentError` from the laboratory may pass through."""
+
+
+def check_sizes(strategy: Strategy) -> None:
+    """Refuse numbers among a strategy's options that nothing could be done so often for."""
+    names: list[str] = [field.name for field in fields(strategy)] if is_dataclass(strategy) else []
+    for name in names:
+        value = getattr(strategy, name)
+        if isinstance(value, int) and value > MOST:
+            raise InputError(f"{name}: expected an integer of at most {MOST:,}, got {value}")
 
 
 def check_flag(value: object, name: str) -> None:

@@ -100,7 +100,7 @@ def fit(
     shown = resolve_progress(progress, "training")
     on = resolve_device(device)
     learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", recipe, numbers)
-    recipe.check_length(train.target_length)
+    recipe.check_data(train.rows, train.target_length)
     precision = resolve_precision(recipe.precision, on)
     like = train.vocabulary, train.schema
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)
@@ -109,7 +109,7 @@ def fit(
     if keep_best and watched is None:
         raise InputError("keep_best: no validation rows are given, which tell what is best")
     learner.check_data(rows.schema)
-    check_run(learner, rows.shape, recipe, rows=len(rows), device=on)
+    check_run(learner, rows.shape, recipe, on)
     settings: dict[str, Any] = {
         "model": learner.name,
         "architecture": learner.record(),

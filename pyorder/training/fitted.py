@@ -6,7 +6,8 @@ L  steps    C  columns    R  test rows    V  vocabulary size
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pyorder._checks import MAX_SEED, check_integer
+from pyorder._checks import MAX_SEED, check_integer, integer_array
 from pyorder._values import ByContents
 from pyorder.data.dataset import Dataset, check_datasets
+from pyorder.data.files import list_safetensors
 from pyorder.data.schema import IGNORED, Schema
 from pyorder.data.tokens import Shape, Tokens
+from pyorder.errors import InputError
 from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner, Learner
-from pyorder.runs.folder import RunDir, load_kind, load_weights, make_run_dir, write_fit, write_run
+from pyorder.orders.permutations import check_order
+from pyorder.runs.folder import RunDir, load_kind, load_weights, make_run_dir, reading, write_fit, write_run
 from pyorder.training.divergence import diverged
 from pyorder.training.generation import Choose, at_random, generate, greedily, row_losses
 from pyorder.training.presets import Model, resolve_model
@@ -204,7 +208,7 @@ class Fitted(ByContents):
                 self.summary(),
                 device=self.settings.get("device"),
             )
-        except Exception as error:  # a full disk, or a caller's module that cannot be stored
+        except BaseException as error:  # a full disk, Ctrl-C, or a caller's module that cannot be stored
             error.add_note(f"the success rate was {self.success_rate}")
             raise
 
@@ -227,43 +231,62 @@ class Fitted(ByContents):
         --------
         >>> Fitted.load("/nowhere")
         Traceback (most recent call last):
-        ValueError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
+        pyorder.errors.InputError: run_dir: '/nowhere' is no run folder: config.json: No such file or directory
         """
         run = load_kind(run_dir, "fit", "final training")
-        settings = dict(run.config["settings"])
-        vocabulary = np.array(settings.pop("vocabulary"), np.int64)
-        schema = Schema.from_json(settings.pop("schema"))
-        order = np.array(run.result["order"], np.int64)
-        kept = settings["architecture"]
-        if model is None and kept is None:
-            raise ValueError(f"model: give the function that built it; its name was {settings['model']!r}")
-        learner: Learner
-        if model is None:
-            learner = DecoderLearner(Architecture(**kept), settings["model"])
-        else:
-            learner, _ = resolve_model(model, "base", None, {})
-        if kept is not None and learner.record() != kept:
-            given = learner.architecture if isinstance(learner, DecoderLearner) else learner.name
-            raise ValueError(f"model: {given} given, it was trained with {Architecture(**kept)}")
         on = resolve_device(device)
-        shape = Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
+        with reading(run.folder):
+            settings = dict(run.config["settings"])
+            vocabulary = integer_array(settings.pop("vocabulary"), "vocabulary").astype(np.int64)
+            schema = Schema.from_json(settings.pop("schema"))
+            order = check_order(run.result["order"], schema.length)
+            kept = None if settings["architecture"] is None else Architecture(**settings["architecture"])
+            shape = Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
+            name = settings["model"]
+        learner: Learner
+        if model is not None:
+            learner, _ = resolve_model(model, "base", None, {})
+        elif kept is None:
+            raise InputError(f"model: give the function that built it; its name was {name!r}")
+        else:
+            learner = DecoderLearner(kept, name)
+        if kept is not None and learner.record() != asdict(kept):
+            given = learner.architecture if isinstance(learner, DecoderLearner) else learner.name
+            raise InputError(f"model: {given} given, it was trained with {kept}")
+        if isinstance(learner, DecoderLearner):
+            _check_size(run.folder, learner, shape)
         with isolated(), RandomStream(0, on).lent():
             module = learner.build(shape).to(on)
         load_weights(run.folder, module)
-        try:
+        with reading(run.folder):
             arrays = run.arrays()
-        except OSError as error:
-            raise ValueError(f"run_dir: {error}") from error
-        return cls(
-            order=order,
-            **{field.name: arrays[field.name] for field in fields(cls) if field.name in arrays},
-            model=module.eval(),
-            learner=learner,
-            schema=schema,
-            vocabulary=vocabulary,
-            seconds=run.result["seconds"],
-            settings=settings,
-        )
+            return cls(
+                order=order,
+                **{field.name: arrays[field.name] for field in fields(cls) if field.name in arrays},
+                model=module.eval(),
+                learner=learner,
+                schema=schema,
+                vocabulary=vocabulary,
+                seconds=run.result["seconds"],
+                settings=settings,
+            )
+
+
+def _check_size(folder: Path, learner: DecoderLearner, shape: Shape) -> None:
+    """Refuse an architecture that the weights of a folder are not of, before a module of its size is made."""
+    path = folder / "model.safetensors"
+    try:
+        told = {name: size for name, (_, size) in list_safetensors(path).items()}
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"run_dir: {str(path)!r} cannot be read: {reason}") from error
+    with suppress(TypeError, ValueError, RuntimeError):  # numbers that are none, or overflow
+        if learner.architecture.layers <= len(told):
+            with isolated(), torch.device("meta"):  # sizes alone, no memory
+                wanted = {name: tuple(value.shape) for name, value in learner.build(shape).state_dict().items()}
+            if all(wanted.get(name) == size for name, size in told.items()):
+                return
+    raise InputError(f"run_dir: {str(folder)!r} is damaged: its weights are of no model as config.json has it")
 
 
 def _bits(value: Any) -> Any:

@@ -15,7 +15,6 @@ from pyorder.models.learner import Learner
 from pyorder.training.recipe import Recipe
 from pyorder.training.trainer import STEPS_AT_ONCE
 
-SMALL_BATCH = 128  # what recipes have, which is no mistake where there are fewer rows
 # Of every weight there are a gradient and AdamW's two moments; of logits a gradient and a copy.
 COPIES, LOGIT_COPIES, FLOAT, INT = 4, 3, 4, 8
 
@@ -23,8 +22,8 @@ MANY_VALUES = 4096  # that one softmax tells apart; few data have enough rows fo
 FEW = 10  # times that a value must occur to be learned at all
 
 
-def check_run(learner: Learner, shape: Shape, recipe: Recipe, *, rows: int, device: torch.device) -> None:
-    """Refuse a run with more rows a step than there are, or that takes more memory than is free.
+def check_run(learner: Learner, shape: Shape, recipe: Recipe, device: torch.device) -> None:
+    """Refuse a run that takes more memory than is free.
 
     Estimates are from below: what is refused cannot be done, what is not may still be too much.
 
@@ -37,13 +36,11 @@ def check_run(learner: Learner, shape: Shape, recipe: Recipe, *, rows: int, devi
     --------
     >>> from pyorder.models.learner import DecoderLearner
     >>> learner, shape, cpu = DecoderLearner(PRESETS["nano"].architecture), Shape(19, 9, 9), torch.device("cpu")
-    >>> check_run(learner, shape, Recipe(10**15, 1e-3), rows=500, device=cpu)  # doctest: +ELLIPSIS
+    >>> check_run(learner, shape, Recipe(10**15, 1e-3), cpu)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     pyorder.errors.InputError: steps: training takes at least 4,000,000.0 GB, 4,000,000.0 of them for the ...
     """
     batch = recipe.batch_size
-    if batch > max(rows, SMALL_BATCH):
-        raise InputError(f"batch_size: expected at most {rows:,}, the training rows there are, got {batch:,}")
     weights, activations = learner.numbers(shape)
     logits = shape.columns * shape.vocabulary_size
     at_once = min(batch * logits, max(LOGITS_AT_ONCE, logits))

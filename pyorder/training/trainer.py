@@ -296,7 +296,7 @@ def column_weights(recipe: Recipe, tokens: Tokens) -> Tensor | None:
     >>> column_weights(Recipe(steps=1, learning_rate=1.0, step_weights=(1, 3)), tokens)
     tensor([0.5000, 0.5000, 1.5000])
     """
-    recipe.check_length(tokens.length)
+    recipe.check_data(len(tokens), tokens.length)
     if recipe.step_weights is None:
         return None
     weights = np.array(recipe.step_weights) / np.mean(recipe.step_weights)

@@ -4,11 +4,13 @@ import json
 import os
 import struct
 import time
+import warnings
 
 import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy as official
+import torch
 
 from pyorder._core import safetensors as core
 
@@ -144,9 +146,20 @@ print(arrays["a"].sum(), metadata)
 def test_a_large_file_that_is_replaced_keeps_its_values(tmp_path):
     path = write_sparse(tmp_path / "file")
     array = core.read(path)[0]["a"]
-    core.write(path, {"a": np.arange(3)}, {})
+    core.write(tmp_path / "new", {"a": np.arange(3)}, {})
+    os.replace(tmp_path / "new", path)
     assert array[-1] == 0
     assert core.read(path)[0]["a"].tolist() == [0, 1, 2]
+
+
+def test_a_tensor_that_writes_to_a_large_file_changes_memory_alone(tmp_path):
+    path = write_sparse(tmp_path / "file")
+    array = core.read(path)[0]["a"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that NumPy's array is read-only
+        torch.from_numpy(array)[-1] = 1
+    assert array[-1] == 1
+    assert core.read(path)[0]["a"][-1] == 0
 
 
 def test_a_large_file_that_was_cut_before_is_refused(tmp_path):

@@ -28,7 +28,7 @@ ROWS = ["--train-rows", "4000", "--validation-rows", "100", "--test-rows", "300"
 
 
 def pyorder_command(*words, folder):
-    return subprocess.run([*COMMAND, *words], cwd=folder, capture_output=True, text=True)
+    return subprocess.run([*COMMAND, *words], cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

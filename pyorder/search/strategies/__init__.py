@@ -16,7 +16,7 @@ from pyorder.search.strategies.hierarchical import Hierarchical
 from pyorder.search.strategies.precedence import Precedence
 from pyorder.search.strategies.random import Random
 from pyorder.search.strategies.soft import Soft
-from pyorder.search.strategy import Strategy
+from pyorder.search.strategy import Strategy, check_sizes
 
 __all__ = [
     "Annealing",
@@ -74,4 +74,6 @@ def make_strategy(name: str, length: int, *, constraints: Poset | None = None, *
     for option in options:
         if option not in known:
             raise ValueError(f"options: {name} has no {option!r}, it has {', '.join(map(repr, known))}")
-    return _FAMILY[name](**options)
+    made = _FAMILY[name](**options)
+    check_sizes(made)
+    return made

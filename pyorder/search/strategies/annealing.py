@@ -28,7 +28,7 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Profile
 from pyorder.search._pools import Neighbours, Orders, count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
-from pyorder.search.strategy import MOST_RUNS, Strategy, check_temperatures
+from pyorder.search.strategy import Strategy, check_temperatures
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Annealing(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        for option, most in (("chains", None), ("rounds", MOST_RUNS), ("finalists", None)):
-            check_integer(getattr(self, option), option, 1, most)
+        for option in ("chains", "rounds", "finalists"):
+            check_integer(getattr(self, option), option, 1)
         check_temperatures(self.hot, self.cold)
 
     def pools(self, constraints: Poset) -> list[int]:

@@ -28,7 +28,7 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Profile
 from pyorder.search._pools import Neighbours, Orders, bend, count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
-from pyorder.search.strategy import MOST_RUNS, Strategy
+from pyorder.search.strategy import Strategy
 
 ATTEMPTS = 10  # at filling a generation with orders that are not in it yet
 
@@ -60,7 +60,7 @@ class Evolutionary(Strategy):
         """Refuse options out of range."""
         for option, least in (("parents", 2), ("children", 1)):
             check_integer(getattr(self, option), option, least)
-        check_integer(self.generations, "generations", 1, MOST_RUNS)
+        check_integer(self.generations, "generations", 1)
         check_share(self.mutation, "mutation")
 
     def pools(self, constraints: Poset) -> list[int]:

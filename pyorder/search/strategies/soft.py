@@ -46,7 +46,7 @@ from pyorder.profiling.result import Cost
 from pyorder.search._pools import Orders, bend, count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.soft_permutations import Floats, harden, leaked_mass, sinkhorn
-from pyorder.search.strategy import MOST_RUNS, Strategy, check_temperatures
+from pyorder.search.strategy import Strategy, check_temperatures
 from pyorder.streams import nested, seed_from, stream
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import PRESETS
@@ -115,7 +115,7 @@ class Soft(Strategy):
         """Refuse options out of range."""
         for option, least in (("steps", LOOKS), ("samples", 1), ("candidates", 2)):
             check_integer(getattr(self, option), option, least)
-        check_integer(self.restarts, "restarts", 1, MOST_RUNS)
+        check_integer(self.restarts, "restarts", 1)
         check_temperatures(self.hot, self.cold)
 
     def pools(self, constraints: Poset) -> list[int]:

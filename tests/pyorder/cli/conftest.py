@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -35,16 +36,18 @@ def told(run):
 
 @pytest.fixture
 def refused(run, tmp_path):
-    """Run a command line that must be refused, in one line and with nothing written; the line's text."""
+    """Run a command line that must be refused, at once, in one line and with nothing written; the line's text."""
 
     def refused(*words):
-        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+        began = time.monotonic()
         code, out, err = run(*words)
-        assert code == 2
+        assert time.monotonic() - began < 5
+        assert code == 2, err
         assert out == ""
         assert err.count("\n") == 1, err
         assert err.startswith("pyorder: error: ")
-        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+        assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
         return err.removeprefix("pyorder: error: ").strip()
 
     return refused

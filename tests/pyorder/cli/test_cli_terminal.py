@@ -7,10 +7,10 @@ import pytest
 
 import pyorder
 import pyorder.cli
-from pyorder.cli import _inputs, _results, _terminal
+from pyorder.cli import _inputs, _results, _streams, _tables, _terminal
 
 
-@pytest.mark.parametrize("module", [pyorder.cli, _inputs, _results, _terminal])
+@pytest.mark.parametrize("module", [pyorder.cli, _inputs, _results, _streams, _tables, _terminal])
 def test_docstring_examples(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import multiprocessing
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -241,6 +242,25 @@ def test_lengths_that_were_not_run_are_shown_as_not_run():
     assert ours == ["prod L = 4", *["50.0 %"] * 5, "-"]
     (theirs,) = [line for line in table.lines if line[0] == "prod L = 12"]
     assert theirs == ["prod L = 12", *["not run"] * 5, "51.4 %"]
+
+
+def add_rows(path, writer, begin):
+    file = _rows.RowFile(path, SMALL["prod"])
+    begin.wait(60)
+    for number in range(100):
+        file.append({"cell": {"writer": writer, "number": number}, "result": "x" * 5000})
+
+
+def test_two_studies_in_one_folder_lose_no_row(tmp_path):
+    context = multiprocessing.get_context("fork")
+    begin = context.Barrier(3)
+    writers = [context.Process(target=add_rows, args=(tmp_path / "rows", name, begin)) for name in "abc"]
+    for process in writers:
+        process.start()
+    for process in writers:
+        process.join(60)
+    rows = [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()]
+    assert len({_rows.key(row["cell"]) for row in rows}) == len(rows) == 300
 
 
 def test_a_tasks_parameters_select_cells(tmp_path, monkeypatch):

@@ -83,12 +83,43 @@ def test_two_cannot_work_in_one_folder_and_a_dead_one_is_followed(tmp_path):
 def test_what_a_killed_process_was_writing_is_swept(tmp_path):
     begin(tmp_path)
     for folder in (tmp_path, tmp_path / "journal"):
-        (folder / ".00001-sum.77.tmp").write_text("half")
+        (folder / ".pyorder-77.tmp").write_text("half")
     begin(tmp_path)
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"seed": '])
+@pytest.mark.parametrize("left", [[], ["journal/"], ["journal/", ".pyorder-77.tmp"], [".pyorder-77.tmp"]])
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_process_that_is_killed_as_it_claims_is_followed(tmp_path, left, locked):
+    for name in [".lock"] * locked + left * (locked or left == [".pyorder-77.tmp"]):
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("")
+    begin(tmp_path)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_lock_that_leads_elsewhere_is_not_written_to(tmp_path):
+    begin(tmp_path / "run")
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "run" / ".lock").unlink()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=r"^run_dir: cannot write to '.*\.lock': "):
+        begin(tmp_path / "run")
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_full_disk_as_it_claims_leaves_nothing(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(claiming, "write_json", full)
+        with pytest.raises(OSError, match="No space"):
+            begin(tmp_path / "new" / "run")
+    assert not (tmp_path / "new").exists()
+    begin(tmp_path / "new" / "run")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"seed": ', "[" * 100_000])
 def test_a_damaged_folder_is_refused_in_a_line(tmp_path, text):
     begin(tmp_path)
     (tmp_path / "asked.json").write_text(text)

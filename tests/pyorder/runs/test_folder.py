@@ -2,8 +2,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +21,6 @@ from pyorder.runs.folder import (
     check_run_dir,
     load_run,
     make_run_dir,
-    replacing,
     write_history,
     write_json,
     write_run,
@@ -350,24 +347,6 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path, monkey
         write_json(tmp_path / "result.json", {"order": [0, 1]})
     assert strict_json(tmp_path / "result.json") == {"order": [1, 0]}
     assert os.listdir(tmp_path) == ["result.json"]
-
-
-def test_a_process_that_dies_while_writing_leaves_the_old_file(tmp_path):
-    (tmp_path / "result.json").write_text("old")
-    code = f"""
-        import os
-        from pathlib import Path
-        from pyorder.runs.folder import replacing
-        with replacing(Path({str(tmp_path)!r}, "result.json")) as temporary:
-            temporary.write_text("half")
-            os._exit(9)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path)
-    assert done.returncode == 9
-    assert (tmp_path / "result.json").read_text() == "old"
-    with replacing(tmp_path / "result.json") as temporary:
-        temporary.write_text("new")
-    assert (tmp_path / "result.json").read_text() == "new"
 
 
 def test_the_order_is_told_when_it_cannot_be_saved(search, tmp_path, monkeypatch):

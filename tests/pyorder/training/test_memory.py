@@ -33,10 +33,7 @@ def splits():
     ("named", "told"),
     [
         ({"steps": HUGE}, r"^steps: .* 4,000\.. GB, .* GB are free \(cpu\): give fewer steps$"),
-        (
-            {"batch_size": 10**7},
-            r"^batch_size: expected at most 300, the training rows there are, got 10,000,000$",
-        ),
+        ({"batch_size": 10**7}, r"^batch_size: 10000000 given, the training data has 300 rows$"),
         ({"model": replace(NANO, layers=10**9)}, r"^model: .* weights .* GB are free .*: give a smaller model"),
         ({"model": replace(NANO, width=10**7)}, r"^model: "),
     ],
@@ -83,11 +80,11 @@ def test_what_is_estimated_is_there_at_least(monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr("pyorder.training.memory.free_memory", lambda device: 16 * estimated)
     with pytest.raises(pyorder.errors.InputError, match="^model: .* fewer than 1,000 values$"):
-        check_run(learner, shape, Recipe(10, 1e-3, batch_size=1), rows=1, device=cpu)
+        check_run(learner, shape, Recipe(10, 1e-3, batch_size=1), cpu)
     monkeypatch.setattr("pyorder.training.memory.free_memory", lambda device: 20 * estimated)
-    check_run(learner, shape, Recipe(10, 1e-3, batch_size=1), rows=1, device=cpu)
+    check_run(learner, shape, Recipe(10, 1e-3, batch_size=1), cpu)
     with pytest.raises(pyorder.errors.InputError, match="^batch_size: "):
-        check_run(learner, shape, Recipe(10, 1e-3, batch_size=1000), rows=1000, device=cpu)
+        check_run(learner, shape, Recipe(10, 1e-3, batch_size=1000), cpu)
 
 
 def test_free_memory_of_a_gpu_counts_what_torch_keeps(monkeypatch):
