@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyorder.cli._terminal import order_text, percent, print_facts, print_table
+from pyorder.dependencies.verdict import Verdict
 from pyorder.progress import duration
 from pyorder.report.comparison import beaten, standing, tells
+
+# A graph without an edge says nothing where nothing was learned.
+NO_LEVELS = (Verdict.FEW_ROWS, Verdict.UNRESOLVED)
 
 
 def data_text(data: Mapping[str, Any]) -> str:
@@ -33,6 +37,7 @@ def print_search(search: Mapping[str, Any]) -> None:
     print_facts(
         {
             "order": order_text(search.get("names", search["order"])),
+            **({} if search.get("verdict") in NO_LEVELS else levels_text(search.get("levels"))),
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
             "ended": "by itself"
             if search["converged"]
@@ -50,6 +55,49 @@ def print_search(search: Mapping[str, Any]) -> None:
         print_exploration(search["exploration"])
     for remark in search.get("remarks", ()):  # older run folders have none
         print(remark)
+
+
+def levels_text(levels: Sequence[Sequence[int | str]] | None) -> dict[str, str]:
+    """Say which steps can be written at once; nothing where no graph was looked for, and of older run folders.
+
+    Examples
+    --------
+    >>> levels_text([[0, 3], [1], [2]])
+    {'levels': '0 3 | 1 | 2, by the graph: 3 passes for 4 steps'}
+    """
+    if levels is None:
+        return {}
+    told = " | ".join(" ".join(map(str, level)) for level in levels)
+    return {"levels": f"{told}, by the graph: {len(levels)} passes for {sum(map(len, levels))} steps"}
+
+
+def print_levels(checked: Mapping[str, Any]) -> None:
+    """Print what writing whole levels at once costs, beside writing step by step."""
+    print_table(
+        ["written", ">passes", ">success", ">row loss"],
+        [
+            ["level by level", str(checked["passes"]), percent(checked["success"]), f"{checked['row_loss']:.3f}"],
+            [
+                "step by step",
+                str(checked["passes_in_sequence"]),
+                percent(checked["success_in_sequence"]),
+                f"{checked['row_loss_in_sequence']:.3f}",
+            ],
+        ],
+    )
+    points, error = (100 * value for value in checked["success_difference"])
+    more, of_loss = checked["loss_difference"]
+    print(
+        f"one any-order model, {checked['test_rows']:,} test rows: at once {points:+.2f} ± {2 * error:.2f} points "
+        f"of success, {more:+.3f} ± {2 * of_loss:.3f} nats a row"
+    )
+    for pair in checked["bound"]:
+        before, after = (pair.get(f"{end}_name", pair[end]) for end in ("before", "after"))
+        print(
+            f"{before} and {after} are not independent given earlier levels ({pair['benefit']:.3f} ± "
+            f"{2 * pair['standard_error']:.3f} nats): not written at once"
+        )
+    print()
 
 
 def print_exploration(exploration: Mapping[str, Any]) -> None:

@@ -107,6 +107,14 @@ def command(
     budget_seconds: Annotated[
         float | None, typer.Option(help="Time after which no profiling run starts.", rich_help_panel="Search")
     ] = None,
+    levels: Annotated[
+        bool,
+        typer.Option(
+            "--levels",
+            help="Train one model to write all steps of a level at once, and compare with step by step.",
+            rich_help_panel="Final training",
+        ),
+    ] = False,
     fitting: Annotated[
         bool, typer.Option("--fit/--no-fit", help="Train on the order found.", rich_help_panel="Final training")
     ] = True,
@@ -132,7 +140,7 @@ def command(
     )
     from pyorder.cli._language import load_language_model, tell_model, tell_search
     from pyorder.cli._pictures import draw_pictures
-    from pyorder.cli._results import data_text, print_beaten, print_fits, print_search
+    from pyorder.cli._results import data_text, print_beaten, print_fits, print_levels, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, show_progress, warn
@@ -142,7 +150,7 @@ def command(
     from pyorder.report.page import write_page
     from pyorder.runs.claim import claim
     from pyorder.runs.folder import load_run, write_json, write_run
-    from pyorder.search import Budget, discover_shuffled
+    from pyorder.search import Budget, check_levels, discover_shuffled
     from pyorder.training import fit
     from pyorder.training.presets import resolve_model
 
@@ -215,6 +223,14 @@ def command(
         print(data_text(result["data"]), end="\n\n")
         print_search(result["search"])
         print(flush=True)
+    if levels and found.graph is not None:
+        with show_progress("levels") as progress:
+            checked = check_levels(found.graph, train, test=test, seed=seed, device=device, progress=progress)
+        result["levels"] = checked.summary(found.step_names)
+        if out is not None:
+            write_json(out / "result.json", result)
+        if not as_json:
+            print_levels(result["levels"])
 
     try:
         orders = _orders_to_train(found.order, seed) if fitting else {}

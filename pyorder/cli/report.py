@@ -22,6 +22,7 @@ def command(
         print_beaten,
         print_candidates,
         print_fits,
+        print_levels,
         print_search,
         print_stages,
     )
@@ -52,6 +53,8 @@ def command(
             if search.result["stages"]:  # a budget may end before the first run
                 print()
                 print_stages(search.result)
+    if "levels" in run.result and run.kind == "comparison":
+        print_levels(run.result["levels"])
     if fits:
         if searches:
             print()

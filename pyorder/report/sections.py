@@ -155,7 +155,8 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         yield Figure(
             "Dependency graph",
             Graph.of(edges, contents.names),
-            f"An arrow points at what should be written later; wider arrows save more.{most}",
+            f"An arrow points at what should be written later; wider arrows save more. Steps under one number "
+            f"can be written at once.{most}",
         )
         rows = tuple(
             (
@@ -173,7 +174,8 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         yield Text("No dependency was found.")
     if edges and explored.apart:
         apart = ", ".join(contents.name(step) for step in explored.apart)
-        yield Text(f"In no dependency: {shortened(apart, LONGEST_LIST)}")
+        yield Text(f"In no dependency, to be written in the first pass: {shortened(apart, LONGEST_LIST)}")
+    yield from _levels(contents)
     matrix = Matrix.of(explored.benefit, explored.standard_error, contents.order, edges, contents.names)
     if not matrix.cells:
         return
@@ -184,6 +186,43 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         "A first look, one pair at a time, steps in the sequence of the order, which makes use of what is above "
         f"the diagonal. The strongest benefit is {matrix.most:.3f} nats.{drawn}",
     )
+
+
+def _levels(contents: Contents) -> Iterator[Block]:
+    """What it costs to write whole levels at once, where that was measured."""
+    checked = contents.run.result.get("levels") if contents.run.kind == "comparison" else None
+    if checked is None:
+        return
+    yield Text(
+        f"Writing all steps of a level at once takes {checked['passes']} passes instead of "
+        f"{checked['passes_in_sequence']}. One model that was trained for both, on {checked['test_rows']:,} test "
+        "rows:"
+    )
+    ways = (("level by level", ""), ("step by step", "_in_sequence"))
+    rows = tuple(
+        (
+            way,
+            str(checked[f"passes{key}"]),
+            percent(checked[f"success{key}"]),
+            number(checked[f"row_loss{key}"], 3),
+        )
+        for way, key in ways
+    )
+    yield Table(("written", ">passes", ">success", ">row loss (nats)"), rows)
+    (points, error), (more, of_loss) = checked["success_difference"], checked["loss_difference"]
+    yield Text(
+        f"At once instead of in sequence: {plus_minus(100 * points, 100 * error, 2, '+')} points of success, "
+        f"{plus_minus(more, of_loss, sign='+')} nats a row."
+    )
+    if checked["bound"]:
+        yield Notes(
+            tuple(
+                f"{contents.name(pair['before'])} and {contents.name(pair['after'])} are not independent "
+                f"given earlier levels ({plus_minus(pair['benefit'], pair['standard_error'])} nats): they are not "
+                "written at once."
+                for pair in checked["bound"]
+            )
+        )
 
 
 def _candidates(contents: Contents) -> Iterator[Block]:

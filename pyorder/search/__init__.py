@@ -5,6 +5,7 @@ from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discover import discover, discover_shuffled
 from pyorder.search.discovery import Discovery, Stage
 from pyorder.search.laboratory import Laboratory
+from pyorder.search.levels import Bound, LevelCheck, check_levels
 from pyorder.search.strategies import (
     Annealing,
     Evolutionary,
@@ -21,6 +22,7 @@ from pyorder.search.strategy import Strategy
 
 __all__ = [
     "Annealing",
+    "Bound",
     "Budget",
     "BudgetSpentError",
     "Discovery",
@@ -29,12 +31,14 @@ __all__ = [
     "Greedy",
     "Hierarchical",
     "Laboratory",
+    "LevelCheck",
     "Precedence",
     "Random",
     "Soft",
     "Stage",
     "Strategy",
     "Verdict",
+    "check_levels",
     "discover",
     "discover_shuffled",
     "make_strategy",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -115,6 +115,15 @@ class Discovery(ByContents):
         for edge in self.dependencies:
             graph.add(edge.before, edge.after)
         return graph
+
+    @property
+    def levels(self) -> tuple[tuple[int, ...], ...] | None:
+        """Steps that can be written at once, level by level, by the graph; None where the strategy looks for none.
+
+        `pyorder.search.check_levels` measures what that costs.
+        """
+        graph = self.graph
+        return None if graph is None else graph.levels
 
     def edges(self) -> list[tuple[str, str]] | list[tuple[int, int]]:
         """Edges of the reduced dependency graph, the constraints' among them, as pairs of names; else of numbers.
@@ -245,6 +254,7 @@ class Discovery(ByContents):
             "names": list(self.names),
             "verdict": self.verdict.value,
             "conclusion": self.verdict.sentence,
+            "levels": None if self.levels is None else [_called(self.step_names, level) for level in self.levels],
             "strategy": self.strategy,
             "options": plain(self.options),
             "converged": self.converged,
@@ -351,6 +361,11 @@ def judge_runs(profile: Profile, entropy: Floats, orders: int, *, ended: bool) -
     if (rest < threshold).all():
         return Verdict.INDIFFERENT
     return Verdict.FOUND if rest.min() > threshold else Verdict.OPEN
+
+
+def _called(names: tuple[str, ...], steps: Iterable[int]) -> list[str] | list[int]:
+    """What steps are called: their names, or their numbers where they have none."""
+    return [names[step] for step in steps] if names else list(steps)
 
 
 def _taken(names: tuple[str, ...], steps: npt.NDArray[np.int64]) -> tuple[str, ...]:
