@@ -6,12 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyorder.cli._terminal import order_text, percent, print_facts, print_table
-from pyorder.dependencies.verdict import Verdict
 from pyorder.progress import duration
 from pyorder.report.comparison import beaten, standing, tells
-
-# A graph without an edge says nothing where nothing was learned.
-NO_LEVELS = (Verdict.FEW_ROWS, Verdict.UNRESOLVED)
 
 
 def data_text(data: Mapping[str, Any]) -> str:
@@ -37,7 +33,7 @@ def print_search(search: Mapping[str, Any]) -> None:
     print_facts(
         {
             "order": order_text(search.get("names", search["order"])),
-            **({} if search.get("verdict") in NO_LEVELS else levels_text(search.get("levels"))),
+            **levels_text(search.get("levels")),
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
             "ended": "by itself"
             if search["converged"]
@@ -58,7 +54,7 @@ def print_search(search: Mapping[str, Any]) -> None:
 
 
 def levels_text(levels: Sequence[Sequence[int | str]] | None) -> dict[str, str]:
-    """Say which steps can be written at once; nothing where no graph was looked for, and of older run folders.
+    """Say which steps can be written at once; nothing where nobody knows, and of older run folders.
 
     Examples
     --------
@@ -125,6 +121,12 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
         kept = [exploration["graph_loss"][step] / exploration["entropy"][step] for step in exploration["lost"]]
         told = ", ".join(f"{name} ({percent(share)})" for name, share in zip(names, kept, strict=True))
         print(f"Steps that keep more than half of their entropy: {told}")
+    for pair in exploration.get("opposed", ()):  # older run folders have none
+        one, other = (pair.get(f"{end}_name", pair[end]) for end in ("one", "other"))
+        print(
+            f"{one} before {other} saves {pair['gain']:.3f} nats in {percent(pair['share'])} of the rows, {other} "
+            f"before {one} saves {pair['other_gain']:.3f} in the others"
+        )
     for remark in exploration["remarks"]:
         print(remark)
 

@@ -223,7 +223,7 @@ def command(
         print(data_text(result["data"]), end="\n\n")
         print_search(result["search"])
         print(flush=True)
-    if levels and found.graph is not None:
+    if levels and found.graph is not None and found.levels is not None:
         with show_progress("levels") as progress:
             checked = check_levels(found.graph, train, test=test, seed=seed, device=device, progress=progress)
         result["levels"] = checked.summary(found.step_names)

@@ -175,6 +175,21 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
     if edges and explored.apart:
         apart = ", ".join(contents.name(step) for step in explored.apart)
         yield Text(f"In no dependency, to be written in the first pass: {shortened(apart, LONGEST_LIST)}")
+    if explored.opposed:
+        told = [(contents.name(pair.one), contents.name(pair.other), pair) for pair in explored.opposed]
+        rows = tuple(
+            (
+                f"{one} before {other}",
+                f"{pair.gain:.3f}",
+                percent(pair.share),
+                f"{pair.other_gain:.3f}",
+                " and ".join(pair.columns) or UNKNOWN,
+            )
+            for one, other, pair in told
+        )
+        yield Text("Steps that help each other in opposite directions, in different rows:")
+        columns = (">nats saved", ">in rows", ">nats saved by the reverse in the others", "input that tells which")
+        yield Table(("order", *columns), rows).known
     yield from _levels(contents)
     matrix = Matrix.of(explored.benefit, explored.standard_error, contents.order, edges, contents.names)
     if not matrix.cells:

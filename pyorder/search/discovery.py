@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 LEARNED = 0.95  # a step of which a short run keeps this share of its entropy was not learned at all
+NO_LEVELS = (Verdict.FEW_ROWS, Verdict.UNRESOLVED, Verdict.ROW_DEPENDENT)
 ERROR_RATE = 0.01  # that any order of a run looks worse than the best by chance
 
 
@@ -118,12 +119,13 @@ class Discovery(ByContents):
 
     @property
     def levels(self) -> tuple[tuple[int, ...], ...] | None:
-        """Steps that can be written at once, level by level, by the graph; None where the strategy looks for none.
+        """Steps that can be written at once, level by level, as the graph has them.
 
-        `pyorder.search.check_levels` measures what that costs.
+        None where the strategy looks for no graph, and where its edges are not all: of too few rows, of steps that
+        are not learned, and where rows differ. `pyorder.search.check_levels` measures what writing at once costs.
         """
         graph = self.graph
-        return None if graph is None else graph.levels
+        return None if graph is None or self.verdict in NO_LEVELS else graph.levels
 
     def edges(self) -> list[tuple[str, str]] | list[tuple[int, int]]:
         """Edges of the reduced dependency graph, the constraints' among them, as pairs of names; else of numbers.
