@@ -49,6 +49,9 @@ def print_search(search: Mapping[str, Any]) -> None:
     if search["exploration"] is not None:
         print()
         print_exploration(search["exploration"])
+    if search.get("stability") is not None:  # older run folders have none
+        print()
+        print_stability(search["stability"], dict(zip(search["order"], search["names"], strict=True)))
     for remark in search.get("remarks", ()):  # older run folders have none
         print(remark)
 
@@ -65,6 +68,24 @@ def levels_text(levels: Sequence[Sequence[int | str]] | None) -> dict[str, str]:
         return {}
     told = " | ".join(" ".join(map(str, level)) for level in levels)
     return {"levels": f"{told}, by the graph: {len(levels)} passes for {sum(map(len, levels))} steps"}
+
+
+def print_stability(stability: Mapping[str, Any], names: Mapping[int, str]) -> None:
+    """Print what other searches found: how often each edge, which order in all, and how far orders lie apart."""
+    count = len(stability["orders"])
+    if count:
+        rows = [
+            [f"{names[before]} before {names[after]}", f"{round(share * count)} of {count}"]
+            for before, after, share in sorted(stability["edges"], key=lambda edge: -edge[2])
+        ]
+        print_table(["dependency, on other rows", ">found"], rows)
+        agreed = order_text([names[step] for step in stability["consensus"]])
+        print(f"the order that these {count} searches agree on: {agreed}")
+    kinds = {"rows": "other rows, labels and seeds", "labels": "other labels", "seeds": "other seeds"}
+    for kind, told in kinds.items():
+        if (apart := stability["distances"][kind]) is not None:
+            error = "" if apart[1] is None else f" ± {200 * apart[1]:.1f}"
+            print(f"{told}: orders differ in {100 * apart[0]:.1f}{error} % of all pairs of steps")
 
 
 def print_levels(checked: Mapping[str, Any]) -> None:

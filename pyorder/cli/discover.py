@@ -96,6 +96,7 @@ def command(
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
     seeds: options.Seeds = 1,
+    resamples: options.Resamples = 0,
     budget_steps: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Most training steps of the search.", rich_help_panel="Search"),
@@ -202,6 +203,7 @@ def command(
             budget=budget,
             seed=seed,
             seeds=seeds,
+            resamples=resamples,
             device=device,
             progress=progress,
             run_dir=None if out is None else out / "search",
@@ -223,7 +225,9 @@ def command(
         print(data_text(result["data"]), end="\n\n")
         print_search(result["search"])
         print(flush=True)
-    if levels and found.graph is not None and found.levels is not None:
+    if levels and found.levels is None:
+        warn("--levels: the search tells no levels that could be compared")
+    elif levels and found.graph is not None:
         with show_progress("levels") as progress:
             checked = check_levels(found.graph, train, test=test, seed=seed, device=device, progress=progress)
         result["levels"] = checked.summary(found.step_names)

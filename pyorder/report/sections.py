@@ -34,6 +34,7 @@ def make_sections(contents: Contents) -> tuple[Section, ...]:
         ("What it reaches" if contents.run.kind == "fit" else "What the order gains", "gain"): _gains,
         ("When not to trust this", "doubt"): lambda contents: [Notes(doubts(contents))],
         ("Dependencies", "dependencies"): _dependencies,
+        ("On other rows", "stability"): _stability,
         ("Candidates", "candidates"): _candidates,
         ("Learning curves", "curves"): _curves,
         ("Steps and columns", "steps"): steps_and_columns,
@@ -201,6 +202,46 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         "A first look, one pair at a time, steps in the sequence of the order, which makes use of what is above "
         f"the diagonal. The strongest benefit is {matrix.most:.3f} nats.{drawn}",
     )
+
+
+def _stability(contents: Contents) -> Iterator[Block]:
+    """What the same search finds on other rows, with other labels and from other seeds, where it was asked."""
+    stability = None if contents.found is None else contents.found.stability
+    if contents.found is None or stability is None:
+        return
+    count, name = len(stability.orders), contents.name
+    if count:
+        sequence = [(int(p), int(i)) for p, i in np.argwhere(stability.edges)]
+        sequence.sort(key=lambda edge: -stability.edges[edge])
+        rows = tuple(
+            (
+                f"{name(before)} before {name(after)}",
+                f"{round(stability.edges[before, after] * count)} of {count}",
+                percent(stability.before[before, after]),
+            )
+            for before, after in sequence[:MOST_EDGES]
+        )
+        table = Table(("dependency", ">found", ">in this sequence"), rows)
+        yield Text(
+            f"{count} searches, each on another half of the rows, from another seed, and with the columns in "
+            f"another secret sequence; {len(stability.frequent())} of {len(sequence)} dependencies were found by "
+            "at least nine of ten. “In this sequence” is the share of their orders."
+        )
+        yield table if len(rows) <= MOST_ROWS else Folded(f"Table of {len(rows)} dependencies", (table,))
+        yield Text(f"The order that they agree on: {contents.told(stability.consensus)}")
+    told = {"rows": "Other rows, labels and seeds", "labels": "Other labels", "seeds": "Other seeds"}
+    distances = stability.summary(contents.found.order)["distances"]
+    facts = tuple(
+        (
+            what,
+            f"orders differ in {plus_minus(100 * distances[kind][0], 100 * distances[kind][1], 1)} % of all pairs",
+        )
+        for kind, what in told.items()
+        if distances[kind] is not None
+    )
+    if facts:
+        yield Facts(facts)
+        yield Text("Where labels play no part, other labels make no more difference than other seeds.")
 
 
 def _levels(contents: Contents) -> Iterator[Block]:

@@ -6,6 +6,8 @@ from pyorder.search.discover import discover, discover_shuffled
 from pyorder.search.discovery import Discovery, Stage
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.levels import Bound, LevelCheck, check_levels
+from pyorder.search.resampling import Resamples
+from pyorder.search.stability import Stability
 from pyorder.search.strategies import (
     Annealing,
     Evolutionary,
@@ -34,7 +36,9 @@ __all__ = [
     "LevelCheck",
     "Precedence",
     "Random",
+    "Resamples",
     "Soft",
+    "Stability",
     "Stage",
     "Strategy",
     "Verdict",

@@ -29,6 +29,7 @@ from pyorder.runs.folder import (
     write_run,
 )
 from pyorder.search.export import ordered_model, ordered_schema
+from pyorder.search.stability import Stability
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -79,6 +80,8 @@ class Discovery(ByContents):
     constraints : what the search was told: only topological sorts of this graph were candidates
     remarks : what a reader of the result should know, in sentences that name no step
     step_names : what the steps are called, by canonical step; none where they have no names
+    stability : what the same search found on other rows, with other labels and from other seeds; None where nobody
+        asked
     """
 
     order: Orders
@@ -96,6 +99,7 @@ class Discovery(ByContents):
     constraints: Poset | None = None
     remarks: tuple[str, ...] = ()
     step_names: tuple[str, ...] = ()
+    stability: Stability | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -247,6 +251,7 @@ class Discovery(ByContents):
             constraints=None if self.constraints is None else self.constraints.renamed(steps),
             settings=_before_reordering(self.settings, steps),
             step_names=_taken(self.step_names, back),
+            stability=None if self.stability is None else self.stability.renamed(steps),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -269,6 +274,7 @@ class Discovery(ByContents):
             "seconds": self.seconds,
             "seed": self.seed,
             "exploration": None if self.exploration is None else self.exploration.summary(self.step_names),
+            "stability": None if self.stability is None else self.stability.summary(self.order, self.step_names),
             "remarks": list(self.remarks),
             "stages": [
                 {
@@ -332,6 +338,7 @@ class Discovery(ByContents):
             exploration=None if evidence is None else Exploration.of(told["exploration"], evidence),
             constraints=None if edges is None else Poset(len(order), edges),
             remarks=tuple(told["remarks"]),
+            stability=None if told.get("stability") is None else Stability.of(told["stability"]),
             step_names=() if names == tuple(map(str, range(len(names)))) else names,
             **{
                 name: told[name]
