@@ -126,6 +126,7 @@ def plot() -> None:
         ends = [row["length"], row["passes"]]
         counted.plot(ends, [100 * row["success_in_sequence"], 100 * row["success"]], color="#bbbbbb", zorder=0)
     counted.set(xlabel="passes of the model to write a row", ylabel="rows right, %", title="What that costs")
+    counted.set(xlim=(0, None), ylim=(0, 105))
     counted.legend()
     figure.savefig(RESULTS / "levels.png", dpi=100)
 

@@ -130,7 +130,8 @@ def plot() -> None:
                 label=f"other {kind}" if not place else None,
             )  # fmt: skip
     apart.set_xticks(range(len(compared)), [f"{row['task']} {row['seed']}" for row in compared])
-    apart.set(ylabel="pairs in another sequence, %", ylim=(0, None), title="Do labels play a part?")
+    apart.set(xlim=(-0.5, len(compared) - 0.5), ylim=(0, None))
+    apart.set(ylabel="pairs in another sequence, %", title="Do labels play a part?")
     apart.legend()
     figure.savefig(RESULTS / "stability.png", dpi=100)
 
