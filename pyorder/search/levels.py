@@ -51,6 +51,7 @@ RECIPE = replace(
     EXPLORER.recipe, steps=1000, schedule="linear"
 )  # what is reached counts, not what is seen on the way
 SAMPLES = 2048  # pairs of an order and its reverse
+FEWEST_ROWS = 10  # a fifth is set apart
 ROWS_AT_ONCE = 256
 STEPS_AT_ONCE = 50  # training steps whose orders are drawn together
 MOST_WRITTEN, FEWEST_WRITTEN = 40_000, 500  # steps of test rows that are generated; rows at least
@@ -152,6 +153,8 @@ def check_levels(
     if not isinstance(graph, Poset) or graph.length != train.target_length:
         given = f"one of {graph.length}" if isinstance(graph, Poset) else type(graph).__name__
         raise InputError(f"graph: a Poset of {train.target_length} steps is needed, {given} given")
+    if len(train) < FEWEST_ROWS:
+        raise InputError(f"train: at least {FEWEST_ROWS} rows are needed, some to learn from, {len(train)} given")
     started, shown = time.perf_counter(), resolve_progress(progress, "levels")
     recipe = (recipe or RECIPE).but(numbers)
     with shown as report:

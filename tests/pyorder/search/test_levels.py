@@ -85,7 +85,10 @@ def test_wide_steps_see_their_own_columns_and_ends():
     assert checked.row_loss == pytest.approx(checked.row_loss_in_sequence, abs=0.05)
 
 
-def test_a_graph_of_other_steps_is_refused():
+def test_what_is_checked_needs_rows_and_a_graph_of_their_steps():
+    with pytest.raises(InputError, match="train: at least 10 rows are needed, some to learn from, 9 given"):
+        check_levels(Poset(4), coins(0, 9), test=coins(1, 100))
+    assert check_levels(Poset(4), coins(0, 10), test=coins(1, 1), steps=1).bound == ()
     with pytest.raises(InputError, match="graph: a Poset of 4 steps is needed, one of 3 given"):
         check_levels(Poset(3), coins(0, 100), test=coins(1, 100))
     with pytest.raises(InputError, match="graph: a Poset of 4 steps is needed, list given"):
