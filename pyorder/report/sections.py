@@ -231,16 +231,14 @@ def _stability(contents: Contents) -> Iterator[Block]:
         yield Text(f"The order that they agree on: {contents.told(stability.consensus)}")
     told = {"rows": "Other rows, labels and seeds", "labels": "Other labels", "seeds": "Other seeds"}
     distances = stability.summary(contents.found.order)["distances"]
-    facts = tuple(
-        (
-            what,
-            f"orders differ in {plus_minus(100 * distances[kind][0], 100 * distances[kind][1], 1)} % of all pairs",
-        )
-        for kind, what in told.items()
-        if distances[kind] is not None
-    )
+    facts = []
+    for kind, what in told.items():
+        if distances[kind] is not None:
+            mean, error = (100 * value for value in distances[kind])
+            apart = f"{mean:.1f}" if math.isnan(error) else plus_minus(mean, error, 1)  # two orders have no error
+            facts.append((what, f"orders differ in {apart} % of all pairs of steps"))
     if facts:
-        yield Facts(facts)
+        yield Facts(tuple(facts))
         yield Text("Where labels play no part, other labels make no more difference than other seeds.")
 
 
