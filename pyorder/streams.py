@@ -17,6 +17,8 @@ contest             5        the sequence of rows of orders that train alone
 random order        5        the order that a command compares others with
 fewer rows          6        which rows a command takes, where it takes not all
 shown pool          6        the sequence of the orders in a published figure
+levels              5        of `check_levels`: its rows, its orders, and seeds inside
+resamples           6        of searches done again: rows, labels and seeds, by kind and number
 ==================  =======  =================================================================================
 
 Beside them, by functions of their own:
@@ -51,6 +53,8 @@ Name = Literal[
     "random order",
     "fewer rows",
     "shown pool",
+    "levels",
+    "resamples",
 ]
 NUMBERS: dict[Name, int] = {
     "mixture": 0,
@@ -64,18 +68,20 @@ NUMBERS: dict[Name, int] = {
     "random order": 5,
     "fewer rows": 6,
     "shown pool": 6,
+    "levels": 5,
+    "resamples": 6,
 }
 
 
-def stream(seed: int, name: Name) -> np.random.Generator:
-    """The stream of a name under a seed.
+def stream(seed: int, name: Name, *numbers: int) -> np.random.Generator:
+    """The stream of a name under a seed, and of further numbers where there are several.
 
     Examples
     --------
     >>> stream(0, "ties").permutation(5)
     array([1, 4, 3, 0, 2])
     """
-    return np.random.default_rng([seed, NUMBERS[name]])
+    return np.random.default_rng([seed, NUMBERS[name], *numbers])
 
 
 def of_run(seed: int, number: int) -> int:

@@ -135,6 +135,17 @@ BatchSize = Annotated[
 LearningRate = Annotated[float | None, _search(help="Highest learning rate.", show_default=_THE_MODELS)]
 Seeds = Annotated[int, _search(min=1, metavar="N", help="Repetitions of every profiling run.")]
 
+Resamples = Annotated[
+    int,
+    _search(
+        min=0,
+        metavar="K",
+        help="Search K times more on other halves of the rows, K times with other labels, and K times from other "
+        "seeds: how often each edge returns, and the order most searches agree on. How long that takes is told "
+        "when the first search has ended.",
+    ),
+]
+
 FitModel = Annotated[str | None, _fit(help=_MODEL, show_default="base on a CPU, large on a GPU")]
 FitSteps = Annotated[int | None, _fit(min=1, metavar="N", help="Training steps.", show_default=_THE_MODELS)]
 FitBatchSize = Annotated[

@@ -33,6 +33,7 @@ def print_search(search: Mapping[str, Any]) -> None:
     print_facts(
         {
             "order": order_text(search.get("names", search["order"])),
+            **levels_text(search.get("levels")),
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
             "ended": "by itself"
             if search["converged"]
@@ -48,8 +49,72 @@ def print_search(search: Mapping[str, Any]) -> None:
     if search["exploration"] is not None:
         say()
         print_exploration(search["exploration"])
+    if search.get("stability") is not None:  # older run folders have none
+        say()
+        print_stability(search["stability"], dict(zip(search["order"], search["names"], strict=True)))
     for remark in search.get("remarks", ()):  # older run folders have none
         say(remark)
+
+
+def levels_text(levels: Sequence[Sequence[int | str]] | None) -> dict[str, str]:
+    """Say which steps can be written at once; nothing where nobody knows, and of older run folders.
+
+    Examples
+    --------
+    >>> levels_text([[0, 3], [1], [2]])
+    {'levels': '0 3 | 1 | 2, by the graph: 3 passes for 4 steps'}
+    """
+    if levels is None:
+        return {}
+    told = " | ".join(" ".join(map(str, level)) for level in levels)
+    return {"levels": f"{told}, by the graph: {len(levels)} passes for {sum(map(len, levels))} steps"}
+
+
+def print_stability(stability: Mapping[str, Any], names: Mapping[int, str]) -> None:
+    """Print what other searches found: how often each edge, which order in all, and how far orders lie apart."""
+    count = len(stability["orders"])
+    if count:
+        rows = [
+            [f"{names[before]} before {names[after]}", f"{round(share * count)} of {count}"]
+            for before, after, share in sorted(stability["edges"], key=lambda edge: -edge[2])
+        ]
+        print_table(["dependency, on other rows", ">found"], rows)
+        agreed = order_text([names[step] for step in stability["consensus"]])
+        say(f"the order that these {count} searches agree on: {agreed}")
+    kinds = {"rows": "other rows, labels and seeds", "labels": "other labels", "seeds": "other seeds"}
+    for kind, told in kinds.items():
+        if (apart := stability["distances"][kind]) is not None:
+            error = "" if apart[1] is None else f" ± {200 * apart[1]:.1f}"
+            say(f"{told}: orders differ in {100 * apart[0]:.1f}{error} % of all pairs of steps")
+
+
+def print_levels(checked: Mapping[str, Any]) -> None:
+    """Print what writing whole levels at once costs, beside writing step by step."""
+    print_table(
+        ["written", ">passes", ">success", ">row loss"],
+        [
+            ["level by level", str(checked["passes"]), percent(checked["success"]), f"{checked['row_loss']:.3f}"],
+            [
+                "step by step",
+                str(checked["passes_in_sequence"]),
+                percent(checked["success_in_sequence"]),
+                f"{checked['row_loss_in_sequence']:.3f}",
+            ],
+        ],
+    )
+    points, error = (100 * value for value in checked["success_difference"])
+    more, of_loss = checked["loss_difference"]
+    say(
+        f"one any-order model, {checked['test_rows']:,} test rows: at once {points:+.2f} ± {2 * error:.2f} points "
+        f"of success, {more:+.3f} ± {2 * of_loss:.3f} nats a row"
+    )
+    for pair in checked["bound"]:
+        before, after = (pair.get(f"{end}_name", pair[end]) for end in ("before", "after"))
+        say(
+            f"{before} and {after} are not independent given earlier levels ({pair['benefit']:.3f} ± "
+            f"{2 * pair['standard_error']:.3f} nats): not written at once"
+        )
+    say()
 
 
 def print_exploration(exploration: Mapping[str, Any]) -> None:
@@ -77,6 +142,12 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
         kept = [exploration["graph_loss"][step] / exploration["entropy"][step] for step in exploration["lost"]]
         told = ", ".join(f"{name} ({percent(share)})" for name, share in zip(names, kept, strict=True))
         say(f"Steps that keep more than half of their entropy: {told}")
+    for pair in exploration.get("opposed", ()):  # older run folders have none
+        one, other = (pair.get(f"{end}_name", pair[end]) for end in ("one", "other"))
+        say(
+            f"{one} before {other} saves {pair['gain']:.3f} nats in {percent(pair['share'])} of the rows, {other} "
+            f"before {one} saves {pair['other_gain']:.3f} in the others"
+        )
     for remark in exploration["remarks"]:
         say(remark)
 

@@ -96,6 +96,7 @@ def command(
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
     seeds: options.Seeds = 1,
+    resamples: options.Resamples = 0,
     budget_steps: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Most training steps of the search.", rich_help_panel="Search"),
@@ -107,6 +108,14 @@ def command(
     budget_seconds: Annotated[
         float | None, typer.Option(help="Time after which no profiling run starts.", rich_help_panel="Search")
     ] = None,
+    levels: Annotated[
+        bool,
+        typer.Option(
+            "--levels",
+            help="Train one model to write all steps of a level at once, and compare with step by step.",
+            rich_help_panel="Final training",
+        ),
+    ] = False,
     fitting: Annotated[
         bool, typer.Option("--fit/--no-fit", help="Train on the order found.", rich_help_panel="Final training")
     ] = True,
@@ -132,7 +141,7 @@ def command(
     )
     from pyorder.cli._language import load_language_model, tell_model, tell_search
     from pyorder.cli._pictures import draw_pictures
-    from pyorder.cli._results import data_text, print_beaten, print_fits, print_search
+    from pyorder.cli._results import data_text, print_beaten, print_fits, print_levels, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, say, show_progress, warn
@@ -142,7 +151,7 @@ def command(
     from pyorder.report.page import write_page
     from pyorder.runs.claim import claim, fingerprint
     from pyorder.runs.folder import load_run, write_json, write_run
-    from pyorder.search import Budget, discover_shuffled
+    from pyorder.search import Budget, check_levels, discover_shuffled
     from pyorder.training import fit
     from pyorder.training.presets import resolve_model
 
@@ -195,6 +204,7 @@ def command(
             budget=budget,
             seed=seed,
             seeds=seeds,
+            resamples=resamples,
             device=device,
             progress=progress,
             run_dir=None if out is None else out / "search",
@@ -220,6 +230,16 @@ def command(
             settings: dict[str, Any] = {"arguments": context.params, "fingerprints": told}
             settings["precision"] = found.settings["precision"]
             write_run(out, "comparison", settings, result, device=found.settings["device"])
+        if levels and found.levels is None:
+            warn("--levels: the search tells no levels that could be compared")
+        elif levels and found.graph is not None:
+            with show_progress("levels") as progress:
+                checked = check_levels(found.graph, train, test=test, seed=seed, device=device, progress=progress)
+            result["levels"] = checked.summary(found.step_names)
+            if out is not None:
+                write_json(out / "result.json", result)
+            if not as_json:
+                print_levels(result["levels"])
         orders = _orders_to_train(found.order, seed) if fitting else {}
         if fitting and not any("random" in names for names in orders):
             result["left_out"] = ["random"]

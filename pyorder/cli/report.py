@@ -54,6 +54,7 @@ def _print_run(run: Run) -> None:
         print_beaten,
         print_candidates,
         print_fits,
+        print_levels,
         print_search,
         print_stages,
     )
@@ -72,6 +73,8 @@ def _print_run(run: Run) -> None:
             if search.result["stages"]:  # a budget may end before the first run
                 say()
                 print_stages(search.result)
+    if "levels" in run.result and run.kind == "comparison":
+        print_levels(run.result["levels"])
     if fits:
         if searches:
             say()

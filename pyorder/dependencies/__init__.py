@@ -2,5 +2,6 @@
 
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import Dependency, Exploration, Round
+from pyorder.dependencies.opposed import Opposed
 
-__all__ = ["Dependency", "Exploration", "Explorer", "Round"]
+__all__ = ["Dependency", "Exploration", "Explorer", "Opposed", "Round"]

@@ -180,6 +180,16 @@ class Explorer:
         columns = same.any(0).cpu().numpy()
         return same.any(1), np.array([columns[first:stop].all() for first, stop in pairwise(offsets)])
 
+    def evidence_inputs(self) -> Orders:
+        """Token ids (E, X) of the evidence rows' inputs."""
+        inputs: Orders = self.tokens.inputs[self._held].long().cpu().numpy()
+        return inputs
+
+    def input_name(self, column: int) -> str:
+        """What the input is called that a column of the inputs belongs to."""
+        fields = self.tokens.schema.inputs
+        return [field.name for field in fields for _ in range(field.width)][column]
+
     def _losses(self, rows: Tensor, orders: Orders, hidden: Tensor | None = None) -> Floats:
         columns = self.tokens.column_orders(orders)
         at_once = min(ROWS_AT_ONCE, self.trainer.rows_at_once)

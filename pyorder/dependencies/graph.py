@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder._values import ByContents
+from pyorder.dependencies.opposed import Opposed
 from pyorder.dependencies.statistics import EXPLAINED, pairs, z_threshold
 
 PLAIN = ("settled", "memorised", "training_rows", "samples", "by_input", "seconds")
@@ -92,6 +93,7 @@ class Exploration(ByContents):
     by_input : whether no evidence row has the input of a training row
     rounds : in sequence
     seconds : wall time to the settled graph
+    opposed : pairs of steps of which each should come first in some of the rows, so that no one order fits all
     """
 
     dependencies: tuple[Dependency, ...]
@@ -109,6 +111,7 @@ class Exploration(ByContents):
     by_input: bool
     rounds: tuple[Round, ...]
     seconds: float
+    opposed: tuple[Opposed, ...] = ()
 
     @property
     def lost(self) -> tuple[int, ...]:
@@ -161,6 +164,13 @@ class Exploration(ByContents):
                 f"{shares.max():.0f} % of their entropy: they are random, or too difficult for this model, these "
                 "rows and this time."
             )
+        if self.opposed:
+            columns = sorted({" and ".join(pair.columns) for pair in self.opposed if pair.columns})
+            which = ", or ".join(f"input {name}" for name in columns)
+            said.append(
+                f"{len(self.opposed)} pairs of steps help each other in opposite directions, in different rows; "
+                + (f"{which} tells which." if which else "no one or two input columns tell which.")
+            )
         if tied := len(self.lost) - len(self.unmoved):
             said.append(
                 f"{tied} of {steps} steps keep more than half of their entropy with all that they depend on ahead."
@@ -198,8 +208,10 @@ class Exploration(ByContents):
             replace(edge, before=int(steps[edge.before]), after=int(steps[edge.after]))
             for edge in self.dependencies
         ]
+        opposed = [replace(pair, one=int(steps[pair.one]), other=int(steps[pair.other])) for pair in self.opposed]
         return replace(
             self,
+            opposed=tuple(opposed),
             dependencies=tuple(sorted(renamed, key=lambda edge: (edge.before, edge.after))),
             benefit=self.benefit[np.ix_(back, back)],
             standard_error=self.standard_error[np.ix_(back, back)],
@@ -221,6 +233,15 @@ class Exploration(ByContents):
                 for edge in summary["dependencies"]
             ),
             rounds=tuple(Round(**told) for told in summary["rounds"]),
+            opposed=tuple(
+                Opposed(
+                    **{
+                        **{field.name: told[field.name] for field in fields(Opposed)},
+                        "columns": tuple(told["columns"]),
+                    }
+                )
+                for told in summary.get("opposed", ())  # older folders have none
+            ),
             order_gain=tuple(summary["order_gain"]),
             gap=tuple(summary["gap"]),
             **{name: summary[name] for name in PLAIN},
@@ -232,6 +253,9 @@ class Exploration(ByContents):
         edges = [asdict(edge) for edge in self.dependencies]
         for edge in edges if step_names else ():
             edge |= {f"{end}_name": step_names[edge[end]] for end in ("before", "after")}
+        opposed = [asdict(pair) for pair in self.opposed]
+        for pair in opposed if step_names else ():
+            pair |= {f"{end}_name": step_names[pair[end]] for end in ("one", "other")}
         return {
             "dependencies": edges,
             **{name: getattr(self, name) for name in PLAIN},
@@ -242,6 +266,7 @@ class Exploration(ByContents):
             "entropy": self.entropy.tolist(),
             "lost": list(self.lost),
             **({"lost_names": [step_names[step] for step in self.lost]} if step_names else {}),
+            "opposed": opposed,
             "rounds": [asdict(round_) for round_ in self.rounds],
             "remarks": list(self.remarks),
         }

@@ -27,6 +27,7 @@ class Verdict(StrEnum):
     FEW_ROWS = "few rows"
     UNRESOLVED = "unresolved"
     INDEPENDENT = "independent"
+    ROW_DEPENDENT = "row dependent"
 
     @property
     def sentence(self) -> str:
@@ -43,6 +44,7 @@ SENTENCES = {
         "No order that was tried makes these steps learnable: random and too difficult look the same here."
     ),
     Verdict.INDEPENDENT: "Given the input no step is worth anything to another: any order will do.",
+    Verdict.ROW_DEPENDENT: "No one order fits all rows: which step helps which differs from row to row.",
 }
 
 
@@ -50,6 +52,8 @@ def judge(exploration: Exploration) -> Verdict:
     """Judge what an exploration found; see `Verdict`."""
     if exploration.memorised:
         return Verdict.FEW_ROWS
+    if exploration.opposed:
+        return Verdict.ROW_DEPENDENT
     if exploration.unresolved:
         return Verdict.UNRESOLVED
     if not exploration.settled:

@@ -95,6 +95,25 @@ class Poset:
         """The transitive closure (L, L): ``closure[p, i]`` says that p precedes i."""
         return self._graph.closure()
 
+    @property
+    def levels(self) -> tuple[tuple[int, ...], ...]:
+        """Steps that can be emitted at once, in ascending order: level k waits for chains of k edges at most.
+
+        There are as many levels as steps in the longest chain, and no partition into fewer keeps the edges.
+
+        Examples
+        --------
+        >>> Poset(5, [[3, 0], [3, 1], [1, 4]]).levels
+        ((2, 3), (0, 1), (4,))
+        """
+        waits, left = self.closure, np.arange(self.length)
+        levels = []
+        while len(left):
+            free = ~waits[np.ix_(left, left)].any(0)
+            levels.append(tuple(left[free].tolist()))
+            left = left[~free]
+        return tuple(levels)
+
     def precedes(self, before: SupportsIndex, after: SupportsIndex) -> bool:
         """Return whether the edges, taken together, ask for ``before`` to be emitted before ``after``.
 

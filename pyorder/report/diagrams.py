@@ -177,12 +177,14 @@ class Graph:
     nodes, edges : what is drawn
     box : width of every node, pixels
     size : width and height of the drawing, pixels
+    levels : centres of the columns, pixels; steps of one can be written at once
     """
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     box: float
     size: tuple[float, float]
+    levels: tuple[float, ...] = ()
 
     @property
     def legend(self) -> tuple[tuple[str, str], ...]:
@@ -228,7 +230,9 @@ class Graph:
             )
             for edge in dependencies
         )
-        return cls(nodes, edges, box, (float(x.max()) + box / 2 + 8, float(y.max()) + ROW))
+        return cls(
+            nodes, edges, box, (float(x.max()) + box / 2 + 8, float(y.max()) + ROW), tuple(np.unique(x).tolist())
+        )
 
     def svg(self) -> Markup:
         """The drawing."""
@@ -238,6 +242,10 @@ class Graph:
                 "<defs><marker id='arrow' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='8' markerHeight='8' "
                 "orient='auto' markerUnits='userSpaceOnUse'><path d='M0 0L8 4L0 8z'/></marker></defs>"
             )
+        ]
+        parts += [
+            Markup("<text class='name mid' x='{:.1f}' y='14'>{}</text>").format(x, f"pass {number}")
+            for number, x in enumerate(self.levels, start=1)
         ]
         for edge in self.edges:
             start, stop = self.nodes[edge.before], self.nodes[edge.after]

@@ -18,6 +18,7 @@ UNUSED = {  # what a verdict says of the order that is shown all the same
     Verdict.INDEPENDENT: "The order shown is one of many that are as good: no reason to change the one you have.",
     Verdict.FEW_ROWS: "The order shown is the best guess from too few rows: other rows may lead to another.",
     Verdict.UNRESOLVED: "The order shown is a guess: most steps are not learned in it, nor in any other.",
+    Verdict.ROW_DEPENDENT: "The order shown is right for some rows and wrong for others.",
     Verdict.OPEN: "The order shown may be right in part only.",
 }
 

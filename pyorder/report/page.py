@@ -24,6 +24,7 @@ TONES = {
     Verdict.INDIFFERENT: "plain",
     Verdict.INDEPENDENT: "plain",
     Verdict.OPEN: "open",
+    Verdict.ROW_DEPENDENT: "open",
     Verdict.FEW_ROWS: "bad",
     Verdict.UNRESOLVED: "bad",
 }

@@ -102,7 +102,7 @@ class DependencyGraph(ByContents):
 
     Attributes
     ----------
-    positions : (L, 2) float64; x is the length of the longest chain of dependencies that ends in the step
+    positions : (L, 2) float64; x is the step's level, the length of the longest chain that ends there
     edges : (E, 2) int64, (before, after)
     benefit : (E,) float64, nats
     labels : what the steps are called; none where they are numbered
@@ -152,11 +152,10 @@ def dependency_graph(
     [0.0, 1.0, 2.0]
     """
     pairs = np.asarray(edges, np.int64).reshape(-1, 2)
-    sequence = Poset(length, pairs).sample_sorts(1, seed=0)[0]
     before = [pairs[pairs[:, 1] == step, 0] for step in range(length)]
     depth = np.zeros(length, np.int64)
-    for step in sequence:
-        depth[step] = 1 + max((depth[p] for p in before[step]), default=-1)
+    for level, steps in enumerate(Poset(length, pairs).levels):
+        depth[list(steps)] = level
     height = np.zeros(length)
     for column in range(depth.max() + 1):
         inside = np.flatnonzero(depth == column)
@@ -312,7 +311,7 @@ def draw_dependency_graph(shown: DependencyGraph, axes: Axes | None = None) -> F
             va="bottom" if above else "center",
         )
     axes.margins(0.1, 0.2)
-    axes.set(xlabel="dependencies before it, along the longest chain", ylabel="steps", yticks=[])
+    axes.set(xlabel="level: steps of one can be written at once", ylabel="steps", yticks=[])
     axes.set_title("Dependencies between steps")
     axes.locator_params(axis="x", integer=True)
     axes.spines["left"].set_visible(False)

@@ -34,6 +34,7 @@ def make_sections(contents: Contents) -> tuple[Section, ...]:
         ("What it reaches" if contents.run.kind == "fit" else "What the order gains", "gain"): _gains,
         ("When not to trust this", "doubt"): lambda contents: [Notes(doubts(contents))],
         ("Dependencies", "dependencies"): _dependencies,
+        ("On other rows", "stability"): _stability,
         ("Candidates", "candidates"): _candidates,
         ("Learning curves", "curves"): _curves,
         ("Steps and columns", "steps"): steps_and_columns,
@@ -155,7 +156,8 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         yield Figure(
             "Dependency graph",
             Graph.of(edges, contents.names),
-            f"An arrow points at what should be written later; wider arrows save more.{most}",
+            f"An arrow points at what should be written later; wider arrows save more. Steps under one number "
+            f"can be written at once.{most}",
         )
         rows = tuple(
             (
@@ -173,7 +175,23 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         yield Text("No dependency was found.")
     if edges and explored.apart:
         apart = ", ".join(contents.name(step) for step in explored.apart)
-        yield Text(f"In no dependency: {shortened(apart, LONGEST_LIST)}")
+        yield Text(f"In no dependency, to be written in the first pass: {shortened(apart, LONGEST_LIST)}")
+    if explored.opposed:
+        told = [(contents.name(pair.one), contents.name(pair.other), pair) for pair in explored.opposed]
+        rows = tuple(
+            (
+                f"{one} before {other}",
+                f"{pair.gain:.3f}",
+                percent(pair.share),
+                f"{pair.other_gain:.3f}",
+                " and ".join(pair.columns) or UNKNOWN,
+            )
+            for one, other, pair in told
+        )
+        yield Text("Steps that help each other in opposite directions, in different rows:")
+        columns = (">nats saved", ">in rows", ">nats saved by the reverse in the others", "input that tells which")
+        yield Table(("order", *columns), rows).known
+    yield from _levels(contents)
     matrix = Matrix.of(explored.benefit, explored.standard_error, contents.order, edges, contents.names)
     if not matrix.cells:
         return
@@ -184,6 +202,81 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         "A first look, one pair at a time, steps in the sequence of the order, which makes use of what is above "
         f"the diagonal. The strongest benefit is {matrix.most:.3f} nats.{drawn}",
     )
+
+
+def _stability(contents: Contents) -> Iterator[Block]:
+    """What the same search finds on other rows, with other labels and from other seeds, where it was asked."""
+    stability = None if contents.found is None else contents.found.stability
+    if contents.found is None or stability is None:
+        return
+    count, name = len(stability.orders), contents.name
+    if count:
+        sequence = [(int(p), int(i)) for p, i in np.argwhere(stability.edges)]
+        sequence.sort(key=lambda edge: -stability.edges[edge])
+        rows = tuple(
+            (
+                f"{name(before)} before {name(after)}",
+                f"{round(stability.edges[before, after] * count)} of {count}",
+                percent(stability.before[before, after]),
+            )
+            for before, after in sequence[:MOST_EDGES]
+        )
+        table = Table(("dependency", ">found", ">in this sequence"), rows)
+        yield Text(
+            f"{count} searches, each on another half of the rows, from another seed, and with the columns in "
+            f"another secret sequence; {len(stability.frequent())} of {len(sequence)} dependencies were found by "
+            "at least nine of ten. “In this sequence” is the share of their orders."
+        )
+        yield table if len(rows) <= MOST_ROWS else Folded(f"Table of {len(rows)} dependencies", (table,))
+        yield Text(f"The order that they agree on: {contents.told(stability.consensus)}")
+    told = {"rows": "Other rows, labels and seeds", "labels": "Other labels", "seeds": "Other seeds"}
+    distances = stability.summary(contents.found.order)["distances"]
+    facts = []
+    for kind, what in told.items():
+        if distances[kind] is not None:
+            mean, error = (100 * value for value in distances[kind])
+            apart = f"{mean:.1f}" if math.isnan(error) else plus_minus(mean, error, 1)  # two orders have no error
+            facts.append((what, f"orders differ in {apart} % of all pairs of steps"))
+    if facts:
+        yield Facts(tuple(facts))
+        yield Text("Where labels play no part, other labels make no more difference than other seeds.")
+
+
+def _levels(contents: Contents) -> Iterator[Block]:
+    """What it costs to write whole levels at once, where that was measured."""
+    checked = contents.run.result.get("levels") if contents.run.kind == "comparison" else None
+    if checked is None:
+        return
+    yield Text(
+        f"Writing all steps of a level at once takes {checked['passes']} passes instead of "
+        f"{checked['passes_in_sequence']}. One model that was trained for both, on {checked['test_rows']:,} test "
+        "rows:"
+    )
+    ways = (("level by level", ""), ("step by step", "_in_sequence"))
+    rows = tuple(
+        (
+            way,
+            str(checked[f"passes{key}"]),
+            percent(checked[f"success{key}"]),
+            number(checked[f"row_loss{key}"], 3),
+        )
+        for way, key in ways
+    )
+    yield Table(("written", ">passes", ">success", ">row loss (nats)"), rows)
+    (points, error), (more, of_loss) = checked["success_difference"], checked["loss_difference"]
+    yield Text(
+        f"At once instead of in sequence: {plus_minus(100 * points, 100 * error, 2, '+')} points of success, "
+        f"{plus_minus(more, of_loss, sign='+')} nats a row."
+    )
+    if checked["bound"]:
+        yield Notes(
+            tuple(
+                f"{contents.name(pair['before'])} and {contents.name(pair['after'])} are not independent "
+                f"given earlier levels ({plus_minus(pair['benefit'], pair['standard_error'])} nats): they are not "
+                "written at once."
+                for pair in checked["bound"]
+            )
+        )
 
 
 def _candidates(contents: Contents) -> Iterator[Block]:

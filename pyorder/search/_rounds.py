@@ -30,6 +30,7 @@ from pyorder.dependencies.assembly import assemble, edge_set, lost_last
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import LOST, Dependency, Exploration, Round
 from pyorder.dependencies.mutual import part_mutual
+from pyorder.dependencies.opposed import Opposed, cost_in_rows, opposed_pairs, suspects
 from pyorder.dependencies.statistics import (
     EXPLAINED,
     FINE,
@@ -114,6 +115,7 @@ class Rounds:
         self.recent: list[Evidence] = []
         # After look-ups: of steps to others, where inputs are hidden that say the same as steps.
         self.worth: Floats | None = None
+        self.opposed: tuple[Opposed, ...] = ()
 
     @property
     def graph(self) -> Poset:
@@ -140,6 +142,19 @@ class Rounds:
             self.known = known
         if (self.stuck & ~self.lost).any() and not self.memorised:
             self.look_behind()
+
+    def compare_rows(self) -> None:
+        """Ask whether steps help each other in opposite directions, where one order has not taught them all."""
+        known, options = self.known, self.options
+        if known.look is None or self.memorised or not self.explorer.tokens.shape.input_length:
+            return
+        threshold = z_threshold(options.error_rate, pairs(self.length))
+        base = self.explorer.base
+        found = suspects(known.look, known.graph_loss, base, share=options.share, threshold=threshold)
+        cost = Cost(0, cost_in_rows(self.explorer, found))
+        if found and self.laboratory.affords(self.last, beside=cost):
+            self.opposed = opposed_pairs(self.explorer, found, error_rate=options.error_rate)
+            self.laboratory.cost += cost
 
     def look_behind(self) -> None:
         """Learn for a few rounds what steps are worth to each other where the input does not say the same.
@@ -440,6 +455,7 @@ class Rounds:
             by_input=explorer.by_input or not explorer.tokens.shape.input_length,
             rounds=tuple(self.done),
             seconds=self.laboratory.seconds,
+            opposed=self.opposed,
         )
         return replace(explored, settled=explored.settled and not explored.unresolved)
 

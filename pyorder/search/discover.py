@@ -25,6 +25,7 @@ from pyorder.search._pools import count_up_to
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Discovery, judge_runs
 from pyorder.search.laboratory import Laboratory
+from pyorder.search.resampling import Resamples, resampled
 from pyorder.search.strategies import make_strategy
 from pyorder.search.strategy import Strategy, check_sizes
 from pyorder.streams import stream
@@ -46,6 +47,7 @@ def discover(
     budget: Budget | None = None,
     seed: int = 0,
     seeds: int = 1,
+    resamples: int | Resamples = 0,
     device: str | torch.device = "auto",
     progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
@@ -66,6 +68,8 @@ def discover(
     budget : the most to spend; the search then ends with the best order so far, ``converged`` False
     seed : of the search and of every run in it
     seeds : how often each profiling run is repeated
+    resamples : how often the whole search is repeated on other rows, with other labels and from other seeds, so
+        many times each, or as a `Resamples` says; see ``found.stability``
     progress : a function that is called with a `Progress` from time to time, or True for a bar on standard error
     run_dir : a new or empty folder for the result, as `Discovery.save` writes it, and on the way for what has been
         done: the same call on a folder where it was interrupted goes on there, and on one where it has ended reads
@@ -89,10 +93,11 @@ def discover(
     ('exhaustive', [0, 1, 2], 2)
     """
     check_datasets(train=train, validation=validation)
-    return _search(
+    return _search_again(
         train,
         validation,
         np.arange(train.target_length),
+        resamples=resamples,
         strategy=_resolve_strategy(strategy, _check_constraints(constraints, train.target_length)),
         constraints=constraints,
         model=model,
@@ -134,7 +139,32 @@ def discover_shuffled(
     shuffle = np.arange(train.target_length)
     if not strategy.uses_data_order:
         shuffle = stream(seed, "secret shuffle").permutation(train.target_length)
-    return _search(train, validation, shuffle, strategy=strategy, constraints=constraints, seed=seed, **arguments)
+    return _search_again(
+        train, validation, shuffle, strategy=strategy, constraints=constraints, seed=seed, **arguments
+    )
+
+
+def _search_again(
+    train: Dataset,
+    validation: Dataset,
+    shuffle: Orders,
+    *,
+    resamples: int | Resamples = 0,
+    seed: int,
+    progress: Report | bool | None = None,
+    run_dir: RunDir | None = None,
+    **arguments: Any,
+) -> Discovery:
+    """Search, and as often again as is asked for; see `_search`."""
+    wanted = Resamples.of(resamples)
+
+    def search(
+        rows: Dataset, places: Orders, seed: int, progress: Report | bool | None, run_dir: RunDir | None
+    ) -> Discovery:
+        return _search(rows, validation, places, seed=seed, progress=progress, run_dir=run_dir, **arguments)
+
+    found = search(train, shuffle, seed, progress, run_dir)
+    return resampled(found, search, train, shuffle, wanted, progress=progress, run_dir=run_dir)
 
 
 @isolated()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from pyorder.runs.folder import (
     write_run,
 )
 from pyorder.search.export import ordered_model, ordered_schema
+from pyorder.search.stability import Stability
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 LEARNED = 0.95  # a step of which a short run keeps this share of its entropy was not learned at all
+NO_LEVELS = (Verdict.FEW_ROWS, Verdict.UNRESOLVED, Verdict.ROW_DEPENDENT)
 ERROR_RATE = 0.01  # that any order of a run looks worse than the best by chance
 
 
@@ -82,6 +84,8 @@ class Discovery(ByContents):
     constraints : what the search was told: only topological sorts of this graph were candidates
     remarks : what a reader of the result should know, in sentences that name no step
     step_names : what the steps are called, by canonical step; none where they have no names
+    stability : what the same search found on other rows, with other labels and from other seeds; None where nobody
+        asked
     """
 
     order: Orders
@@ -99,6 +103,7 @@ class Discovery(ByContents):
     constraints: Poset | None = None
     remarks: tuple[str, ...] = ()
     step_names: tuple[str, ...] = ()
+    stability: Stability | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -119,6 +124,16 @@ class Discovery(ByContents):
         for edge in self.dependencies:
             graph.add(edge.before, edge.after)
         return graph
+
+    @property
+    def levels(self) -> tuple[tuple[int, ...], ...] | None:
+        """Steps that can be written at once, level by level, as the graph has them.
+
+        None where the strategy looks for no graph, and where its edges are not all: of too few rows, of steps that
+        are not learned, and where rows differ. `pyorder.search.check_levels` measures what writing at once costs.
+        """
+        graph = self.graph
+        return None if graph is None or self.verdict in NO_LEVELS else graph.levels
 
     def edges(self) -> list[tuple[str, str]] | list[tuple[int, int]]:
         """Edges of the reduced dependency graph, the constraints' among them, as pairs of names; else of numbers.
@@ -240,6 +255,7 @@ class Discovery(ByContents):
             constraints=None if self.constraints is None else self.constraints.renamed(steps),
             settings=_before_reordering(self.settings, steps),
             step_names=_taken(self.step_names, back),
+            stability=None if self.stability is None else self.stability.renamed(steps),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -249,6 +265,7 @@ class Discovery(ByContents):
             "names": list(self.names),
             "verdict": self.verdict.value,
             "conclusion": self.verdict.sentence,
+            "levels": None if self.levels is None else [_called(self.step_names, level) for level in self.levels],
             "strategy": self.strategy,
             "options": plain(self.options),
             "converged": self.converged,
@@ -261,6 +278,7 @@ class Discovery(ByContents):
             "seconds": self.seconds,
             "seed": self.seed,
             "exploration": None if self.exploration is None else self.exploration.summary(self.step_names),
+            "stability": None if self.stability is None else self.stability.summary(self.order, self.step_names),
             "remarks": list(self.remarks),
             "stages": [
                 {
@@ -338,6 +356,7 @@ class Discovery(ByContents):
             exploration=None if evidence is None else Exploration.of(told["exploration"], evidence),
             constraints=None if edges is None else Poset(len(order), edges),
             remarks=tuple(told["remarks"]),
+            stability=None if told.get("stability") is None else Stability.of(told["stability"]),
             step_names=() if names == tuple(map(str, range(len(names)))) else names,
             **{
                 name: told[name]
@@ -369,6 +388,11 @@ def judge_runs(profile: Profile, entropy: Floats, orders: int, *, ended: bool) -
     if (rest < threshold).all():
         return Verdict.INDIFFERENT
     return Verdict.FOUND if rest.min() > threshold else Verdict.OPEN
+
+
+def _called(names: tuple[str, ...], steps: Iterable[int]) -> list[str] | list[int]:
+    """What steps are called: their names, or their numbers where they have none."""
+    return [names[step] for step in steps] if names else list(steps)
 
 
 def _taken(names: tuple[str, ...], steps: npt.NDArray[np.int64]) -> tuple[str, ...]:

@@ -91,6 +91,7 @@ class Precedence(Exploring, Strategy):
         rounds = Rounds(self, laboratory, last=last)
         try:
             rounds.run()
+            rounds.compare_rows()
         finally:  # what was explored until something went wrong is worth keeping
             found, leanings = rounds.result(), rounds.leanings()
             weighed = rounds.weighed_order(leanings)

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import pyorder
 import pyorder.cli
 from pyorder.cli import discover as discover_command
+from pyorder.training.recipe import Recipe
 
 FEW_ROWS = ["--train-rows", "600", "--validation-rows", "40"]
 SQUARE = ["square", "--length", "4", *FEW_ROWS, "--test-rows", "60"]
@@ -119,6 +121,51 @@ def test_a_search_can_do_without_final_training(run, told, tmp_path):
     code, out, _ = run("report", "runs/found")
     assert code == 0
     assert ",".join(map(str, result["order"])) in out
+
+
+def test_levels_are_printed_and_on_demand_compared_with_step_by_step(run, told, tmp_path, monkeypatch):
+    monkeypatch.setattr("pyorder.search.discovery.NO_LEVELS", ())  # after one short round nothing is learned
+    monkeypatch.setattr("pyorder.search.levels.RECIPE", Recipe(steps=3, learning_rate=1e-3))
+    quick = [
+        *("--strategy", "precedence", "--option", "rounds=1", "--option", "samples=32"),
+        *("--option", "candidates=2", "--option", "racers=0", "--before", "0:2", "--steps", "5"),
+    ]
+    result = told("discover", *SQUARE, *CHEAP, *quick, "--no-fit", "--levels", "--out", "runs/levels")
+    assert result["search"]["levels"] == [[0, 1, 3], [2]]  # what was given
+    checked = result["levels"]
+    assert checked["levels"] == [[0, 1, 3], [2]]
+    assert (checked["passes"], checked["passes_in_sequence"], checked["test_rows"]) == (2, 4, 60)
+    assert pyorder.runs.load_run(tmp_path / "runs/levels").result == result
+    code, out, _ = run("report", "runs/levels", "--html")
+    assert code == 0
+    assert re.search(r"level by level +2 +\d+\.\d\d %", out)
+    assert (
+        "Writing all steps of a level at once takes 2 passes instead of 4."
+        in (tmp_path / "runs/levels/report.html").read_text()
+    )
+
+
+def test_levels_that_nobody_knows_are_not_compared(run):
+    code, out, err = run("discover", *SQUARE, *SEARCH, "--no-fit", "--levels")
+    assert (code, "step by step" in out) == (0, False)
+    assert "--levels: the search tells no levels that could be compared" in err
+
+
+def test_searches_on_other_rows_are_told_and_shown(run, told, tmp_path):
+    result = told("discover", *SQUARE, *SEARCH, "--no-fit", "--resamples", 2, "--out", "runs/again")
+    stability = result["search"]["stability"]
+    assert [len(stability[kind]) for kind in ("orders", "relabelled", "reseeded")] == [2, 2, 2]
+    assert sorted(stability["consensus"]) == [0, 1, 2, 3]
+    assert len(list((tmp_path / "runs/again/search/resamples").iterdir())) == 6
+    code, out, _ = run("report", "runs/again", "--html")
+    assert code == 0
+    assert f"the order that these 2 searches agree on: {','.join(map(str, stability['consensus']))}" in out
+    assert re.search(
+        r"^other labels: orders differ in \d+\.\d ± \d+\.\d % of all pairs of steps$", out, re.MULTILINE
+    )
+    page = (tmp_path / "runs/again/report.html").read_text()
+    assert "On other rows" in page
+    assert "Other labels" in page
 
 
 @pytest.fixture

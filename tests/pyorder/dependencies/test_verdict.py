@@ -7,6 +7,7 @@ import pytest
 
 from pyorder.dependencies import graph, verdict
 from pyorder.dependencies.graph import Dependency, Exploration
+from pyorder.dependencies.opposed import Opposed
 from pyorder.dependencies.verdict import Verdict, judge
 
 EDGE = Dependency(1, 2, 1.3, 0.02, 0.999, reversible=False)
@@ -29,6 +30,7 @@ def test_docstring_examples(doctests, module):
     doctests(module)
 
 
+OPPOSED = Opposed(1, 2, 1.5, 1.25, 0.4, ("flag",))
 LOST_TWO = np.array([0.01, 0.01, 1.9, 1.9])
 LOST_ONE = np.array([0.01, 0.01, 0.01, 1.9])
 AT_RANDOM = np.array([0.01, 0.01, 1.5, 0.01])
@@ -44,6 +46,9 @@ CHAIN = {"dependencies": (EDGE,), "uniform_loss": AT_RANDOM, "order_gain": (1.5,
         ({**CHAIN, "memorised": True}, Verdict.FEW_ROWS),
         (CHAIN, Verdict.FOUND),
         ({**CHAIN, "settled": False}, Verdict.OPEN),
+        ({**CHAIN, "opposed": (OPPOSED,)}, Verdict.ROW_DEPENDENT),
+        ({**CHAIN, "opposed": (OPPOSED,), "settled": False}, Verdict.ROW_DEPENDENT),
+        ({**CHAIN, "opposed": (OPPOSED,), "memorised": True}, Verdict.FEW_ROWS),
         ({**CHAIN, "graph_loss": LOST_ONE}, Verdict.OPEN),
         ({"graph_loss": LOST_ONE}, Verdict.OPEN),
         ({"graph_loss": LOST_TWO, "uniform_loss": LOST_TWO}, Verdict.UNRESOLVED),
@@ -96,10 +101,14 @@ def test_remarks_say_what_is_open():
     assert fine == "1 of 1 dependencies matter for the last percent only."
     (early,) = explored(dependencies=(EDGE,)).remarks
     assert early.startswith("1 of 1 dependencies helped early on only")
+    (opposed, *_) = explored(opposed=(OPPOSED, replace(OPPOSED, columns=())), **CHAIN).remarks
+    assert opposed.endswith("in opposite directions, in different rows; input flag tells which.")
+    (opposed, *_) = explored(opposed=(replace(OPPOSED, columns=()),), **CHAIN).remarks
+    assert opposed.endswith("no one or two input columns tell which.")
     (by_row,) = explored(by_input=False, **CHAIN).remarks
     assert by_row.startswith("Evidence was set apart by row")
 
 
 def test_an_exploration_is_read_back_as_it_was_written():
-    told = explored(**CHAIN)
+    told = explored(opposed=(OPPOSED,), **CHAIN)
     assert graph.Exploration.of(told.summary(), told.arrays()) == told

@@ -45,6 +45,10 @@ def test_arrows_run_from_what_is_before_to_what_is_after():
     assert graph.legend == (("edge", "dependency"), ("either", "may as well point the other way"))
     svg = graph.svg()
     assert svg.count("marker-end") == 2
+    labels = re.findall(r"x='([\d.]+)' y='14'>pass (\d)<", svg)  # over the steps that can be written at once
+    assert [(float(x), int(number)) for x, number in labels] == [
+        (round(graph.nodes[place].x, 1), number) for place, number in ((2, 1), (1, 2), (0, 3))
+    ]
     width, height = graph.size
     for x, y in np.array(re.findall(r"translate\(([\d.]+) ([\d.]+)\)", svg), float):
         assert graph.box / 2 < x < width - graph.box / 2

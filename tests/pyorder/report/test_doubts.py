@@ -50,7 +50,9 @@ def test_a_clear_result_has_few_doubts_and_they_are_true(told):
         assert absent not in said
 
 
-@pytest.mark.parametrize("verdict", ["indifferent", "open", "few rows", "unresolved", "independent"])
+@pytest.mark.parametrize(
+    "verdict", ["indifferent", "open", "few rows", "unresolved", "independent", "row dependent"]
+)
 def test_every_verdict_but_found_says_what_the_order_is_worth(told, verdict):
     assert told(verdict=verdict).startswith("The order shown ")
     assert not told().startswith("The order shown ")

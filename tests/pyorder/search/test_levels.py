@@ -1,0 +1,95 @@
+"""Levels of a graph, and what writing them at once costs."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import pyorder
+from pyorder.errors import InputError
+from pyorder.orders.posets import Poset
+from pyorder.search import check_levels
+from pyorder.search.levels import RECIPE, _Writer
+
+
+def test_docstring_examples(doctests):
+    doctests("pyorder.search.levels")
+
+
+def test_there_are_as_few_levels_as_any_partition_that_keeps_the_edges_has():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        order = rng.permutation(5)
+        edges = [(order[a], order[b]) for a, b in itertools.combinations(range(5), 2) if rng.random() < 0.3]
+        levels = Poset(5, edges).levels
+        of_step = {step: number for number, level in enumerate(levels) for step in level}
+        assert sorted(of_step) == list(range(5))
+        assert all(of_step[before] < of_step[after] for before, after in edges)
+        fewest = min(
+            max(ranks) + 1
+            for ranks in itertools.product(range(5), repeat=5)
+            if all(ranks[before] < ranks[after] for before, after in edges)
+        )
+        assert len(levels) == fewest
+
+
+def coins(seed, rows):
+    """Step 0 repeats the input, 1 and 2 are one coin, written in two ways; 3 is another coin."""
+    rng = np.random.default_rng(seed)
+    x, coin, other = rng.integers(4, size=(3, rows))
+    targets = np.stack([x, coin % 2, 3 - coin % 2, other % 2], axis=1)
+    return pyorder.Dataset(x[:, None], targets, vocabulary=range(4))
+
+
+def test_two_steps_that_are_one_coin_are_named_and_not_written_at_once():
+    checked = check_levels(Poset(4), coins(0, 3000), test=coins(1, 600), steps=80, seed=3)
+    assert {(pair.before, pair.after) for pair in checked.bound} == {(1, 2), (2, 1)}
+    for pair in checked.bound:
+        assert pair.benefit == pytest.approx(math.log(2), abs=0.1)
+    assert len(checked.levels) == checked.passes == 2
+    assert {0, 3} < set(checked.levels[0])
+    assert checked.passes_in_sequence == 4
+    assert checked.row_loss == pytest.approx(2 * math.log(2), abs=0.1)  # two coins
+    assert abs(checked.loss_difference[0]) < 0.05
+    assert checked.success == pytest.approx(0.25, abs=0.08)
+    assert abs(checked.success_difference[0]) < 0.01
+    told = checked.summary(("copy", "coin", "again", "other"))
+    assert {pair["before_name"] for pair in told["bound"]} == {"coin", "again"}
+    assert told["names"][1] in (["coin"], ["again"])
+
+
+def test_what_is_written_at_once_costs_what_the_steps_tell_of_each_other():
+    writer = _Writer(coins(0, 3000), coins(1, 600), RECIPE.but({"steps": 80}), 0, torch.device("cpu"))
+    writer.train([(0, 1, 2, 3)], lambda share: None)
+    rows = writer.test_rows(600)
+    at_once, in_sequence = (writer.losses(rows, way).sum(1) for way in ([(0, 1, 2, 3)], [(0,), (1,), (2,), (3,)]))
+    assert (at_once - in_sequence).mean() == pytest.approx(math.log(2), abs=0.1)
+
+
+def test_wide_steps_see_their_own_columns_and_ends():
+    """A name, and the same backwards: neither sees the other, each is known from the input."""
+    rng = np.random.default_rng(0)
+    names = ["".join(rng.choice(list("abc"), size=rng.integers(1, 4))) for _ in range(2000)]
+    records = [{"id": name, "same": name, "back": name[::-1], "first": name[0]} for name in names]
+    train, test = (
+        pyorder.Dataset.from_records(part, inputs=["id"], targets=["same", "back", "first"])
+        for part in (records[:1500], records[1500:])
+    )
+    checked = check_levels(Poset(3), train, test=test, steps=100)
+    assert checked.levels == ((0, 1, 2),)
+    assert checked.passes < checked.passes_in_sequence
+    assert checked.success > 0.9
+    assert checked.success == pytest.approx(checked.success_in_sequence, abs=0.02)
+    assert checked.row_loss == pytest.approx(checked.row_loss_in_sequence, abs=0.05)
+
+
+def test_what_is_checked_needs_rows_and_a_graph_of_their_steps():
+    with pytest.raises(InputError, match="train: at least 10 rows are needed, some to learn from, 9 given"):
+        check_levels(Poset(4), coins(0, 9), test=coins(1, 100))
+    assert check_levels(Poset(4), coins(0, 10), test=coins(1, 1), steps=1).bound == ()
+    with pytest.raises(InputError, match="graph: a Poset of 4 steps is needed, one of 3 given"):
+        check_levels(Poset(3), coins(0, 100), test=coins(1, 100))
+    with pytest.raises(InputError, match="graph: a Poset of 4 steps is needed, list given"):
+        check_levels([], coins(0, 100), test=coins(1, 100))
