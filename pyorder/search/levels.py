@@ -209,8 +209,8 @@ class _Writer:
         self.held, learned = (torch.from_numpy(rows).to(device) for rows in (held, kept))
         self.entropy = np.maximum(entropies(self.tokens, learned), LEAST_ENTROPY)
         self.learner = AnyOrderLearner(EXPLORER.architecture)
-        stream = RandomStream(seed_from(self.rng), device)
-        with stream.lent():
+        torch_stream = RandomStream(seed_from(self.rng), device)
+        with torch_stream.lent():
             self.module = self.learner.build(self.tokens.shape).to(device)
         self.trainer = Trainer(
             self.learner,
@@ -218,7 +218,7 @@ class _Writer:
             self.tokens,
             recipe if recipe.precision != "auto" else replace(recipe, precision="float32"),
             RowQueue(len(kept), self.rng),
-            stream=stream,
+            stream=torch_stream,
             subset=learned,
             augment=HiddenInputs(self.tokens.vocabulary_size, seed_from(self.rng), device),
         )
