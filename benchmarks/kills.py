@@ -75,30 +75,24 @@ def untimed(value: Any) -> Any:
 
 
 @cache
-def bytes_alone() -> int:
-    """What a run leaves that is left alone, in bytes; it writes more on the way."""
-    with tempfile.TemporaryDirectory() as folder:
-        start(Path(folder, "run")).communicate()
-        return sum(path.stat().st_size for path in Path(folder).rglob("*"))
-
-
-@cache
-def alone() -> tuple[dict[str, Any], float]:
-    """What a run leaves that is left alone, and its seconds."""
+def alone() -> tuple[dict[str, Any], float, int]:
+    """What a run leaves that is left alone, its seconds, and its bytes; it writes more on the way."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         out, _ = start(Path(folder, "run")).communicate()
         assert out
-        return dict(kept(Path(folder, "run"))), time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*"))
+        return dict(kept(Path(folder, "run"))), seconds, size
 
 
 def measure(number: int, **cell: str) -> dict[str, Any]:
-    wanted, seconds = alone()
+    wanted, seconds, size = alone()
     rng = np.random.default_rng([number, 8])
     moments = rng.uniform(0.1, seconds, size=int(rng.integers(1, KILLS + 1))).tolist()
     codes = []
     if cell["signal"] == FULL:
-        return measure_full(rng, wanted)
+        return measure_full(rng, wanted, size)
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent, "run")
         for moment in [*moments, None]:
@@ -112,10 +106,10 @@ def measure(number: int, **cell: str) -> dict[str, Any]:
     return {"moments": moments, "codes": codes, "seconds_alone": seconds} | compared(wanted, found)
 
 
-def measure_full(rng: np.random.Generator, wanted: dict[str, Any]) -> dict[str, Any]:
+def measure_full(rng: np.random.Generator, wanted: dict[str, Any], size: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as parent:
         folder, codes = Path(parent, "run"), []
-        room = int(rng.uniform(0, bytes_alone()))
+        room = int(rng.uniform(0, size))
         for before in (ON_A_SMALL_DISK.format(room=room), ""):
             process = start(folder, before)
             process.communicate()

@@ -202,7 +202,7 @@ def test_a_callers_own_model(square5):
         ({"orders": [[0, 1, 2, 3, 3]]}, "^orders: "),
         ({"orders": [[0, 1, 2, 3]]}, "^orders: "),
         ({"orders": np.empty((0, 5), int)}, "^orders: "),
-        ({"seeds": 0}, "^seeds: expected an integer of at least 1, got 0"),
+        ({"seeds": 0}, "^seeds: expected an integer from 1 to 10000, got 0"),
         ({"steps": 0}, "^steps: expected an integer of at least 1, got 0"),
         ({"batch_size": -1}, "^batch_size: expected an integer of at least 1, got -1"),
         ({"learning_rate": -1.0}, "^learning_rate: "),
