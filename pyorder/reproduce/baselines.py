@@ -66,7 +66,7 @@ class Baselines(Study):
             "evolutionary": search.Evolutionary(parents=16, children=48, generations=last),
             "annealing": search.Annealing(chains=32, rounds=last),
             "soft": search.Soft(restarts=max(1, last * self.sizes.profile_steps // 1000)),
-            "hierarchical": search.Hierarchical(depth=self.depth()),
+            "hierarchical": search.Hierarchical(depth=self.depth(), inside="each", between="rotations"),
             "precedence": search.Precedence(),
         }
         return strategies[name]
