@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -238,6 +239,40 @@ def test_products_are_judged_by_what_their_orders_reach():
     assert judge(rows(0.98, 0.9, 0)) == [False]
     assert judge(rows(0.98, 0.9, 0), rows(1.0, 0.9, 1), rows(0.995, 0.9, 2)) == [True]
     assert judge(rows(0.98, 0.9, 0)[:-1]) == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "searched", "holds"),
+    [
+        ("forward", 0.5, [True, True, True]),
+        ("drawn 1", 0.5, [True, False, True]),
+        ("forward", 1.5, [True, True, False]),
+    ],
+)
+def test_delay_systems_are_judged_by_sorts_choice_and_search(choice, searched, holds):
+    """Losses that differ by sort alone; the search is judged by the designed sorts."""
+    study = replace(SMALL["delay"], seeds=4)
+    sorts = study.systems[0].sorts()
+    assert next(iter(sorts)) == "forward"
+    losses = {sort: 1.0 + place for place, sort in enumerate(sorts)} | {delay.SEARCHED: searched}
+    rows = [
+        {"cell": {**study.systems[0].cell, "sort": sort, "seed": seed}, "result": {"mean_loss": loss}}
+        for sort, loss in losses.items()
+        for seed in range(4)
+    ] + [
+        {"cell": {**study.systems[0].cell, "sort": delay.PROFILED, "seed": seed}, "result": {"choice": choice}}
+        for seed in range(4)
+    ]
+    assert study.finding(rows).holds == holds
+    assert study.finding(rows[4:]).holds == []  # one sort is missing
+
+
+def test_steps_to_learn_are_those_of_the_first_look_at_90_percent():
+    curve = np.array([[25, 2.0, 0.5], [50, 1.0, 0.9], [75, 1.0, 0.89]])
+    assert base.steps_to_learn(SimpleNamespace(validation_curve=curve)) == 50
+    assert base.steps_to_learn(SimpleNamespace(validation_curve=curve[:1])) is None
+    with pytest.raises(ValueError, match="^fitted: "):
+        base.steps_to_learn(SimpleNamespace(validation_curve=None))
 
 
 def test_ranks_are_scipys():
