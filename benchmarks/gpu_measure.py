@@ -145,7 +145,7 @@ def published_search(
     steps: int | None,
     batch_size: int | None,
 ) -> dict[str, Any]:
-    strategy = Hierarchical(depth=depth, direction=False)
+    strategy = Hierarchical(depth=depth, direction=False, inside="each", between="rotations")
     found, told = _search(
         device, task, length, train, validation,
         strategy=strategy, model="small", steps=steps, batch_size=batch_size,

@@ -57,9 +57,9 @@ class Measurement:
         return Measurement(self.name, self.function, settings, 0.0, 60.0, self.prediction, needs=self.needs)
 
 
-PUBLISHED_POOLS = {  # of Hierarchical(depth=6, direction=False)
-    10: [5040] * 6 + [11, 5, 19, 4, 50, 3, 241, 2],
-    13: [5040] * 6 + [13, 7, 25, 5, 73, 4, 246, 3, 1441, 3],
+PUBLISHED_POOLS = {  # of Hierarchical(depth=6, direction=False, inside="each", between="rotations")
+    10: [5040] * 6 + [6, 5, 16, 4, 48, 3, 239, 2],
+    13: [5040] * 6 + [7, 7, 21, 5, 70, 4, 244, 3, 1439, 3],
 }
 TINY_SEARCH = {"train": 600, "validation": 40, "steps": 2, "batch_size": 8}
 

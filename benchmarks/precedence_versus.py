@@ -22,7 +22,7 @@ from pyorder.search import Hierarchical, Precedence, Random, Strategy
 LENGTH, TASKS, SEEDS, TIMES = 10, ("relu", "square"), range(1), 20
 STRATEGIES: dict[str, Strategy] = {
     "precedence": Precedence(),
-    "hierarchical": Hierarchical(),
+    "hierarchical": Hierarchical(inside="each", between="rotations"),
     "random": Random(candidates=100_000),  # more than any cap allows
 }
 

@@ -17,8 +17,8 @@ int reflect(int number) {
 }  // namespace
 
 DelaySystem::DelaySystem(const std::string& name, std::int64_t length, const Parameters& parameters)
-    : coupling_(parameters.at("coupling")),
-      variables_(parameters.at("variables")),
+    : coupling_(integer(parameters, "coupling")),
+      variables_(integer(parameters, "variables")),
       terms_(static_cast<std::size_t>(length)) {
     check_range("length of " + name, length, {2, 32'767});
     check_range("variables of " + name, variables_, {1, length});
@@ -59,7 +59,7 @@ DelayChain::DelayChain(const std::string& name, std::int64_t length, const Param
     for (std::int64_t t = 0; t < times(); ++t) {
         for (std::int64_t v = 0; v < variables(); ++v) {
             add_term(v, t, v, t - 1, 1);
-            if (v > 0) add_term(v, t, v - 1, t - parameters.at("delay"), coupling_);
+            if (v > 0) add_term(v, t, v - 1, t - integer(parameters, "delay"), coupling_);
         }
     }
 }
@@ -70,7 +70,7 @@ DelayRing::DelayRing(const std::string& name, std::int64_t length, const Paramet
     for (std::int64_t t = 0; t < times(); ++t) {
         for (std::int64_t v = 0; v < variables(); ++v) {
             add_term(v, t, v, t - 1, 1);
-            const std::int64_t delay = 1 + v % parameters.at("delays");
+            const std::int64_t delay = 1 + v % integer(parameters, "delays");
             add_term(v, t, (v + variables() - 1) % variables(), t - delay, coupling_);
         }
     }
@@ -79,7 +79,7 @@ DelayRing::DelayRing(const std::string& name, std::int64_t length, const Paramet
 DelaySlow::DelaySlow(const std::string& name, std::int64_t length, const Parameters& parameters)
     : DelaySystem(name, length, parameters) {
     for (std::int64_t t = 0; t < times(); ++t) {
-        add_term(0, t, 0, t - parameters.at("delay"), 1);
+        add_term(0, t, 0, t - integer(parameters, "delay"), 1);
         for (std::int64_t v = 1; v < variables(); ++v) {
             add_term(v, t, v, t - 1, 1);
             add_term(v, t, 0, t - 1, coupling_);

@@ -19,6 +19,9 @@ constexpr std::uint64_t neighbour_stream = 0x6E6569676862;  // "neighb"
 // Up to 12 slots a block, the arrangements can be counted (and those of one block, listed) in 32 bits.
 constexpr std::size_t max_listed_size = 12;
 
+// Up to 20 items, the arrangements can be counted in 64 bits.
+constexpr std::size_t max_counted_items = 20;
+
 template <class Step>
 std::vector<Step> unmoved(std::size_t length) {
     std::vector<Step> slots(length);
@@ -48,6 +51,29 @@ std::vector<Step> choose_within_blocks(std::size_t length, std::size_t block_siz
          choose(static_cast<std::uint32_t>(moved), std::min<std::size_t>(limit - 1, moved), random)) {
         const Step* row = all.data() + (index + 1) * length;
         rows.insert(rows.end(), row, row + length);
+    }
+    return rows;
+}
+
+// The unmoved items, then all other arrangements of them in lexicographic sequence; or, when there are more
+// than `limit`, limit - 1 of the others in random sequence, all choices equally likely.
+template <class Step>
+std::vector<Step> some_arrangements(std::size_t items, std::size_t limit, std::uint64_t seed) {
+    auto row = unmoved<Step>(items);
+    auto rows = row;
+    if (items <= max_counted_items && factorial(items) <= limit) {
+        while (std::next_permutation(row.begin(), row.end())) {
+            interruption_point(items);
+            append(rows, row);
+        }
+        return rows;
+    }
+    // Without the unmoved items, what is left of a random choice is a random choice of the others.
+    const auto drawn = sample_distinct<Step>(items, limit, seed);
+    for (auto next = drawn.begin(); next != drawn.end() && rows.size() < limit * items;) {
+        const auto end = next + static_cast<std::ptrdiff_t>(items);
+        if (!std::equal(next, end, row.begin())) rows.insert(rows.end(), next, end);
+        next = end;
     }
     return rows;
 }
@@ -168,6 +194,42 @@ std::vector<Step> sample_within_blocks(std::size_t length, std::size_t block_siz
 }
 
 template <class Step>
+std::vector<Step> within_every_block(std::size_t length, std::size_t block_size, std::size_t limit,
+                                     std::uint64_t seed) {
+    const auto inside = some_arrangements<Step>(block_size, limit, seed);
+    const std::size_t whole = length / block_size * block_size;
+    auto row = unmoved<Step>(length);
+    std::vector<Step> rows;
+    rows.reserve(inside.size() / block_size * length);
+    for (std::size_t first = 0; first < inside.size(); first += block_size) {
+        interruption_point(length);
+        for (std::size_t slot = 0; slot < whole; ++slot) {
+            const std::size_t place = slot % block_size;
+            row[slot] = static_cast<Step>(slot - place + inside[first + place]);
+        }
+        append(rows, row);
+    }
+    return rows;
+}
+
+template <class Step>
+std::vector<Step> permuted_blocks(std::size_t length, std::size_t block_size, std::size_t limit,
+                                  std::uint64_t seed) {
+    const std::size_t blocks = (length + block_size - 1) / block_size;
+    const auto sequences = some_arrangements<Step>(blocks, limit, seed);
+    std::vector<Step> rows;
+    rows.reserve(sequences.size() / blocks * length);
+    for (const std::size_t block : sequences) {
+        const std::size_t begin = block * block_size;
+        interruption_point(block_size);
+        for (std::size_t slot = begin; slot < std::min(begin + block_size, length); ++slot) {
+            rows.push_back(static_cast<Step>(slot));
+        }
+    }
+    return rows;
+}
+
+template <class Step>
 std::vector<Step> between_blocks(std::size_t length, std::size_t block_size) {
     auto row = unmoved<Step>(length);
     std::vector<Step> rows;
@@ -244,6 +306,10 @@ template std::vector<std::uint16_t> within_blocks(std::size_t, std::size_t);
 template std::vector<std::uint8_t> sample_within_blocks(std::size_t, std::size_t, std::size_t, std::uint64_t);
 template std::vector<std::uint16_t> sample_within_blocks(std::size_t, std::size_t, std::size_t,
                                                          std::uint64_t);
+template std::vector<std::uint8_t> within_every_block(std::size_t, std::size_t, std::size_t, std::uint64_t);
+template std::vector<std::uint16_t> within_every_block(std::size_t, std::size_t, std::size_t, std::uint64_t);
+template std::vector<std::uint8_t> permuted_blocks(std::size_t, std::size_t, std::size_t, std::uint64_t);
+template std::vector<std::uint16_t> permuted_blocks(std::size_t, std::size_t, std::size_t, std::uint64_t);
 template std::vector<std::uint8_t> between_blocks(std::size_t, std::size_t);
 template std::vector<std::uint16_t> between_blocks(std::size_t, std::size_t);
 template std::vector<std::uint8_t> swaps(std::size_t);

@@ -31,6 +31,18 @@ template <class Step>
 std::vector<Step> sample_within_blocks(std::size_t length, std::size_t block_size, std::size_t limit,
                                        std::uint64_t seed);
 
+// The same rearrangement in every block at once, a shorter last block as it is: the unmoved slots, then all
+// others in lexicographic sequence; or, when there are more than `limit`, limit - 1 of the others in random
+// sequence, all choices equally likely.
+template <class Step>
+std::vector<Step> within_every_block(std::size_t length, std::size_t block_size, std::size_t limit,
+                                     std::uint64_t seed);
+
+// The rearrangements of the sequence of blocks, a shorter last one among them; with a limit as above.
+template <class Step>
+std::vector<Step> permuted_blocks(std::size_t length, std::size_t block_size, std::size_t limit,
+                                  std::uint64_t seed);
+
 // The rotations of the sequence of blocks: row r begins with block r.
 template <class Step>
 std::vector<Step> between_blocks(std::size_t length, std::size_t block_size);

@@ -11,6 +11,7 @@
 
 #include "delay_systems.hpp"
 #include "interruption.hpp"
+#include "prod.hpp"
 #include "task_tables.hpp"
 
 namespace pyorder {
@@ -118,41 +119,6 @@ class Index final : public Task {
     std::size_t d_;
 };
 
-// X: the digits of a, then of b, floor(L/2) each, most significant first, as numbers are written.
-// Y: the L digits of a * b, least significant first, as carries run.
-class Prod final : public Task {
-  public:
-    Prod(std::int64_t given_length, std::int64_t base) : base_(static_cast<std::uint64_t>(base)) {
-        check_range("length of prod", given_length, {2, max_value});
-        check_range("base of prod", base, {2, max_value});
-        input_length = 2 * (static_cast<std::size_t>(given_length) / 2);
-        input_range = target_range = {0, base - 1};
-    }
-
-    void compute_row(const std::int16_t* input, std::int16_t* target) const override {
-        const std::size_t digits = input_length / 2;
-        const std::int16_t* const a_end = input + digits;
-        const std::int16_t* const b_end = a_end + digits;
-        std::uint64_t carry = 0;
-        for (std::size_t place = 0; place < length; ++place) {
-            const std::size_t first = place < digits ? 0 : place - digits + 1;
-            for (std::size_t i = first; i < std::min(place + 1, digits); ++i) {
-                const auto a = static_cast<std::uint64_t>(*(a_end - 1 - i));
-                const auto b = static_cast<std::uint64_t>(*(b_end - 1 - (place - i)));
-                carry += a * b;
-            }
-            target[place] = static_cast<std::int16_t>(carry % base_);
-            carry /= base_;
-        }
-    }
-
-    // A digit is no function of other digits, but of sums that are no steps.
-    std::vector<Dependency> dependencies() const override { return {}; }
-
-  private:
-    std::uint64_t base_;
-};
-
 using Factory = std::unique_ptr<Task> (*)(const std::string& name, std::int64_t length, const Parameters&);
 
 std::unique_ptr<Task> make_relu(const std::string&, std::int64_t length, const Parameters&) {
@@ -165,11 +131,11 @@ std::unique_ptr<Task> make_chain(const std::string& name, std::int64_t length, c
 }
 
 std::unique_ptr<Task> make_index(const std::string&, std::int64_t length, const Parameters& parameters) {
-    return std::make_unique<Index>(length, parameters.at("d"));
+    return std::make_unique<Index>(length, integer(parameters, "d"));
 }
 
 std::unique_ptr<Task> make_prod(const std::string&, std::int64_t length, const Parameters& parameters) {
-    return std::make_unique<Prod>(length, parameters.at("base"));
+    return std::make_unique<Prod>(length, parameters);
 }
 
 template <class System>
@@ -192,7 +158,7 @@ const std::array<Entry, 11>& entries() {
          {"triangle", {}, make_chain<triangle_table>},
          {"mlp", {}, make_chain<mlp_table>},
          {"index", {{"d", 2}}, make_index},
-         {"prod", {{"base", 10}}, make_prod},
+         {"prod", {{"base", 10}, {"factors", ""}, {"rows", "uniform"}}, make_prod},
          {"delay_chain", {{"variables", 4}, {"delay", 1}, {"coupling", 1}}, make_delay<DelayChain>},
          {"delay_ring", {{"variables", 4}, {"delays", 3}, {"coupling", 1}}, make_delay<DelayRing>},
          {"delay_slow", {{"variables", 4}, {"delay", 3}, {"coupling", 1}}, make_delay<DelaySlow>}}};
@@ -221,14 +187,6 @@ void parallel_for(const Task& task, std::size_t rows, unsigned threads, const Bo
     }
 }
 
-void draw_row(const Task& task, Philox random, std::int16_t* input) {
-    const std::uint32_t size = task.input_range.size();
-    const auto low = static_cast<std::int32_t>(task.input_range.low);
-    for (std::size_t i = 0; i < task.input_length; ++i) {
-        input[i] = static_cast<std::int16_t>(low + static_cast<std::int32_t>(random.below(size)));
-    }
-}
-
 // size^length, or the largest number when that is too small to hold it.
 std::uint64_t input_count(const Task& task) {
     std::uint64_t count = 1;
@@ -246,6 +204,18 @@ void check_range(const std::string& what, std::int64_t value, Range allowed) {
     if (value < allowed.low || value > allowed.high) {
         refuse(what + " must be in [" + std::to_string(allowed.low) + ", " + std::to_string(allowed.high) +
                "], got " + std::to_string(value));
+    }
+}
+
+std::int64_t integer(const Parameters& parameters, const std::string& name) {
+    return std::get<std::int64_t>(parameters.at(name));
+}
+
+void Task::draw_row(Philox& random, std::int16_t* input) const {
+    const std::uint32_t size = input_range.size();
+    const auto low = static_cast<std::int32_t>(input_range.low);
+    for (std::size_t i = 0; i < input_length; ++i) {
+        input[i] = static_cast<std::int16_t>(low + static_cast<std::int32_t>(random.below(size)));
     }
 }
 
@@ -271,12 +241,19 @@ std::unique_ptr<Task> make_task(const std::string& name, std::int64_t length, co
             refuse("unknown parameter '" + key + "': " + name + " takes " +
                    (known.empty() ? "no parameters" : known));
         }
-        parameters[key] = value;
+        Parameter& place = parameters.at(key);
+        if (place.index() != value.index()) {
+            const auto* const number = std::get_if<std::int64_t>(&value);
+            const std::string wanted = number == nullptr ? "an integer" : "text";
+            refuse(key + " of " + name + " must be " + wanted + ", got " +
+                   (number == nullptr ? "'" + std::get<std::string>(value) + "'" : std::to_string(*number)));
+        }
+        place = value;
     }
     std::unique_ptr<Task> task = entry->make(name, length, parameters);
     task->name = name;
     task->length = static_cast<std::size_t>(length);
-    task->parameters = std::move(parameters);
+    if (task->parameters.empty()) task->parameters = std::move(parameters);
     if (task->input_length == 0) task->input_length = task->length;
     return task;
 }
@@ -304,7 +281,8 @@ void generate(const Task& task, std::size_t rows, std::uint64_t seed, std::uint6
     parallel_for(task, rows, threads, [&](std::size_t begin, std::size_t end) {
         for (std::size_t row = begin; row < end; ++row) {
             std::int16_t* const input = inputs + row * task.input_length;
-            draw_row(task, Philox(seed, stream, row), input);
+            Philox random(seed, stream, row);
+            task.draw_row(random, input);
             task.compute_row(input, targets + row * task.length);
         }
     });
@@ -337,7 +315,8 @@ void generate_unseen(const Task& task, std::size_t rows, std::uint64_t seed, std
         candidates.resize(batch * width);
         parallel_for(task, batch, threads, [&](std::size_t begin, std::size_t end) {
             for (std::size_t row = begin; row < end; ++row) {
-                draw_row(task, Philox(seed, stream, first + row), &candidates[row * width]);
+                Philox random(seed, stream, first + row);
+                task.draw_row(random, &candidates[row * width]);
             }
         });
         for (std::size_t row = 0; row < batch && kept < rows; ++row) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "random.hpp"
@@ -20,7 +21,11 @@ struct Range {
     std::uint32_t size() const { return static_cast<std::uint32_t>(high - low + 1); }
 };
 
-using Parameters = std::map<std::string, std::int64_t>;
+using Parameter = std::variant<std::int64_t, std::string>;
+using Parameters = std::map<std::string, Parameter>;
+
+// A parameter that is known to be a number.
+std::int64_t integer(const Parameters& parameters, const std::string& name);
 
 // Throws std::invalid_argument, which says what `what` must be, for a value outside of `allowed`.
 void check_range(const std::string& what, std::int64_t value, Range allowed);
@@ -31,7 +36,7 @@ struct Dependency {
     std::size_t after;
 };
 
-// One task at one length: inputs are uniform and independent in input_range, targets follow from them.
+// One task at one length: inputs are drawn in input_range, targets follow from them.
 class Task {
   public:
     virtual ~Task() = default;
@@ -42,6 +47,9 @@ class Task {
     Parameters parameters;
     Range input_range{};
     Range target_range{};  // holds every value that a target can reach
+
+    // Draws an input (X values): uniform and independent, unless a task says otherwise.
+    virtual void draw_row(Philox& random, std::int16_t* input) const;
 
     // Writes the target (L values) of one input (X values within input_range).
     virtual void compute_row(const std::int16_t* input, std::int16_t* target) const = 0;

@@ -77,6 +77,24 @@ py::array_t<std::int64_t> some_within_blocks(const py::array& order, std::size_t
     });
 }
 
+py::array_t<std::int64_t> some_within_every_block(const py::array& order, std::size_t block_size,
+                                                  std::size_t limit, std::uint64_t seed) {
+    return apply(order, [=]<class Step>(std::size_t length) {
+        check_range(block_size, "block_size", 2, length);
+        check_range(limit, "limit", 1, SIZE_MAX / 2);
+        return within_every_block<Step>(length, block_size, limit, seed);
+    });
+}
+
+py::array_t<std::int64_t> some_permuted_blocks(const py::array& order, std::size_t block_size,
+                                               std::size_t limit, std::uint64_t seed) {
+    return apply(order, [=]<class Step>(std::size_t length) {
+        check_range(block_size, "block_size", 2, length);
+        check_range(limit, "limit", 1, SIZE_MAX / 2);
+        return permuted_blocks<Step>(length, block_size, limit, seed);
+    });
+}
+
 py::array_t<std::int64_t> rotations_of_blocks(const py::array& order, std::size_t block_size) {
     return apply(order, [=]<class Step>(std::size_t length) {
         check_range(block_size, "block_size", 2, length);
@@ -115,6 +133,9 @@ void register_moves(py::module_ module) {
     module.def("block_rearrangements", &rearrangements_of_blocks, "orders"_a, "blocks"_a);
     module.def("within_blocks", &all_within_blocks, "order"_a, "block_size"_a);
     module.def("sample_within_blocks", &some_within_blocks, "order"_a, "block_size"_a, "limit"_a, "seed"_a);
+    module.def("within_every_block", &some_within_every_block, "order"_a, "block_size"_a, "limit"_a,
+               "seed"_a);
+    module.def("permuted_blocks", &some_permuted_blocks, "order"_a, "block_size"_a, "limit"_a, "seed"_a);
     module.def("between_blocks", &rotations_of_blocks, "order"_a, "block_size"_a);
     module.def("swaps", &all_swaps, "order"_a);
     module.def("block_moves", &all_block_moves, "order"_a, "max_size"_a);

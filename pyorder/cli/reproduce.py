@@ -17,7 +17,7 @@ def command(
     ] = "",
     scale: Annotated[
         str,
-        typer.Option(help="laptop: two CPU cores, under an hour, reduced sizes; paper: as published, on a GPU."),
+        typer.Option(help="laptop: two CPU cores, reduced sizes; paper: as published, on a GPU."),
     ] = "laptop",
     only: Annotated[
         list[str] | None,
@@ -62,9 +62,18 @@ def command(
             progress=progress,
         )
     if as_json:
-        print_json({"study": name, "scale": scale, "cells": len(study.cells()), "rows": rows})
+        print_json(
+            {
+                "study": name,
+                "scale": scale,
+                "cells": len(study.cells()),
+                "verdict": study.sentence(rows),
+                "rows": rows,
+            }
+        )
         return
     say(f"{study.title}: {len(rows)} of {len(study.cells())} cells run at scale {scale}")
+    say(study.sentence(rows))
     for table in study.tables(rows):
         say(f"\n{table.title}")
         print_table(table.columns, table.lines)

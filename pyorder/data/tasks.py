@@ -15,10 +15,19 @@ delay_*    below
 =========  ====================================================================================  =========
 
 y_1 = x_1, except in prod. The x are uniform in [-9, 9]; for index in [0, L), with positions counted from 0;
-for prod they are the digits of a and then of b, floor(L/2) each, the most significant first, in a given base.
+for prod they are the digits of a and then of b, the most significant first, in a given base.
 *Ambiguous* is the share of (x_i, y_i), at the last step of L = 13, that leave y_{i-1} open: going backwards,
 such a step cannot be told from what was emitted before. relu, square, index and prod are those of Sato,
 Kawamoto and Kera (arXiv 2506.23875); the others are this project's own.
+
+**Multiplication** is of factors with room for floor(L/2) digits each, or for ``factors=(5, 3)``, also "5x3",
+together at most L; zeros stand in front. How they are drawn is told by ``rows``:
+
+=========  ===================================================================================================
+uniform    every digit is uniform, so that most factors fill their room
+by_length  how many digits a factor has, from 1 to its room, is uniform, then so is the number of so many digits
+sparse     as uniform, but in 45 % of the rows one digit of b, at any place, is 1 to base - 1, and the others are 0
+=========  ===================================================================================================
 
 **Delay systems** have several state variables, each a recurrence on delayed values of itself and of one other.
 Step t · variables + v is variable v at time t, both counted from 0; x_{v,t} stands at the same place of the input:
@@ -46,7 +55,7 @@ from __future__ import annotations
 import json
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 import numpy as np
 
@@ -59,6 +68,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Task", "make_task", "satisfied_dependencies", "task_names"]
+
+Parameter: TypeAlias = SupportsIndex | str | tuple[SupportsIndex, SupportsIndex] | list[SupportsIndex]
 
 _RECURRENCES = {
     "relu": "y_i = max(x_i + y_{i-1}, 0)",
@@ -86,8 +97,9 @@ class Task:
         Steps of a target, L.
     input_length : int
         Values of an input, X.
-    parameters : dict of str to int
-        ``d`` of index, ``base`` of prod, those of the delay systems; empty for the others.
+    parameters : dict of str to int or str
+        ``d`` of index; ``base``, ``factors`` (as "5x3") and ``rows`` of prod; those of the delay systems; empty
+        for the others.
     recurrence : str
         The recurrence in one line; the documentation of this module has it in full.
     vocabulary : (V,) int64
@@ -122,7 +134,7 @@ class Task:
         return tuple((p, i) for i, p in sorted((i, p) for p, i in told) if p in computed)
 
     def __repr__(self) -> str:
-        parameters = "".join(f", {name}={value}" for name, value in self.parameters.items())
+        parameters = "".join(f", {name}={value!r}" for name, value in self.parameters.items())
         return f"make_task({self.name!r}, length={self.length}{parameters})"
 
     def designed_orders(self) -> dict[str, NDArray[np.int64]]:
@@ -146,7 +158,7 @@ class Task:
             for before, after in sorted(self._core.dependencies, key=lambda pair: pair[1]):
                 level[after] = max(level[after], level[before] + 1)
             orders["wavefront"] = np.argsort(level, kind="stable")
-            by_variable = orders["forward"].reshape(-1, self.parameters["variables"]).T.flatten()
+            by_variable = orders["forward"].reshape(-1, int(self.parameters["variables"])).T.flatten()
             if satisfied_dependencies(by_variable, self.dependencies or ()) == 1:
                 orders["variable by variable"] = by_variable
         return orders
@@ -183,7 +195,7 @@ class Task:
         stream: SupportsIndex = 0,
         threads: SupportsIndex = 0,
     ) -> Dataset:
-        """Return a dataset of ``rows`` rows, with inputs that are uniform and independent.
+        """Return a dataset of ``rows`` rows, with uniform and independent inputs unless prod is told else.
 
         Seed and stream go from 0 to 2**64 - 1; ``threads`` 0 uses all cores, and no number of them changes
         the rows. The metadata tells the task, its length and parameters, the seed and the stream.
@@ -278,25 +290,28 @@ def task_names() -> tuple[str, ...]:
     return tuple(_core.tasks.task_names())
 
 
-def make_task(name: str, length: SupportsIndex, **parameters: SupportsIndex) -> Task:
+def make_task(name: str, length: SupportsIndex, **parameters: Parameter) -> Task:
     """Return a task of L = ``length`` steps.
 
     ``index`` takes ``d`` (2 unless given; 1 to L), the number of earlier steps that are added up;
-    ``prod`` takes ``base`` (10 unless given). The delay systems take ``variables`` (their length is variables
-    times time steps), ``delay`` (``delays`` for delay_ring) and ``coupling``.
+    ``prod`` takes ``base`` (10 unless given), ``factors``, the digits of both factors (half of L each unless
+    given), and ``rows``, "uniform" unless given, "by_length" or "sparse". The delay systems take ``variables``
+    (their length is variables times time steps), ``delay`` (``delays`` for delay_ring) and ``coupling``.
 
     Raises
     ------
     TypeError
-        For a length or parameter that is no integer.
+        For a length or parameter that is no integer, and no text or pair either.
     ValueError
-        For an unknown name or parameter, or a length or parameter out of range. Data is int16, which limits
+        For an unknown name or parameter, or a length or parameter that is not allowed. Data is int16, which limits
         lengths: 3,640 for relu, whose values can grow by 9 a step, 32,767 for the others.
 
     Examples
     --------
     >>> make_task("index", length=13, d=4)
     make_task('index', length=13, d=4)
+    >>> make_task("prod", length=10, factors=(9, 1), rows="by_length").generate(1, seed=0).inputs
+    array([[0, 0, 0, 0, 0, 0, 0, 0, 0, 2]], dtype=int16)
     >>> make_task("index", length=13, depth=4)
     Traceback (most recent call last):
     ValueError: unknown parameter 'depth': index takes d
@@ -304,8 +319,17 @@ def make_task(name: str, length: SupportsIndex, **parameters: SupportsIndex) -> 
     if not isinstance(name, str):
         raise TypeError(f"name: expected text, got {name!r}")
     steps = check_integer(length, "length", 2, _MAX_VALUE)
-    given = {key: check_integer(value, key, 1, _MAX_VALUE) for key, value in parameters.items()}
+    given = {key: _parameter(key, value) for key, value in parameters.items()}
     return Task(_core.tasks.Task(name, steps, given))
+
+
+def _parameter(key: str, value: Parameter) -> int | str:
+    """As the core takes it; a pair of numbers as "5x3"."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple | list):
+        return "x".join(str(check_integer(number, key, 1, _MAX_VALUE)) for number in value)
+    return check_integer(value, key, 1, _MAX_VALUE)
 
 
 def satisfied_dependencies(order: ArrayLike, dependencies: ArrayLike) -> float:

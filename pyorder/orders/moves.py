@@ -34,9 +34,11 @@ __all__ = [
     "block_moves",
     "block_rearrangements",
     "insertions",
+    "permuted_blocks",
     "sample_neighbours",
     "swaps",
     "within_blocks",
+    "within_every_block",
 ]
 
 
@@ -115,6 +117,63 @@ def within_blocks(
     if rows <= limit:
         return _core.moves.within_blocks(array, size)
     return _core.moves.sample_within_blocks(array, size, limit, seed)
+
+
+def within_every_block(
+    order: ArrayLike,
+    block_size: SupportsIndex,
+    *,
+    limit: SupportsIndex | None = None,
+    seed: SupportsIndex = 0,
+) -> NDArray[np.int64]:
+    """Return the order, then its rearrangements that are the same in every block of block_size slots: (rows, L).
+
+    This is another reading of the first step of the local stage of the hierarchical search (arXiv 2506.23875).
+    A shorter last block stays as it is. Rows stand in lexicographic sequence of slots; blocks of l slots make l!.
+
+    With ``limit``, there are at most so many rows, chosen as in `within_blocks`.
+
+    Examples
+    --------
+    >>> within_every_block([8, 7, 6, 5, 4, 3, 2, 1, 0], block_size=2)
+    array([[8, 7, 6, 5, 4, 3, 2, 1, 0],
+           [7, 8, 5, 6, 3, 4, 1, 2, 0]])
+    >>> within_every_block(range(100), block_size=50, limit=1000).shape
+    (1000, 100)
+    """
+    array = check_order(order)
+    size = check_integer(block_size, "block_size", 2, len(array))
+    return _core.moves.within_every_block(array, size, *_limited(size, limit, seed, len(array)))
+
+
+def permuted_blocks(
+    order: ArrayLike,
+    block_size: SupportsIndex,
+    *,
+    limit: SupportsIndex | None = None,
+    seed: SupportsIndex = 0,
+) -> NDArray[np.int64]:
+    """Return the order, then all other rearrangements of the sequence of its blocks: (blocks!, L).
+
+    This is another reading of the second step of the local stage of the hierarchical search (arXiv 2506.23875),
+    which holds that of `between_blocks`. Blocks have block_size slots, and a shorter last one, if any, takes part.
+    Rows stand in lexicographic sequence of the blocks.
+
+    With ``limit``, there are at most so many rows, chosen as in `within_blocks`.
+
+    Examples
+    --------
+    >>> permuted_blocks([3, 0, 4, 1, 2], block_size=2)
+    array([[3, 0, 4, 1, 2],
+           [3, 0, 2, 4, 1],
+           [4, 1, 3, 0, 2],
+           [4, 1, 2, 3, 0],
+           [2, 3, 0, 4, 1],
+           [2, 4, 1, 3, 0]])
+    """
+    array = check_order(order)
+    size = check_integer(block_size, "block_size", 2, len(array))
+    return _core.moves.permuted_blocks(array, size, *_limited(-(-len(array) // size), limit, seed, len(array)))
 
 
 def between_blocks(order: ArrayLike, block_size: SupportsIndex) -> NDArray[np.int64]:
@@ -218,6 +277,15 @@ def sample_neighbours(order: ArrayLike, count: SupportsIndex, *, seed: SupportsI
     count, seed = check_integer(count, "count", 0), check_integer(seed, "seed", 0, MAX_SEED)
     check_rows(count, len(array), "count")
     return _core.moves.sample_neighbours(array, count, seed)
+
+
+def _limited(items: int, limit: SupportsIndex | None, seed: SupportsIndex, length: int) -> tuple[int, int]:
+    """The most rows, at most all arrangements of so many items, and the seed."""
+    rows, name = math.factorial(items), "block_size, without a limit"
+    if limit is not None:
+        rows, name = min(rows, check_integer(limit, "limit", 1)), "limit"
+    check_rows(rows, length, name)
+    return rows, check_integer(seed, "seed", 0, MAX_SEED)
 
 
 def _block_moves(order: NDArray[np.int64], max_size: int) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """The published tables and figures, and what reviews of them asked for, each by a name.
 
 A study is run cell by cell; a finished cell is a row in a file and is never run again, so a study can be stopped
-and taken up at any time. ``laptop`` is for two CPU cores and less than an hour, at reduced sizes; ``paper`` has
+and taken up at any time. ``laptop`` is for two CPU cores, at reduced sizes; ``paper`` has
 the published settings and wants a GPU. Target columns are shuffled in secret wherever an order is searched for.
 
 Published figures: Sato, Kawamoto, Kera, arXiv 2506.23875 (``published.json``).
@@ -25,10 +25,11 @@ from pyorder._disk import replacing
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.reproduce._base import Cell, Row, Study, Table, task_name
 from pyorder.reproduce._rows import RowFile
+from pyorder.reproduce.claims import compare
 from pyorder.runs.environment import environment
 from pyorder.runs.folder import RunDir, write_json
 
-__all__ = ["SCALES", "Study", "Table", "make_study", "reproduce", "study_names"]
+__all__ = ["SCALES", "Study", "Table", "claims_table", "make_study", "reproduce", "study_names"]
 
 SCALES = ("laptop", "paper")
 _STUDIES = {
@@ -42,6 +43,7 @@ _STUDIES = {
     "structured": "structured",
     "predictive": "predictive",
     "transfer": "transfer",
+    "published-settings": "published_settings",
 }
 
 
@@ -83,7 +85,8 @@ def reproduce(
     """Run the cells of a study that have no row yet, and write its report.
 
     In the folder ``out``: NAME-SCALE.jsonl, the rows; NAME-SCALE.md and .json, the tables beside the published
-    figures; NAME-SCALE.png where matplotlib is installed.
+    figures; NAME-SCALE.png where matplotlib is installed; claims-SCALE.md, the claims of all studies beside what
+    their rows in this folder say.
 
     Parameters
     ----------
@@ -129,7 +132,19 @@ def reproduce(
                 report(Progress(told, done / len(missing), time.perf_counter() - started))
     rows = file.read()
     write_report(study, scale, rows, Path(out))
+    with replacing(Path(out) / f"claims-{scale}.md") as temporary:
+        temporary.write_text(claims_table(Path(out), scale).markdown() + "\n", encoding="utf-8")
     return rows
+
+
+def claims_table(out: RunDir, scale: str = "laptop") -> Table:
+    """Set the claims of all studies beside what their rows in a folder say."""
+    studies = {name: make_study(name, scale) for name in study_names()}
+    found = {
+        name: (study, RowFile(Path(out) / f"{name}-{scale}.jsonl", study).read())
+        for name, study in studies.items()
+    }
+    return compare(found, scale)
 
 
 def _chosen(study: Study, scale: str, only: Mapping[str, Any]) -> list[Cell]:
@@ -161,6 +176,7 @@ def write_report(study: Study, scale: str, rows: Sequence[Row], out: Path) -> No
         "study": study.name,
         "scale": scale,
         "settings": study.settings(),
+        "verdict": study.sentence(rows),
         "cells": {"run": len(rows), "planned": len(study.cells())},
         "tables": [{"title": table.title, "columns": table.columns, "lines": table.lines} for table in tables],
     }
@@ -177,12 +193,14 @@ def markdown(study: Study, scale: str, rows: Sequence[Row], tables: Sequence[Tab
     """Write the report: what was run, how and where, then the tables."""
     scales = {"laptop": "reduced sizes, for two CPU cores", "paper": "the published settings"}
     settings = {**study.settings(), **study.settings()["sizes"]}
-    numbers = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "sizes")
+    # What a study lists of several numbers each is in its cells, tables and JSON.
+    lists = {name for name, value in settings.items() if isinstance(value, list) and isinstance(value[0], dict)}
+    numbers = ", ".join(f"{name} {value}" for name, value in settings.items() if name not in {"sizes", *lists})
     head = [
         f"# {study.title}",
         "",
         f"`pyorder reproduce {study.name} --scale {scale}`: {scales[scale]} ({numbers}).",
-        f"{len(rows)} of {len(study.cells())} cells run.",
+        f"{len(rows)} of {len(study.cells())} cells run. {study.sentence(rows)}",
     ]
     if rows:
         dates = sorted(row["environment"]["date"][:10] for row in rows)

@@ -101,11 +101,47 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """What a study's rows say of its claim.
+
+    Attributes
+    ----------
+    ours : the figure to set beside the published one
+    holds : for every comparison that the criterion asks for and the rows allow, whether it came out as claimed
+
+    Examples
+    --------
+    >>> [Finding("", holds).verdict for holds in ([], [True], [True, False], [True, False, False])]
+    ['not run', 'reproduced', 'in part', 'not reproduced']
+    """
+
+    ours: str
+    holds: Sequence[bool]
+
+    @property
+    def verdict(self) -> str:
+        """Reproduced if all comparisons hold, in part if at least half do."""
+        if not self.holds:
+            return NOT_RUN
+        share = sum(self.holds) / len(self.holds)
+        return "reproduced" if share == 1 else "in part" if share >= 0.5 else "not reproduced"
+
+
+@dataclass(frozen=True)
 class Study(ABC):
-    """A published claim, and how it is measured here; subclasses are frozen dataclasses of their settings."""
+    """A published claim, and how it is measured here; subclasses are frozen dataclasses of their settings.
+
+    Attributes
+    ----------
+    claim, claimed : what the paper says, in our words, and its figure
+    criterion : what has to hold in every comparison; see `Finding`
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    claim: ClassVar[str]
+    claimed: ClassVar[str]
+    criterion: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()  # packages beyond pyorder's own dependencies
     sizes: Sizes
 
@@ -120,6 +156,22 @@ class Study(ABC):
     @abstractmethod
     def tables(self, rows: Sequence[Row]) -> list[Table]:
         """Set the finished rows beside what was published; what was not run says so."""
+
+    @abstractmethod
+    def finding(self, rows: Sequence[Row]) -> Finding:
+        """Compare the finished rows with the claim."""
+
+    def sentence(self, rows: Sequence[Row]) -> str:
+        """Say in one sentence whether the claim is reproduced, and by which criterion."""
+        found = self.finding(rows)
+        if not found.holds:
+            return f"{self.claim}: {NOT_RUN}."
+        score = f"{sum(found.holds)} of {len(found.holds)}"
+        verdict = found.verdict[0].upper() + found.verdict[1:]
+        return (
+            f"{verdict}, by the criterion that {self.criterion} ({score}): {self.claim}; "
+            f"ours {found.ours}, published {self.claimed}."
+        )
 
     @abstractmethod
     def draw(self, rows: Sequence[Row]) -> Figure:
@@ -218,6 +270,18 @@ def fit_result(fitted: Fitted) -> dict[str, Any]:
         "mean_loss": float(fitted.loss_curve.mean()),
         "fit_seconds": fitted.seconds,
     }
+
+
+LEARNED = 0.9
+
+
+def steps_to_learn(fitted: Fitted) -> float | None:
+    """Training steps until 90 % of the validation rows' steps are right, given those before; None if never."""
+    curve = fitted.validation_curve
+    if curve is None:
+        raise ValueError("fitted: was trained without validation rows")
+    learned = curve[curve[:, 2] >= LEARNED, 0]
+    return float(learned[0]) if len(learned) else None
 
 
 def over_seeds(values: Sequence[float | None], unit: str = "", digits: int = 1, scale: float = 1.0) -> str:

@@ -19,14 +19,13 @@ from pyorder.data.tasks import make_task
 from pyorder.orders.permutations import lexicographic, sample
 from pyorder.orders.posets import Poset
 from pyorder.reproduce import _base as base
-from pyorder.reproduce._base import Cell, Orders, Row, Study, Table
+from pyorder.reproduce._base import Cell, Finding, Orders, Row, Study, Table
 from pyorder.streams import nested
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TASKS = ("square", "cubic")
-LEARNED = 0.9
 OUTCOMES = {"steps to 90 % accuracy": "steps_to_learn", "final loss": "final_loss"}
 
 
@@ -45,6 +44,11 @@ class Predictive(Study):
     name: ClassVar[str] = "predictive"
     needs: ClassVar[tuple[str, ...]] = ("scipy",)
     title: ClassVar[str] = "Early loss against what is learned in the end"
+    claim: ClassVar[str] = "early loss predicts how well an order is learned in the end"
+    claimed: ClassVar[str] = "no figure"
+    criterion: ClassVar[str] = (
+        "rank correlation of the loss in the longest profiling runs with the steps to 90 % is at least 0.5"
+    )
     stratified: int
     chunk: int
     run_lengths: tuple[int, ...]
@@ -143,6 +147,20 @@ class Predictive(Study):
         joined["steps_to_learn"][np.isnan(joined["steps_to_learn"])] = np.inf
         return joined
 
+    def finding(self, rows: Sequence[Row]) -> Finding:
+        """By tasks and lengths of which every order was trained; mean over profiling seeds."""
+        told, holds = [], []
+        for length, task in itertools.product((5, 8), TASKS):
+            outcomes = self._outcomes(rows, task, length)
+            longest = base.select(rows, task=task, length=length, profile_steps=self.run_lengths[-1])
+            if outcomes is None or not longest or np.ptp(last := _ranked(outcomes["steps_to_learn"])) == 0:
+                continue
+            ranks = mean_ranks(last)
+            found = [np.corrcoef(mean_ranks(run["result"]["losses"]), ranks)[0, 1] for run in longest]
+            told.append(f"{np.mean(found):.2f} for {base.task_name({'task': task, 'length': length})}")
+            holds.append(bool(np.mean(found) >= 0.5))
+        return Finding(", ".join(told), holds)
+
     def draw(self, rows: Sequence[Row]) -> Figure:
         """Final loss of every order against its loss in the longest profiling run of the first seed."""
         from matplotlib.figure import Figure
@@ -188,10 +206,8 @@ def learn(splits: Splits, order: Orders, sizes: base.Sizes, seed: int) -> dict[s
 
     # Orders were ranked on the validation rows: what they are worth is seen on others.
     fitted = fit(splits.train, order, test=splits.test, validation=splits.test, seed=seed, **sizes.fitting)
-    curve = fitted.validation_curve
-    assert curve is not None
-    learned = curve[curve[:, 2] >= LEARNED, 0]
-    return {"steps_to_learn": float(learned[0]) if len(learned) else None, "final_loss": float(curve[-1, 1])}
+    assert fitted.validation_curve is not None
+    return {"steps_to_learn": base.steps_to_learn(fitted), "final_loss": float(fitted.validation_curve[-1, 1])}
 
 
 def agreement(runs: Sequence[Sequence[float]], outcome: npt.NDArray[np.float64], kind: str) -> str:
@@ -200,7 +216,7 @@ def agreement(runs: Sequence[Sequence[float]], outcome: npt.NDArray[np.float64],
 
     measure = {"spearman": stats.spearmanr, "kendall": stats.kendalltau}[kind]
     losses = np.array(runs)
-    last = np.where(np.isinf(outcome), np.finfo(float).max, outcome)
+    last = _ranked(outcome)
 
     def mean_over_runs(chosen: npt.NDArray[np.int64]) -> float:
         if np.ptp(last[chosen]) == 0 or (np.ptp(losses[:, chosen], axis=1) == 0).any():  # nothing to rank
@@ -214,6 +230,24 @@ def agreement(runs: Sequence[Sequence[float]], outcome: npt.NDArray[np.float64],
         return "all equal"
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return f"{mean_over_runs(everyone):.2f} ({low:.2f} to {high:.2f})"
+
+
+def mean_ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Rank values from 1 on; equal ones share their mean rank.
+
+    Examples
+    --------
+    >>> mean_ranks([5, 2, 2]).tolist()
+    [3.0, 1.5, 1.5]
+    """
+    array = np.asarray(values)
+    sides = [np.searchsorted(np.sort(array), array, side) for side in ("left", "right")]
+    return (sides[0] + sides[1] + 1) / 2
+
+
+def _ranked(outcome: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Put what was never reached last, and equal."""
+    return np.where(np.isinf(outcome), np.finfo(float).max, outcome)
 
 
 LAPTOP = Predictive(

@@ -7,12 +7,22 @@ all k! ways; the best T / (k + 1)! of these at most T candidates go on. One is l
 Direction: that one and its reverse meet in a run of their own. Early in training, in a mixture of many orders,
 a step tells about its predecessor as much as about its successor, and the global stage often ends in a chain read
 backwards; in a run of two the difference is plain. This run is ours; ``direction=False`` is the published search.
-Local stage, l = 2 ... L // 2: (a) all arrangements inside one block of l slots, for every block; (b) the
-rotations of the sequence of blocks; each time the best of one joint run goes on.
+Local stage, l = 2 ... L // 2: (a) inside blocks of l slots, (b) between them; each time the best of one joint run
+goes on. The paper's text leaves open what is rearranged, and both readings of both are here by name:
+
+    inside="together"     the same arrangement in every block at once: l! candidates
+    inside="each"         all arrangements inside one block, for every block; the letter of the text
+    between="all"         all sequences of the blocks: ceil(L / l)! candidates
+    between="rotations"   the sequence's rotations, which fits the published count L // l
+
+Only the first of each can turn a chain that was found backwards, block by block: 8 7 6 5 4 3 2 1 0 becomes
+7 8 5 6 3 4 1 2 0 inside blocks of two, and 0 1 2 3 4 5 6 7 8 between them. The published search does that, and its
+misses are what these two leave: chains that are cut and rotated. In the company of other rotations one can have a
+lower loss than the forward order, by more than chance; in the run of two that ``significance`` adds, it has not.
 
 Source: Sato, Kawamoto, Kera, arXiv 2506.23875. Where the paper is silent: the order so far takes part in every
-local run; a remainder of L modulo l slots is a block of its own; (b) are cyclic rotations, which fits the
-published count L // l; and past ``limit`` candidates the arrangements of (a) are drawn at random.
+local run; a remainder of L modulo l slots is a block of its own, which "together" leaves as it is; and past
+``limit`` candidates the order so far and a uniformly random choice of the others take part.
 """
 
 from __future__ import annotations
@@ -28,12 +38,16 @@ from pyorder._checks import check_integer
 from pyorder.orders import moves
 from pyorder.orders.permutations import check_orders
 from pyorder.orders.posets import Poset
+from pyorder.profiling.result import Profile
 from pyorder.search._pools import count_up_to, distinct
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategy import Strategy, check_flag
+from pyorder.streams import seed_from
 
 Orders = npt.NDArray[np.int64]
 INITIALISATIONS = ("Pr", "Pg", "Pf", "Pb")
+INSIDE = {"together": moves.within_every_block, "each": moves.within_blocks}
+BETWEEN = ("all", "rotations")
 
 
 @dataclass(frozen=True)
@@ -50,11 +64,17 @@ class Hierarchical(Strategy):
     limit : most candidates in one local run
     direction : whether the order of the global stage meets its reverse, which the published search leaves out
     local : whether to run the local stage
+    inside, between : what the local stage rearranges: "together" or "each", "all" or "rotations"; see this module
+    significance : a level such as 0.01: the best other order of a local run meets the order so far in a run of
+        two, and takes its place only if it leads there and chance explains that at most at this level, by the
+        paired difference on the validation rows (one-sided, normal). None: the best goes on, as published
 
     Examples
     --------
     >>> Hierarchical(local=False).pools(Poset(8))
     [120, 120, 120, 120, 2]
+    >>> Hierarchical(direction=False, inside="each", between="rotations").pools(Poset(8))[4:]
+    [5, 4, 12, 3, 47, 2]
     """
 
     name: ClassVar[str] = "hierarchical"
@@ -64,6 +84,9 @@ class Hierarchical(Strategy):
     limit: int = 5040
     direction: bool = True
     local: bool = True
+    inside: str = "together"
+    between: str = "all"
+    significance: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
@@ -82,6 +105,15 @@ class Hierarchical(Strategy):
             check_integer(getattr(self, option), option, 1)
         for option in ("direction", "local"):
             check_flag(getattr(self, option), option)
+        for option, readings in (("inside", tuple(INSIDE)), ("between", BETWEEN)):
+            if getattr(self, option) not in readings:
+                allowed = " or ".join(map(repr, readings))
+                raise ValueError(f"{option}: expected {allowed}, got {getattr(self, option)!r}")
+        level = self.significance
+        if level is not None and (
+            isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1
+        ):
+            raise ValueError(f"significance: expected a number between 0 and 1, or None, got {level!r}")
 
     @property
     def uses_data_order(self) -> bool:
@@ -105,8 +137,12 @@ class Hierarchical(Strategy):
         sizes += [2] if self.direction else []
         for size in range(2, length // 2 + 1) if self.local else ():
             whole, rest = divmod(length, size)
-            arranged = whole * math.factorial(min(size, 20)) + math.factorial(rest)
-            sizes += [min(self.limit, arranged), whole + (rest > 0)]
+            inside, blocks = math.factorial(size), whole + (rest > 0)
+            if self.inside == "each":
+                inside = 1 + whole * (inside - 1) + math.factorial(rest) - 1
+            between = blocks if self.between == "rotations" else min(self.limit, math.factorial(blocks))
+            meeting = [] if self.significance is None else [2]
+            sizes += [min(self.limit, inside), *meeting, between, *meeting]
         return sizes
 
     def search(self, laboratory: Laboratory) -> Orders:
@@ -122,24 +158,38 @@ class Hierarchical(Strategy):
             candidates = result.orders[result.ranking[: total // math.factorial(blocks + 1)]]
         order: Orders = candidates[0]
         if self.direction:
-            both = laboratory.rng.permutation(np.stack([order, order[::-1]]))
-            order = self.step(order, both, "direction", laboratory)
+            both = laboratory.allowed(laboratory.rng.permutation(np.stack([order, order[::-1]])))
+            if len(both) > 1:
+                order = laboratory.profile(both, "direction").best
         return self.refine(order, laboratory) if self.local else order
 
     def refine(self, order: Orders, laboratory: Laboratory) -> Orders:
         """Run the local stage from ``order`` (L,)."""
         for size in range(2, laboratory.length // 2 + 1):
-            seed = int(laboratory.rng.integers(2**32))
-            inside = moves.within_blocks(order, size, limit=self.limit, seed=seed)
+            inside = INSIDE[self.inside](order, size, limit=self.limit, seed=seed_from(laboratory.rng))
             order = self.step(order, inside, f"local, inside blocks of {size}", laboratory)
-            between = moves.between_blocks(order, size)
+            if self.between == "rotations":
+                between = moves.between_blocks(order, size)
+            else:
+                between = moves.permuted_blocks(order, size, limit=self.limit, seed=seed_from(laboratory.rng))
             order = self.step(order, between, f"local, between blocks of {size}", laboratory)
         return order
 
     def step(self, order: Orders, pool: Orders, stage: str, laboratory: Laboratory) -> Orders:
-        """Go to the best of a pool that holds ``order``, as far as the constraints allow."""
+        """Go to the best of a pool that holds ``order``, as far as the constraints and the significance allow."""
         pool = laboratory.allowed(pool)
-        return laboratory.profile(pool, stage).best if len(pool) > 1 else order
+        if len(pool) == 1:
+            return order
+        profile = laboratory.profile(pool, stage)
+        if self.significance is None:
+            return profile.best
+        laboratory.best = order  # what a budget that ends here leaves
+        ranked = profile.orders[profile.ranking]
+        other = ranked[(ranked != order).any(1)][0]
+        both = laboratory.rng.permutation(np.stack([order, other]))
+        met = laboratory.profile(both, f"{stage}, against the order so far")
+        laboratory.best = other if chance_of_lead(met, order) < self.significance else order
+        return laboratory.best
 
     def initial_candidates(self, laboratory: Laboratory, count: int) -> Orders:
         """Draw up to ``count`` distinct initial candidates."""
@@ -155,6 +205,15 @@ class Hierarchical(Strategy):
             orders = distinct(np.concatenate([np.arange(length)[None], orders]))[:count]
             orders = rng.permutation(orders)
         return orders
+
+
+def chance_of_lead(profile: Profile, order: Orders) -> float:
+    """How likely chance puts the best order of a run so far ahead of ``order``; 1 if that is the best itself."""
+    place = int(np.flatnonzero((profile.orders == order).all(1))[0])
+    lead, error = profile.loss[place] - profile.best_loss, profile.standard_error[place]
+    if not lead > 0:
+        return 1.0
+    return math.erfc(lead / error / math.sqrt(2)) / 2 if error > 0 else 0.0
 
 
 def swapped_blocks(length: int, count: int, rng: np.random.Generator) -> Orders:

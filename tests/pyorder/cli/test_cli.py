@@ -55,6 +55,15 @@ def test_one_file_is_generated(run, tmp_path):
     np.testing.assert_array_equal(read["targets"], made.targets)
 
 
+def test_products_of_factors_of_any_widths_are_generated_and_known_again(told, tmp_path):
+    parameters = ["--parameter", "factors=3x1", "--parameter", "rows=by_length"]
+    told("generate", "prod", "--length", 4, "--rows", 7, *parameters, "--out", "p.safetensors")
+    data = pyorder.Dataset.open(tmp_path / "p.safetensors")
+    made = pyorder.make_task("prod", length=4, factors=(3, 1), rows="by_length")
+    assert np.array_equal(data.inputs, made.generate(7, seed=0).inputs)
+    assert _inputs.find_task(data).parameters == made.parameters
+
+
 def test_splits_are_generated_and_serve_as_data(told, tmp_path):
     rows = ["--train-rows", 600, "--validation-rows", 40, "--test-rows", 60]
     told("generate", "square", "--length", 4, *rows, "--seed", 2, "--out", "data")

@@ -316,6 +316,8 @@ def test_bad_orders_and_dependencies_are_refused(order, dependencies, error, mes
         ({"name": "index", "d": 14}, ValueError, r"d of index at length 13 must be in \[1, 13\], got 14"),
         ({"name": "index", "d": 0}, ValueError, "d: expected an integer from 1"),
         ({"name": "index", "d": 2.0}, TypeError, "d: expected an integer, got 2.0"),
+        ({"name": "index", "d": "2"}, ValueError, "^d of index must be an integer, got '2'"),
+        ({"name": "prod", "rows": 2}, ValueError, "^rows of prod must be text, got 2"),
         ({"name": "prod", "base": 1}, ValueError, r"base of prod must be in \[2, 32767\], got 1"),
     ],
 )

@@ -68,6 +68,31 @@ from pyorder.orders import moves
             "limit: 100,000,000,000,000 orders of 100 slots do not fit",
         ),
         (
+            lambda: moves.within_every_block([0, 1, 2], 4),
+            ValueError,
+            "block_size: expected an integer from 2 to 3, got 4",
+        ),
+        (
+            lambda: moves.within_every_block(range(100), 50),
+            ValueError,
+            r"block_size, without a limit: about 10\^64 orders of 100 slots do not fit",
+        ),
+        (
+            lambda: moves.permuted_blocks(range(100), 2, limit=10**14),
+            ValueError,
+            "limit: 100,000,000,000,000 orders of 100 slots do not fit",
+        ),
+        (
+            lambda: moves.permuted_blocks([0, 1], 2, limit=0),
+            ValueError,
+            "limit: expected an integer of at least 1",
+        ),
+        (
+            lambda: moves.permuted_blocks([0, 1, 2], 2, limit=1, seed=-1),
+            ValueError,
+            "seed: expected an integer from 0",
+        ),
+        (
             lambda: moves.between_blocks([0], 2),
             ValueError,
             "block_size: expected an integer from 2 to 1, got 2",

@@ -30,6 +30,9 @@ MOVES = {
     "within_blocks 3": lambda order: moves.within_blocks(order, 3),
     "within_blocks 4, many": lambda order: moves.within_blocks(order, 4, limit=30, seed=5),
     "within_blocks 4, few": lambda order: moves.within_blocks(order, 4, limit=4, seed=5),
+    "within_every_block 2": lambda order: moves.within_every_block(order, 2),
+    "within_every_block 4, some": lambda order: moves.within_every_block(order, 4, limit=9, seed=5),
+    "permuted_blocks, some": lambda order: moves.permuted_blocks(order, 2, limit=5, seed=5),
     "between_blocks 2": lambda order: moves.between_blocks(order, 2),
     "between_blocks 3": lambda order: moves.between_blocks(order, 3),
     "block_rearrangements 3": lambda order: moves.block_rearrangements([order, order[::-1]], 3),
@@ -69,6 +72,8 @@ def test_results_are_orders_and_none_occurs_twice(length, seed, data):
     order, size = random_order(length, seed), data.draw(st.integers(2, length))
     for rows in (
         moves.within_blocks(order, size, limit=50, seed=seed),
+        moves.within_every_block(order, size, limit=50, seed=seed),
+        moves.permuted_blocks(order, size, limit=50, seed=seed),
         moves.between_blocks(order, size),
         moves.swaps(order),
         moves.insertions(order),
@@ -169,6 +174,74 @@ def test_within_and_between_blocks(length, block_size):
     blocks = [order[begin : begin + block_size] for begin in range(0, length, block_size)]
     rotations = [itertools.chain(*blocks[first:], *blocks[:first]) for first in range(len(blocks))]
     assert as_tuples(moves.between_blocks(order, block_size)) == list(map(tuple, rotations))
+
+
+@pytest.mark.parametrize(("length", "block_size"), [(n, size) for n in range(2, 8) for size in range(2, n + 1)])
+def test_the_same_within_every_block_and_all_sequences_of_blocks(length, block_size):
+    """Among all orders: the slots of blocks move alike, or blocks stay whole."""
+    order = random_order(length).tolist()
+    blocks = [tuple(order[begin : begin + block_size]) for begin in range(0, length, block_size)]
+    whole = length // block_size * block_size
+    everything = list(itertools.permutations(order))  # in lexicographic sequence of slots
+
+    def moves_alike(row):
+        from_slot = [order.index(step) - slot // block_size * block_size for slot, step in enumerate(row[:whole])]
+        patterns = {tuple(from_slot[at : at + block_size]) for at in range(0, whole, block_size)}
+        (pattern, *others) = patterns
+        return not others and set(pattern) == set(range(block_size)) and list(row[whole:]) == order[whole:]
+
+    def keeps_blocks(row):
+        places = [row.index(block[0]) for block in blocks]
+        return all(row[at : at + len(block)] == block for at, block in zip(places, blocks, strict=True))
+
+    alike = as_tuples(moves.within_every_block(order, block_size))
+    assert alike == [row for row in everything if moves_alike(row)]
+    assert len(alike) == math.factorial(block_size)
+    sequences = as_tuples(moves.permuted_blocks(order, block_size))
+    assert set(sequences) == {row for row in everything if keeps_blocks(row)}
+    assert sequences == [
+        tuple(itertools.chain(*(blocks[block] for block in row)))
+        for row in itertools.permutations(range(len(blocks)))
+    ]
+    assert set(as_tuples(moves.between_blocks(order, block_size))) <= set(sequences)
+    for move, rows in ((moves.within_every_block, alike), (moves.permuted_blocks, sequences)):
+        assert as_tuples(move(order, block_size, limit=len(rows), seed=3)) == rows
+        for limit in range(1, min(len(rows), 30)):
+            some = as_tuples(move(order, block_size, limit=limit, seed=limit))
+            assert len(some) == limit
+            assert some[0] == tuple(order)
+            assert set(some) <= set(rows)
+
+
+# Of the six arrangements of three slots or three blocks, five move something.
+@pytest.mark.parametrize(("limit", "choices"), [(2, 5), (3, 10), (5, 5)])
+@pytest.mark.parametrize(
+    "move",
+    [lambda **some: moves.within_every_block(range(7), 3, **some),
+     lambda **some: moves.permuted_blocks(range(5), 2, **some)],
+)  # fmt: skip
+def test_limited_arrangements_are_a_uniform_choice(move, limit, choices):
+    draws = Counter()
+    for seed in range(200 * choices):
+        draws[frozenset(map(tuple, move(limit=limit, seed=seed)[1:].tolist()))] += 1
+    assert len(draws) == choices
+    assert 0.001 < scipy.stats.chisquare(list(draws.values())).pvalue < 0.999
+
+
+@pytest.mark.parametrize(("length", "block_size"), [(26, 13), (300, 150), (65, 21), (1000, 999)])
+def test_limited_rows_of_huge_blocks_move_alike(length, block_size):
+    order = random_order(length)
+    rows = moves.within_every_block(order, block_size, limit=200, seed=1)
+    assert len(as_tuples(rows)) == 200
+    whole = length // block_size * block_size
+    slots = np.argsort(order)[rows]
+    blocks = slots[:, :whole].reshape(200, -1, block_size) % block_size
+    assert (blocks == blocks[:, :1]).all()
+    assert (slots[:, whole:] == np.arange(whole, length)).all()
+    sequences = moves.permuted_blocks(order, 2, limit=200, seed=1)
+    assert len(as_tuples(sequences)) == 200
+    starts = np.argsort(order)[sequences]
+    assert (np.diff(starts, axis=1)[starts[:, :-1] % 2 == 0] == 1).sum() >= 200 * (length // 2 - 1)
 
 
 @pytest.mark.parametrize(("length", "block_size"), [(6, 2), (7, 3), (6, 5)])

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import pyorder
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost, Profile
 from pyorder.search import Budget, Hierarchical, laboratory
+from pyorder.search.budget import BudgetSpentError
 from pyorder.search.strategies import hierarchical
 from pyorder.training.presets import PRESETS
 
@@ -40,6 +42,9 @@ def test_hierarchical_is_blind_to_labels(square5):
         assert np.array_equal(mine.profile.loss, theirs.profile.loss)
 
 
+COST = Cost(1, 1)  # of a run
+
+
 class Guessing:
     """A profiler whose losses are drawn at random."""
 
@@ -53,36 +58,66 @@ class Guessing:
 
     def profile(self, orders, *, seeds, on_share):
         loss = np.random.default_rng(seeds[0]).random(len(orders))
-        some = loss[:, None]
-        return Profile(orders, loss, some, loss, loss.argsort(), loss[None], loss[None], Cost(), 0.0, {})
+        return told(orders, loss, loss)
+
+
+class CountingDescents(Guessing):
+    """A profiler that measures how many neighbouring steps are out of order, and knows how uncertain that is."""
+
+    def __init__(self, length, error):
+        super().__init__(length)
+        self.error = error
+
+    def profile(self, orders, *, seeds, on_share):
+        loss = (np.diff(orders.argsort(1), axis=1) < 0).sum(1).astype(float)
+        return told(orders, loss, np.full(len(orders), self.error))
+
+
+def told(orders, loss, error):
+    return Profile(
+        orders, loss, loss[:, None], error, loss.argsort(kind="stable"), loss[None], loss[None], COST, 0.0, {}
+    )
+
+
+def searching_with(profiler, budget=None):
+    return laboratory.Laboratory(
+        profiler,
+        constraints=Poset(profiler.length),
+        seed=0,
+        seeds=1,
+        budget=budget or Budget(),
+        planned=Cost(),
+        progress=None,
+    )
 
 
 # Counted by hand: with blocks of 3, 8 slots have the blocks 3 + 3 + 2, whose insides have 5 + 5 + 1 other
-# arrangements, and 3 rotations.
+# arrangements, and 3 rotations. Together they have 6 arrangements, and the blocks 6 sequences.
 LOCAL_RUNS = {
-    8: [5, 4, 12, 3, 47, 2],
-    9: [5, 5, 16, 3, 47, 3],
-    10: [6, 5, 16, 4, 48, 3, 239, 2],
-    13: [7, 7, 21, 5, 70, 4, 244, 3, 1439, 3],
+    ("each", "rotations"): {
+        8: [5, 4, 12, 3, 47, 2],
+        9: [5, 5, 16, 3, 47, 3],
+        10: [6, 5, 16, 4, 48, 3, 239, 2],
+        13: [7, 7, 21, 5, 70, 4, 244, 3, 1439, 3],
+    },
+    ("together", "all"): {
+        8: [2, 24, 6, 6, 24, 2],
+        9: [2, 120, 6, 6, 24, 6],
+        10: [2, 120, 6, 24, 24, 6, 120, 2],
+        13: [2, 5040, 6, 120, 24, 24, 120, 6, 720, 6],
+    },
 }
 
 
 @pytest.mark.parametrize(
     ("length", "candidates", "depth"), [(8, 120, 4), (9, 720, 5), (10, 5040, 6), (13, 5040, 6)]
 )
-def test_hierarchical_follows_the_published_schedule(length, candidates, depth):
+@pytest.mark.parametrize(("inside", "between"), LOCAL_RUNS)
+def test_hierarchical_follows_the_published_schedule(length, candidates, depth, inside, between):
     """K global runs of T candidates; then two runs for every size of blocks, from 2 slots to half of them."""
-    strategy = Hierarchical(direction=False)
+    strategy = Hierarchical(direction=False, inside=inside, between=between)
     planned = strategy.pools(Poset(length))
-    searching = laboratory.Laboratory(
-        Guessing(length),
-        constraints=Poset(length),
-        seed=0,
-        seeds=1,
-        budget=Budget(),
-        planned=Cost(),
-        progress=None,
-    )
+    searching = searching_with(Guessing(length))
     strategy.search(searching)
     sizes = [len(stage.profile.orders) for stage in searching.history]
     assert [stage.name for stage in searching.history[:depth]] == [
@@ -90,7 +125,7 @@ def test_hierarchical_follows_the_published_schedule(length, candidates, depth):
     ]
     assert sizes[0] == candidates
     assert all(0.9 * candidates < size <= candidates for size in sizes[:depth])  # some come twice
-    assert sizes[depth:] == LOCAL_RUNS[length]
+    assert sizes[depth:] == planned[depth:] == LOCAL_RUNS[inside, between][length]
     assert len(planned) == len(sizes)
     assert all(size <= most for size, most in zip(sizes, planned, strict=True))
 
@@ -139,3 +174,69 @@ def test_a_chain_that_was_found_backwards_is_turned_round():
     assert find(splits, strategy, model="nano").order.tolist() == list(range(6))
     published = replace(strategy, direction=False)
     assert find(splits, published, model="nano").order.tolist() == backwards[0].tolist()
+
+
+def test_the_readings_differ_in_what_becomes_of_a_chain_that_was_found_backwards():
+    """With a loss that counts broken links, forward can be reached from its reverse by one reading alone."""
+    backwards = np.arange(8, -1, -1)
+    ends = {
+        (inside, between): Hierarchical(inside=inside, between=between)
+        .refine(backwards, searching_with(CountingDescents(9, 0.0)))
+        .tolist()
+        for inside in ("together", "each")
+        for between in ("all", "rotations")
+    }
+    assert ends["together", "all"] == list(range(9))
+    assert ends["each", "rotations"] != list(range(9))
+
+
+@pytest.mark.parametrize("significance", [None, 1e-9, 0.01, 0.4])
+@pytest.mark.parametrize("error", [0.0, 0.1, 0.5, 1e9])
+def test_an_incumbent_is_left_for_a_lead_that_chance_does_not_explain(significance, error):
+    """By the normal distribution's tail."""
+    order = np.array([0, 1, 3, 2, 4, 5])  # one broken link
+    searching = searching_with(CountingDescents(6, error))
+    pool = np.stack([order, np.arange(6), order[::-1]])
+    found = Hierarchical(significance=significance).step(order, pool, "local", searching)
+    explained = significance is not None and error > 0 and stats.norm.sf(1 / error) >= significance
+    assert found.tolist() == (order.tolist() if explained else list(range(6)))
+    assert searching.best.tolist() == found.tolist()
+    assert [len(stage.profile.orders) for stage in searching.history] == ([3] if significance is None else [3, 2])
+
+
+class Partial(CountingDescents):
+    """A profiler in whose larger runs a rotation has the lowest loss, as in mixtures of a chain's rotations."""
+
+    def profile(self, orders, *, seeds, on_share):
+        profile = super().profile(orders, seeds=seeds, on_share=on_share)
+        if len(orders) == 2:
+            return profile
+        loss = np.where(orders[:, 0] == 3, -1.0, profile.loss)
+        return told(orders, loss, profile.standard_error)
+
+
+def test_an_incumbent_stays_where_only_the_company_of_the_run_is_against_it():
+    order = np.arange(6)
+    pool = np.stack([order, np.roll(order, 3), order[::-1]])
+    searching = searching_with(Partial(6, 0.01))
+    assert Hierarchical(significance=0.01).step(order, pool, "local", searching).tolist() == order.tolist()
+    assert Hierarchical().step(order, pool, "local", searching).tolist() == pool[1].tolist()
+
+
+def test_an_incumbent_that_leads_meets_the_next_best():
+    """Among its neighbours an order profits from its company, so that leading there is not enough either."""
+    order = np.roll(np.arange(6), 3)
+    searching = searching_with(Partial(6, 0.01))
+    pool = np.stack([order, np.arange(6)[::-1], np.arange(6)])
+    assert Hierarchical(significance=0.01).step(order, pool, "local", searching).tolist() == list(range(6))
+    assert sorted(searching.history[1].profile.orders.tolist()) == sorted([order.tolist(), list(range(6))])
+    strategy = Hierarchical(direction=False, significance=0.5)
+    assert strategy.pools(Poset(8))[4:] == [2, 2, 24, 2, 6, 2, 6, 2, 24, 2, 2, 2]
+
+
+def test_a_budget_that_ends_before_the_two_meet_leaves_the_order_so_far():
+    order = np.array([0, 1, 3, 2, 4, 5])
+    searching = searching_with(CountingDescents(6, 0.0), Budget(training_steps=1))
+    with pytest.raises(BudgetSpentError):
+        Hierarchical(significance=0.5).step(order, np.stack([order, np.arange(6)]), "local", searching)
+    assert searching.best.tolist() == order.tolist()
