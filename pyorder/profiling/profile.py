@@ -29,16 +29,19 @@ from pyorder.orders.permutations import check_orders
 from pyorder.profiling.result import Cost, Floats, Orders, Profile
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
+from pyorder.runs.journal import Journal
 from pyorder.streams import stream
 from pyorder.training.divergence import AGAIN, diverged, guessing
 from pyorder.training.memory import check_run
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
-from pyorder.training.trainer import StepHook, Trainer, column_weights, train_together
+from pyorder.training.trainer import STEPS_AT_ONCE, StepHook, Trainer, column_weights, train_together
 
 Tell = Callable[[str, float], None]
 
+SAVE_SECONDS = 60.0  # between states that are kept of a run
+RUN = "run"  # what their names begin with
 MOST_SEEDS = 8  # more than these fill a GPU by themselves
 MOST_ACTIVATIONS = 60_000_000  # B (X + C) W over layers and seeds: some 10 GB, at about 40 numbers for each
 
@@ -54,6 +57,7 @@ class Profiler:
     learner, recipe : what learns, and the numbers of each run; step weights and names are by the tokens' steps
     step_names : what the tokens' steps are called; none where they have no names
     device, settings : where it runs, and how, in values of JSON
+    journal : where the state of a run is kept on the way; nowhere, unless a search has a folder
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Profiler:
         self.recorded: list[Trainer] | None = (
             [] if self.device.type == "cuda" and self.learner.capturable else None
         )
+        self.journal = Journal()  # of the search that this belongs to
         self.calmed: list[int] = []  # seeds that diverged, and were trained again
         self.settings = {
             "model": self.learner.name,
@@ -238,8 +243,37 @@ class Profiler:
             trainer.recipe = recipe
             trainers.append(trainer)
             sources.append(Mixture(table, torch.from_numpy(assigned).to(self.device)))
-        curves = train_together(trainers, sources, self.recipe.steps, after_step)
+        curves = self._trained(f"{RUN}-{seeds[0]}-{recipe.learning_rate:g}", trainers, sources, after_step)
         return [trainer.module for trainer in trainers], curves
+
+    def _trained(
+        self, name: str, trainers: Sequence[Trainer], sources: Sequence[Mixture], after_step: StepHook
+    ) -> torch.Tensor:
+        """Train to the end, from where an attempt that was interrupted was last kept: losses (k, steps)."""
+        steps, done = self.recipe.steps, 0
+        curves = torch.empty(len(trainers), steps)
+        if (state := self.journal.latest_state(name)) is not None:
+            for trainer, kept in zip(trainers, state["trainers"], strict=True):
+                trainer.restore(kept)
+            done = state["curves"].shape[1]
+            curves[:, :done] = state["curves"]
+        at_once = steps if self.journal.folder is None else STEPS_AT_ONCE
+        saved = self.journal.seconds
+        while done < steps:
+            first, done = done, min(done + at_once, steps)
+
+            def in_all(step: int, first: int = first) -> None:
+                after_step(first + step)
+
+            curves[:, first:done] = train_together(trainers, sources, done - first, in_all)
+            if not bool(curves[:, done - 1].isfinite().any()):
+                curves[:, done:] = torch.nan
+                break
+            if self.journal.folder is not None and (done == steps or self.journal.seconds - saved >= SAVE_SECONDS):
+                saved = self.journal.seconds
+                states = [trainer.state() for trainer in trainers]
+                self.journal.save_state(name, {"trainers": states, "curves": curves[:, :done].clone()})
+        return curves
 
     def _trainer(self, place: int, seed: int, queue: RowQueue, subset: torch.Tensor) -> Trainer:
         """A seed's trainer, at the start; one that was recorded at this place among the seeds if there is any."""

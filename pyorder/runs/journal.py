@@ -118,6 +118,11 @@ class Journal:
         for path in self._states(name)[:-1]:
             path.unlink(missing_ok=True)
 
+    def forget_states(self, prefix: str) -> None:
+        """Drop every state whose name begins so."""
+        for path in self._states(f"{prefix}*"):
+            path.unlink(missing_ok=True)
+
     def load_state(self, name: str, number: int) -> dict[str, Any]:
         """Read the state back that was saved beside the entry of a number."""
         return _read_state(self._state_path(name, number))

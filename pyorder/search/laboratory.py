@@ -15,7 +15,7 @@ from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.posets import Poset
 from pyorder.profiling.contest import Contest
-from pyorder.profiling.profile import Profiler
+from pyorder.profiling.profile import RUN, Profiler
 from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.progress import Progress, Report
 from pyorder.runs.folder import read_history, write_history
@@ -71,7 +71,7 @@ class Laboratory:
         self.profiler = profiler
         self.cost = Cost()
         self.curtailed = False
-        self.journal = Journal() if journal is None else journal
+        self.journal = profiler.journal = Journal() if journal is None else journal
         self.seeds = seeds
         self._budget = budget
         self._planned = planned
@@ -176,6 +176,7 @@ class Laboratory:
             profile = work(self.teller(stage, cost))
             record = profile.record(stage, self.seconds)
             self.journal.record("profile", lambda path: write_history(path, [record]))
+            self.journal.forget_states(RUN)
         self.cost += profile.cost
         self.history.append(Stage(stage, profile, self.seconds))
         if (calmed := profile.settings.get("diverged")) is not None:

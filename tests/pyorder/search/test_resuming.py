@@ -13,6 +13,7 @@ from pyorder.profiling.profile import Profiler
 from pyorder.search import Annealing, Discovery, Precedence, Random, _rounds, discover_shuffled
 from pyorder.training import Fitted, fit
 from pyorder.training.presets import EXPLORER, PRESETS
+from pyorder.training.trainer import Trainer
 
 TINY = PRESETS["nano"].but(width=32, heads=2, feed_forward=64)
 CHEAP = {"model": TINY, "steps": 4, "batch_size": 32, "device": "cpu", "precision": "float32", "seed": 3}
@@ -189,6 +190,32 @@ def test_a_folder_of_another_search_is_refused(square5, tmp_path, changed, told)
     with pytest.raises(ValueError, match=f"run_dir: the run in .* was asked for with {told}"):
         search(data, changed.pop("strategy", strategy), run_dir=tmp_path / "run", **changed)
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_profiling_run_goes_on_from_its_last_state(square5, tmp_path, monkeypatch, seeds):
+    """Of two seeds, the one that has ended is not trained again either."""
+    monkeypatch.setattr(importlib.import_module("pyorder.profiling.profile"), "SAVE_SECONDS", 0.0)
+    strategy, numbers = pyorder.search.Random(candidates=12, pool=12), {"steps": 300, "seeds": seeds}
+    whole = search(square5, strategy, **numbers)
+    steps = []
+    taking = Trainer._taking
+
+    def counting(self, rows, columns, losses):
+        steps.append(len(rows))
+        return taking(self, rows, columns, losses)
+
+    monkeypatch.setattr(Trainer, "_taking", counting)
+    told = calls_of(lambda progress: search(square5, strategy, progress=progress, **numbers))
+    assert sum(steps) == seeds * 300
+    for after, kept in ((150, 128), (290, 256), (told - 2, seeds * 300)):
+        folder = tmp_path / str(after)
+        with pytest.raises(InterruptError):
+            search(square5, strategy, run_dir=folder, progress=interrupting(after), **numbers)
+        steps.clear()
+        same(search(square5, strategy, run_dir=folder, **numbers), whole)
+        assert sum(steps) == seeds * 300 - kept
+        assert not (folder / "journal").exists()
 
 
 def train(data, **arguments):
