@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
+from pyorder.errors import InputError
+
 if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike, NDArray
@@ -60,7 +62,7 @@ def check_memory(count: int, size: int, name: str, what: str) -> None:
     """Raise ValueError when so many things of so many bytes, asked for by an argument, exceed the memory."""
     if count * size > memory():
         number = f"{count:,}" if count < 10**15 else f"about 10^{math.log10(count):.0f}"
-        raise ValueError(
+        raise InputError(
             f"{name}: {number} {what} do not fit in this machine's memory of {memory() / 2**30:.0f} GiB"
         )
 

@@ -218,7 +218,7 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
         say(f"sorted by {lead}{why}")
     for name in left_out:
         say(f"{name}: left out, every order there is was trained on")
-    kept = [(fitted.get("kept_step"), fitted["training_steps"]) for fitted in fits.values()]
+    kept = [(fitted.get("kept_step"), fitted.get("training_steps", 0)) for fitted in fits.values()]
     if early := sorted({step for step, steps in kept if step is not None and step < steps}):
         told = f"{early[0]:,}" if len(early) == 1 else f"{early[0]:,} to {early[-1]:,}"
         say(f"weights: those that lost least on validation rows, in part after {told} of {kept[0][1]:,} steps")

@@ -92,7 +92,7 @@ def _discover(arguments: Mapping[str, Any]) -> None:
         if option.param_type_name == "argument":
             given.append(str(value))
         elif isinstance(value, bool):
-            words.append((option.opts if value else option.secondary_opts)[0])
+            words += (option.opts if value else option.secondary_opts)[:1]
         else:
             words += [f"{option.opts[0]}={item}" for item in (value if isinstance(value, list) else [value])]
     made.main([*words, "--", *given], prog_name="pyorder discover", standalone_mode=False)

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pyorder._checks import MAX_SEED, check_integer
+from pyorder._values import ByContents
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
@@ -73,8 +74,8 @@ class Bound:
     standard_error: float
 
 
-@dataclass(frozen=True)
-class LevelCheck:
+@dataclass(frozen=True, eq=False)
+class LevelCheck(ByContents):
     """What writing whole levels at once costs, beside writing step by step, by one model on the same rows.
 
     Attributes

@@ -36,9 +36,9 @@ def check_run(learner: Learner, shape: Shape, recipe: Recipe, device: torch.devi
     --------
     >>> from pyorder.models.learner import DecoderLearner
     >>> learner, shape, cpu = DecoderLearner(PRESETS["nano"].architecture), Shape(19, 9, 9), torch.device("cpu")
-    >>> check_run(learner, shape, Recipe(10**15, 1e-3), cpu)  # doctest: +ELLIPSIS
+    >>> check_run(learner, shape, Recipe(10, 1e-3, batch_size=10**8), cpu)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    pyorder.errors.InputError: steps: training takes at least 4,000,000.0 GB, 4,000,000.0 of them for the ...
+    pyorder.errors.InputError: batch_size: training takes at least ... GB, ... of them for 100,000,000 ...
     """
     batch = recipe.batch_size
     weights, activations = learner.numbers(shape)
@@ -48,7 +48,6 @@ def check_run(learner: Learner, shape: Shape, recipe: Recipe, device: torch.devi
         "model": COPIES * FLOAT * weights,
         "batch_size": FLOAT * (LOGIT_COPIES * at_once + batch * activations)
         + INT * STEPS_AT_ONCE * batch * (shape.columns + 1),
-        "steps": FLOAT * recipe.steps,
     }
     taken, free = sum(parts.values()), free_memory(device)
     if taken <= free:
@@ -61,7 +60,6 @@ def check_run(learner: Learner, shape: Shape, recipe: Recipe, device: torch.devi
             f"a smaller model, or data with fewer than {shape.vocabulary_size:,} values",
         ),
         "batch_size": (f"{batch:,} rows a step", "fewer rows a step, or shorter ones"),
-        "steps": (f"the losses of {recipe.steps:,} steps", "fewer steps"),
     }[name]
     raise InputError(
         f"{name}: training takes at least {taken / 1e9:,.1f} GB, {parts[name] / 1e9:,.1f} of them for {told}; "

@@ -16,7 +16,7 @@ from pyorder.models.learner import Learner
 from pyorder.training.generation import look
 
 
-@dataclass
+@dataclass(eq=False)
 class Validation:
     """What a module loses on rows that it is not trained on, every so many steps and at the end.
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,8 @@ def test_progress_that_cannot_be_written_is_dropped(tmp_path, redirected):
 
 
 def test_results_that_cannot_be_printed_are_told_and_training_goes_on(tmp_path):
-    done = command(tmp_path, SEARCH, ">/dev/full", MPLBACKEND="nonsense", HOME="/nowhere", MPLCONFIGDIR="/nowhere")
+    nowhere = str(Path(__file__) / "nowhere")  # below a file
+    done = command(tmp_path, SEARCH, ">/dev/full", MPLBACKEND="nonsense", HOME=nowhere, MPLCONFIGDIR=nowhere)
     assert done.returncode == 1
     *lines, last = done.stderr.splitlines()
     assert last == "pyorder: error: standard output cannot be written: [Errno 28] No space left on device"
