@@ -251,7 +251,7 @@ class Profiler:
     ) -> torch.Tensor:
         """Train to the end, from where an attempt that was interrupted was last kept: losses (k, steps)."""
         steps, done = self.recipe.steps, 0
-        curves = torch.empty(len(trainers), steps)
+        curves = torch.empty(len(trainers), steps, dtype=torch.float32)
         if (state := self.journal.latest_state(name)) is not None:
             for trainer, kept in zip(trainers, state["trainers"], strict=True):
                 trainer.restore(kept)

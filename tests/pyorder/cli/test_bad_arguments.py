@@ -109,7 +109,7 @@ CASES = [
     ([*PROFILE, "--random", "3", "--top", "0"], "'--top'"),
     (["discover", "square", "--length", HUGE], "length: expected an integer from 2 to"),
     (["discover", "square", "--length", "\uff14x"], "'--length'"),
-    (["discover", "index", "--length", 5, "--parameter", "d=1_0"], "d: expected an integer"),
+    (["discover", "index", "--length", 5, "--parameter", "d=1_0"], "d of index must be an integer, got '1_0'"),
     (["discover", "index", "--length", 5, "--parameter", f"d={HUGE}"], "d: "),
     (["discover", "square", "--length", 9, "--train-rows", HUGE], "train: "),
     (["discover", "square", "--length", 4, "--train-rows", "-1"], "'--train-rows'"),
