@@ -101,8 +101,12 @@ def free_memory(device: torch.device) -> int:
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     free = memory()
     with suppress(OSError, ValueError, IndexError), open("/proc/meminfo", encoding="ascii") as lines:
-        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    with suppress(OSError, ValueError):  # the word "max" where there is no limit
-        most, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
-        free = min(free, most - used)
+        free = next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), free)
+    with suppress(OSError, ValueError, KeyError):  # the word "max" where there is no limit
+        group = Path("/sys/fs/cgroup")
+        most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        told = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        # Of what counts as used, files that are cached are given back as soon as they are in the way.
+        cached = sum(int(told[name]) for name in ("active_file", "inactive_file", "slab_reclaimable"))
+        free = min(free, most - used + cached)
     return free

@@ -17,8 +17,8 @@ contest             5        the sequence of rows of orders that train alone
 random order        5        the order that a command compares others with
 fewer rows          6        which rows a command takes, where it takes not all
 shown pool          6        the sequence of the orders in a published figure
-levels              5        of `check_levels`: its rows, its orders, and seeds inside
-resamples           6        of searches done again: rows, labels and seeds, by kind and number
+levels              7        of `check_levels`: its rows, its orders, and seeds inside
+resamples           8        of searches done again: rows, labels and seeds, by kind and number
 ==================  =======  =================================================================================
 
 Beside them, by functions of their own:
@@ -68,8 +68,8 @@ NUMBERS: dict[Name, int] = {
     "random order": 5,
     "fewer rows": 6,
     "shown pool": 6,
-    "levels": 5,
-    "resamples": 6,
+    "levels": 7,
+    "resamples": 8,
 }
 
 

@@ -203,7 +203,7 @@ def parse_weights(text: str | None, length: int, names: Sequence[str] = ()) -> t
     with naming("--step-weights"):
         try:
             if not any("=" in word for word in words):
-                return tuple(map(_weight, words))
+                return tuple(map(_parse_number, words))
             weights = {}
             for word in words:
                 name, weight = word.split("=")
@@ -212,14 +212,14 @@ def parse_weights(text: str | None, length: int, names: Sequence[str] = ()) -> t
                     raise ValueError(f"{name!r} is no step; steps are 0 to {length - 1}")
                 if step in weights:
                     raise ValueError(f"{name!r} is no step that is left, its weight is given twice")
-                weights[step] = _weight(weight)
+                weights[step] = _parse_number(weight)
         except ValueError as error:
             known = "is no step" in str(error)
             raise ValueError(error if known else f"{text!r} is neither numbers nor STEP=NUMBER words") from None
         return tuple(weights.get(step, 0.0) for step in range(length))
 
 
-def _weight(text: str) -> float:
+def _parse_number(text: str) -> float:
     if "_" in text or not text.isascii():
         raise ValueError(text)
     return float(text)
@@ -253,7 +253,7 @@ def _parse_value(text: str) -> Any:
     except ValueError:
         pass
     try:
-        return text if "_" in text or not text.isascii() else float(text)
+        return _parse_number(text)
     except ValueError:
         return text
 

@@ -223,7 +223,7 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
         told = f"{early[0]:,}" if len(early) == 1 else f"{early[0]:,} to {early[-1]:,}"
         say(f"weights: those that lost least on validation rows, in part after {told} of {kept[0][1]:,} steps")
     if any(fitted.get("diverged") for fitted in fits.values()):
-        say("diverged: the training loss left the finite numbers; a lower learning rate may help")
+        say("diverged: training did, at a tenth of its learning rate too; a lower one may help")
     for name, fitted in fits.items():
         if fitted.get("diverged_at") is not None and not fitted.get("diverged"):
             say(f"{name}: diverged at a rate of {fitted['diverged_at']:g}, and was trained again at a lower one")

@@ -87,7 +87,9 @@ class Guarded(io.TextIOBase):
         self.error = error
         # What is left in the buffer would fail again as Python ends.
         with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self.fileno())
+            os.close(nothing)
 
     def _hand_on(self) -> None:
         text, self._pending = self._pending, ""

@@ -128,6 +128,7 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Find a learning-friendly order, train on it, and compare: its reverse, the data's own, a random one."""
+    from pyorder._disk import read_json
     from pyorder.cli._constraints import Constraints
     from pyorder.cli._inputs import (
         describe_data,
@@ -148,7 +149,7 @@ def command(
     from pyorder.execution import resolve_device
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
-    from pyorder.report.page import write_page
+    from pyorder.report.page import compute_page, draw_page, write_page
     from pyorder.runs.claim import claim, fingerprint
     from pyorder.runs.folder import load_run, write_json, write_run
     from pyorder.search import Budget, check_levels, discover_shuffled
@@ -226,6 +227,8 @@ def command(
 
     try:
         if out is not None:
+            if levels and (out / "result.json").exists():  # of the same call: levels are not checked again
+                result |= {"levels": kept} if (kept := read_json(out / "result.json").get("levels")) else {}
             told = {name: fingerprint(part) for name, part in parts.items()}
             settings: dict[str, Any] = {"arguments": context.params, "fingerprints": told}
             settings["precision"] = found.settings["precision"]
@@ -233,9 +236,12 @@ def command(
         if levels and found.levels is None:
             warn("--levels: the search tells no levels that could be compared")
         elif levels and found.graph is not None:
-            with show_progress("levels") as progress:
-                checked = check_levels(found.graph, train, test=test, seed=seed, device=device, progress=progress)
-            result["levels"] = checked.summary(found.step_names)
+            if "levels" not in result:
+                with show_progress("levels") as progress:
+                    checked = check_levels(
+                        found.graph, train, test=test, seed=seed, device=device, progress=progress
+                    )
+                result["levels"] = checked.summary(found.step_names)
             if out is not None:
                 write_json(out / "result.json", result)
             if not as_json:
@@ -281,7 +287,7 @@ def command(
         run = load_run(out)
         draw_pictures(run)
         try:
-            write_page(run)
+            write_page(run, draw_page(compute_page(run)))
         except Exception as error:
             warn(f"no page: {error}")
         if not as_json:

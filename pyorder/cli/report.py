@@ -32,10 +32,11 @@ def command(
         _print_run(run)
     page = None
     if html:
-        from pyorder.report.page import write_page  # reads results as what they were, which takes torch
+        from pyorder.report.page import compute_page, draw_page, write_page  # results as they were take torch
 
         with reading(run_dir, name="RUN_DIR"):
-            page = write_page(run)
+            drawn = draw_page(compute_page(run))
+        page = write_page(run, drawn)
     pictures = draw_pictures(run)
     if as_json:
         told = {"kind": run.kind, "config": run.config, "result": run.result, "pictures": pictures, "page": page}

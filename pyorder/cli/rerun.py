@@ -38,6 +38,8 @@ def command(
     from pyorder.runs.folder import load_run
 
     before = load_run(run_dir, name="RUN_DIR")
+    if out is not None and out.resolve() == run_dir.resolve():
+        raise InputError("--out: a new folder is needed, not the run's own")
     arguments = before.config.get("settings", {}).get("arguments")
     if before.kind != "comparison" or not isinstance(arguments, dict):
         raise InputError(
@@ -95,7 +97,8 @@ def _discover(arguments: Mapping[str, Any]) -> None:
             words += (option.opts if value else option.secondary_opts)[:1]
         else:
             words += [f"{option.opts[0]}={item}" for item in (value if isinstance(value, list) else [value])]
-    made.main([*words, "--", *given], prog_name="pyorder discover", standalone_mode=False)
+    if made.main([*words, "--", *given], prog_name="pyorder discover", standalone_mode=False) == 130:
+        raise KeyboardInterrupt  # which was answered for
 
 
 @contextmanager

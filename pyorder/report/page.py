@@ -76,10 +76,9 @@ def draw_page(page: Page) -> str:
     return environment.get_template("page.html").render(page=page)
 
 
-def write_page(run: Run) -> Path:
-    """Write the page of a run into its folder, and return the file's path; errors as of `compute_page`."""
+def write_page(run: Run, text: str) -> Path:
+    """Write the page of a run, as `draw_page` made it, into its folder, and return the file's path."""
     path = run.folder / FILE
-    text = draw_page(compute_page(run))
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pyorder._disk import read_json
 from pyorder.runs.folder import Run
 
 CLOCK = {"seconds", "date"}  # keys of values that no two runs share
@@ -74,7 +75,7 @@ def differences(before: Run, after: Run) -> list[Difference]:
         if "missing" in missing:
             found.append(Difference(name, *missing))
         elif name.endswith(".json"):
-            one, other = (json.loads(path.read_text("utf-8")) for path in paths)
+            one, other = map(read_json, paths)
             found += [Difference(f"{name}: {key}", *map(_shown, two)) for key, *two in _unlike(one, other)]
         else:
             found += [Difference(f"{name}: {key}", *two) for key, *two in _unlike_arrays(*paths)]

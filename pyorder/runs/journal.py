@@ -107,11 +107,11 @@ class Journal:
         self._started = time.perf_counter() - seconds
 
     def save_state(self, name: str, state: dict[str, Any]) -> None:
-        """Keep a state, in values that `torch.load` takes with ``weights_only``, beside the next entry."""
+        """Keep a state, in values that `torch.load` takes with ``weights_only``, and the time."""
         if self.folder is not None:
             self._write_what_waits()
             with replacing(self._state_path(name, self.number)) as temporary:
-                torch.save(state, temporary)
+                torch.save({**state, "seconds": self.seconds}, temporary)
 
     def drop_states(self, name: str) -> None:
         """Drop the states of a name but for the latest."""
@@ -128,9 +128,12 @@ class Journal:
         return _read_state(self._state_path(name, number))
 
     def latest_state(self, name: str) -> dict[str, Any] | None:
-        """Read the latest state of a name back; None where there is none."""
-        states = self._states(name)
-        return _read_state(states[-1]) if states else None
+        """Read the latest state of a name back, and set the clock to its time; None where there is none."""
+        if not (states := self._states(name)):
+            return None
+        state = _read_state(states[-1])
+        self.go_on_from(state["seconds"])
+        return state
 
     def _state_path(self, name: str, number: int) -> Path:
         assert self.folder is not None

@@ -219,7 +219,6 @@ def _train(
         losses[: trainer.steps_done] = state["losses"]
         if watch is not None:
             watch.restore(state["watch"])
-        journal.go_on_from(state["seconds"])
     saved, guess = journal.seconds, guessing(trainer.tokens.shape, trainer.tokens.length)
     while (first := trainer.steps_done) < steps:
         stop, again = min(first + STEPS_AT_ONCE, steps), trainer.recipe.learning_rate < rate
@@ -239,7 +238,7 @@ def _train(
             losses.fill_(torch.nan)
         elif journal.folder is not None and journal.seconds - saved >= SAVE_SECONDS:
             saved = journal.seconds
-            told = {"losses": losses[:stop].clone(), "watch": watch and watch.state(), "seconds": saved}
+            told = {"losses": losses[:stop].clone(), "watch": watch and watch.state()}
             at = {"trainer": trainer.state(), "rate": trainer.recipe.learning_rate}
             journal.save_state("training", at | told)
     return trainer, watch, losses

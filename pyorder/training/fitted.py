@@ -28,7 +28,7 @@ from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner, Learner
 from pyorder.orders.permutations import check_order
 from pyorder.runs.folder import RunDir, load_kind, load_weights, make_run_dir, reading, write_fit, write_run
-from pyorder.training.divergence import diverged
+from pyorder.training.divergence import diverged, guessing
 from pyorder.training.generation import Choose, at_random, generate, greedily, row_losses
 from pyorder.training.presets import Model, resolve_model
 
@@ -81,7 +81,9 @@ class Fitted(ByContents):
     @property
     def diverged(self) -> bool:
         """Whether training diverged, at a lower rate too; the success rate then tells nothing of the order."""
-        return diverged(torch.tensor(self.loss_curve))
+        return diverged(
+            torch.tensor(self.loss_curve), guessing(_shape(self.vocabulary, self.schema), self.schema.length)
+        )
 
     @property
     def success_interval(self) -> tuple[float, float]:
@@ -241,7 +243,7 @@ class Fitted(ByContents):
             schema = Schema.from_json(settings.pop("schema"))
             order = check_order(run.result["order"], schema.length)
             kept = None if settings["architecture"] is None else Architecture(**settings["architecture"])
-            shape = Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
+            shape = _shape(vocabulary, schema)
             name = settings["model"]
         learner: Learner
         if model is not None:
@@ -270,6 +272,10 @@ class Fitted(ByContents):
                 seconds=run.result["seconds"],
                 settings=settings,
             )
+
+
+def _shape(vocabulary: npt.NDArray[np.int64], schema: Schema) -> Shape:
+    return Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
 
 
 def _check_size(folder: Path, learner: DecoderLearner, shape: Shape) -> None:

@@ -10,10 +10,9 @@ import torch
 from pyorder._checks import free_memory
 from pyorder.data.tokens import Shape, Tokens
 from pyorder.errors import InputError
-from pyorder.execution import LOGITS_AT_ONCE
 from pyorder.models.learner import Learner
 from pyorder.training.recipe import Recipe
-from pyorder.training.trainer import STEPS_AT_ONCE
+from pyorder.training.trainer import STEPS_AT_ONCE, rows_at_once
 
 # Of every weight there are a gradient and AdamW's two moments; of logits a gradient and a copy.
 COPIES, LOGIT_COPIES, FLOAT, INT = 4, 3, 4, 8
@@ -43,10 +42,10 @@ def check_run(learner: Learner, shape: Shape, recipe: Recipe, device: torch.devi
     batch = recipe.batch_size
     weights, activations = learner.numbers(shape)
     logits = shape.columns * shape.vocabulary_size
-    at_once = min(batch * logits, max(LOGITS_AT_ONCE, logits))
+    at_once = rows_at_once(learner, shape, batch, device)
     parts = {
         "model": COPIES * FLOAT * weights,
-        "batch_size": FLOAT * (LOGIT_COPIES * at_once + batch * activations)
+        "batch_size": FLOAT * at_once * (LOGIT_COPIES * logits + activations)
         + INT * STEPS_AT_ONCE * batch * (shape.columns + 1),
     }
     taken, free = sum(parts.values()), free_memory(device)

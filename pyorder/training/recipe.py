@@ -64,7 +64,6 @@ class Recipe:
         for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0)):
             check_integer(getattr(self, name), name, least)
         check_memory(self.steps, 4, "steps", "losses")
-        check_memory(self.batch_size, 16, "batch_size", "rows with their order")
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
             raise ValueError(f"learning_rate: {self.learning_rate} is not a positive number")
         if not self.weight_decay >= 0 or not math.isfinite(self.weight_decay):
@@ -81,16 +80,21 @@ class Recipe:
     def check_data(self, rows: int, length: int) -> None:
         """Refuse what does not fit training data of so many rows and steps; InputError.
 
-        Step weights are one for each step. A batch has no more rows than the data, or than a usual batch has.
-
-        Examples
-        --------
-        >>> Recipe(steps=1, learning_rate=1.0, step_weights=(0, 1)).check_data(100, 3)
-        Traceback (most recent call last):
-        pyorder.errors.InputError: step_weights: 2 given, the data has 3 steps
+        A batch has no more rows than the data, or than a usual batch has. Step weights: see `check_length`.
         """
         if self.batch_size > max(rows, USUAL_BATCH):
             raise InputError(f"batch_size: {self.batch_size} given, the training data has {rows} rows")
+        self.check_length(length)
+
+    def check_length(self, length: int) -> None:
+        """Refuse step weights that are not one for each of so many steps; InputError.
+
+        Examples
+        --------
+        >>> Recipe(steps=1, learning_rate=1.0, step_weights=(0, 1)).check_length(3)
+        Traceback (most recent call last):
+        pyorder.errors.InputError: step_weights: 2 given, the data has 3 steps
+        """
         if self.step_weights is not None and len(self.step_weights) != length:
             raise InputError(f"step_weights: {len(self.step_weights)} given, the data has {length} steps")
 

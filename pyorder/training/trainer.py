@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pyorder.data.tokens import Batch, Tokens
+from pyorder.data.tokens import Batch, Shape, Tokens
 from pyorder.execution import LOGITS_AT_ONCE, RandomStream, multiply_in, resolve_precision, row_slices
 from pyorder.models.learner import Learner
 from pyorder.training.orders import OrderSource, RowQueue
@@ -91,11 +91,8 @@ class Trainer:
         self.precision = resolve_precision(recipe.precision, self.device)
         self.steps_done = 0
         captured = learner.capturable and self.device.type == "cuda"
-        self.rows_at_once = min(recipe.batch_size, learner.rows_at_once(tokens) or recipe.batch_size)
-        logits = tokens.shape.columns * tokens.vocabulary_size
-        self.rows_at_once = min(self.rows_at_once, max(1, LOGITS_AT_ONCE // logits))
-        if self.device.type == "cpu" and (scores := learner.scores(tokens.shape)):
-            self.rows_at_once = min(self.rows_at_once, max(FEWEST_ROWS, SCORES_AT_ONCE // scores))
+        most = rows_at_once(learner, tokens.shape, recipe.batch_size, self.device)
+        self.rows_at_once = min(most, learner.rows_at_once(tokens) or most)
         self._rate = torch.zeros((), device=self.device) if captured else None
         self.optimiser = torch.optim.AdamW(
             module.parameters(),
@@ -257,6 +254,22 @@ class Trainer:
         return mean.detach()
 
 
+def rows_at_once(learner: Learner, shape: Shape, batch_size: int, device: torch.device) -> int:
+    """How many rows of a batch are learned from at once: as many as their logits and attention scores allow.
+
+    Examples
+    --------
+    >>> from pyorder.models.learner import DecoderLearner
+    >>> learner, cpu = DecoderLearner(PRESETS["nano"].architecture), torch.device("cpu")
+    >>> [rows_at_once(learner, Shape(20, length, length), 128, cpu) for length in (13, 1000)]
+    [128, 8]
+    """
+    most = min(batch_size, max(1, LOGITS_AT_ONCE // (shape.columns * shape.vocabulary_size)))
+    if device.type == "cpu" and (scores := learner.scores(shape)):
+        most = min(most, max(FEWEST_ROWS, SCORES_AT_ONCE // scores))
+    return most
+
+
 def train_together(
     trainers: Sequence[Trainer], sources: Sequence[OrderSource], steps: int, after_step: StepHook | None = None
 ) -> Tensor:
@@ -296,7 +309,7 @@ def column_weights(recipe: Recipe, tokens: Tokens) -> Tensor | None:
     >>> column_weights(Recipe(steps=1, learning_rate=1.0, step_weights=(1, 3)), tokens)
     tensor([0.5000, 0.5000, 1.5000])
     """
-    recipe.check_data(len(tokens), tokens.length)
+    recipe.check_length(tokens.length)
     if recipe.step_weights is None:
         return None
     weights = np.array(recipe.step_weights) / np.mean(recipe.step_weights)

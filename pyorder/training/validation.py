@@ -44,7 +44,10 @@ class Validation:
         self.module.train()
         self.looks.append((steps, loss, right))
         if self.keep_best and loss < least:
-            self.best = steps, {name: value.clone() for name, value in self.module.state_dict().items()}
+            frozen = {name for name, weight in self.module.named_parameters() if not weight.requires_grad}
+            self.best = None  # there is no room for two of a large model
+            weights = self.module.state_dict()
+            self.best = steps, {name: value.clone() for name, value in weights.items() if name not in frozen}
 
     @property
     def curve(self) -> npt.NDArray[np.float64]:
@@ -54,7 +57,7 @@ class Validation:
     def go_back(self) -> None:
         """Give the module the weights that lost least, if they were kept."""
         if self.best is not None:
-            self.module.load_state_dict(self.best[1])
+            self.module.load_state_dict(self.best[1], strict=False)  # frozen ones are as they were
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes."""

@@ -1,6 +1,7 @@
 """Files are opened without waiting, and written all or nothing, where they were asked for and nowhere else."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -107,6 +108,13 @@ def test_names_of_what_is_being_written_cannot_be_guessed(tmp_path):
             with pytest.raises(FileExistsError):  # it is there, and ours
                 os.open(temporary, os.O_CREAT | os.O_EXCL)
     assert len(names) == 2
+    assert all(re.fullmatch(r"\.pyorder-[0-9a-f]{16}\.tmp", name) for name in names)
+
+
+def test_names_are_drawn_from_what_nobody_can_foretell(tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda count: "ab" * count)
+    with replacing(tmp_path / "file") as temporary:
+        assert temporary.name == f".pyorder-{'ab' * 8}.tmp"
 
 
 def test_a_link_is_replaced_itself_and_what_it_leads_to_stays(tmp_path):

@@ -120,7 +120,6 @@ CASES = [
     (["discover", "--data", "x" * 300 + ".npz"], "--data: "),
     (["discover", *SQUARE, "--out", "x" * 300], "--out: cannot write to"),
     (["discover", *SQUARE, "--out", "/dev/full"], "--out: cannot write to '/dev/full'"),
-    (["discover", *SQUARE, "--out", "/"], "--out: '/' is not empty"),
     (["generate", "square", "--length", 4, "--rows", HUGE, "--out", "x.safetensors"], "rows"),
     (["generate", "square", "--length", 4, "--rows", 3, "--out", ".safetensors"], "--out: "),
     (["reproduce", "table9"], "study: 'table9' is none of"),
@@ -194,3 +193,9 @@ def test_a_profile_that_has_ended_is_told_again_and_another_refused(run, told, t
         tmp_path / "run" / ".lock": b""
     }
     assert main(["profile", *map(str, words[1:]), "--seed", "1"]) == 2
+
+
+def test_a_folder_with_something_else_in_it_is_refused(refused, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "note").write_text("mine")
+    assert "--out: 'taken' is not empty" in refused("discover", *SQUARE, "--out", "taken")

@@ -136,6 +136,9 @@ def test_levels_are_printed_and_on_demand_compared_with_step_by_step(run, told, 
     assert checked["levels"] == [[0, 1, 3], [2]]
     assert (checked["passes"], checked["passes_in_sequence"], checked["test_rows"]) == (2, 4, 60)
     assert pyorder.runs.load_run(tmp_path / "runs/levels").result == result
+    monkeypatch.setattr("pyorder.search.check_levels", pytest.fail)  # once is enough
+    again = told("discover", *SQUARE, *CHEAP, *quick, "--no-fit", "--levels", "--out", "runs/levels")
+    assert again["levels"] == checked
     code, out, _ = run("report", "runs/levels", "--html")
     assert code == 0
     assert re.search(r"level by level +2 +\d+\.\d\d %", out)

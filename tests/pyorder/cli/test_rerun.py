@@ -51,6 +51,10 @@ def test_what_comes_out_can_be_kept(kept, told, tmp_path):
     assert (tmp_path / "again" / weights).read_bytes() == (kept / weights).read_bytes()
 
 
+def test_it_is_not_compared_with_itself(kept, refused):
+    assert refused("rerun", kept, "--out", kept) == "--out: a new folder is needed, not the run's own"
+
+
 def test_one_bit_of_a_weight_is_found(copied, run):
     path = copied / "discovered" / "model.safetensors"
     arrays = safetensors.numpy.load_file(path)

@@ -103,7 +103,7 @@ def without_times(result):
 @pytest.fixture
 def no_pictures(monkeypatch):
     monkeypatch.setattr("pyorder.cli._pictures.draw_pictures", lambda run: [])
-    monkeypatch.setattr("pyorder.report.page.write_page", lambda run: None)
+    monkeypatch.setattr("pyorder.report.page.write_page", lambda run, text: None)
 
 
 def fill_up(patch, room):

@@ -160,7 +160,7 @@ def test_candidates_without_a_loss_are_shown_without_numbers(saved, searched, re
 
 def test_names_from_the_data_stay_text(saved, read):
     run = saved(len(WICKED), WICKED)
-    text = page.write_page(run).read_text()
+    text = page.write_page(run, page.draw_page(page.compute_page(run))).read_text()
     shown = read(text)
     assert {tag for tag, _ in shown.tags} & {"script", "iframe", "img", "link", "object"} == set()
     assert "".join(shown.texts["b"]) == "found"  # and not a name
@@ -232,7 +232,8 @@ def test_contents_cut_names_and_orders(saved):
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_a_browser_shows_it_in_both_themes_and_on_a_phone(saved, theme, tmp_path):
     """What stands in an inner frame is measured from outside: the page itself runs no script."""
-    path = page.write_page(saved(40, [*WICKED, *(f"n{k}" for k in range(34))], runs=2))
+    run = saved(40, [*WICKED, *(f"n{k}" for k in range(34))], runs=2)
+    path = page.write_page(run, page.draw_page(page.compute_page(run)))
     frame = tmp_path / "frame.html"
     frame.write_text(
         f'<iframe id=f width=360 height=800 srcdoc="{html.escape(path.read_text())}"></iframe>'

@@ -10,6 +10,7 @@ import torch
 
 import pyorder
 from pyorder.profiling.profile import Profiler
+from pyorder.runs.journal import Journal
 from pyorder.search import Annealing, Discovery, Precedence, Random, _rounds, discover_shuffled
 from pyorder.training import Fitted, fit
 from pyorder.training.presets import EXPLORER, PRESETS
@@ -216,6 +217,15 @@ def test_a_profiling_run_goes_on_from_its_last_state(square5, tmp_path, monkeypa
         same(search(square5, strategy, run_dir=folder, **numbers), whole)
         assert sum(steps) == seeds * 300 - kept
         assert not (folder / "journal").exists()
+
+
+def test_the_clock_goes_on_with_a_state(tmp_path):
+    journal = Journal(tmp_path)
+    journal.go_on_from(1000.0)
+    journal.save_state("run", {"steps": 3})
+    again = Journal(tmp_path)
+    assert again.latest_state("run")["steps"] == 3
+    assert 1000.0 <= again.seconds < 1100.0
 
 
 def train(data, **arguments):

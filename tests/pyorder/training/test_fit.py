@@ -6,10 +6,11 @@ from scipy.stats import binomtest
 import pyorder
 from pyorder.data.files import read_safetensors
 from pyorder.data.tokens import Tokens
-from pyorder.models.learner import CustomLearner
+from pyorder.models.learner import CustomLearner, DecoderLearner
 from pyorder.training.fitted import wilson_interval
 from pyorder.training.generation import generate
 from pyorder.training.presets import PRESETS
+from pyorder.training.validation import Validation
 
 
 def test_docstring_examples(doctests):
@@ -156,6 +157,24 @@ def test_the_weights_that_lost_least_are_kept():
     assert -best.log_likelihood(validation).mean() / 4 == pytest.approx(losses.min(), abs=1e-5)
     assert -last.log_likelihood(validation).mean() / 4 == pytest.approx(losses[-1], abs=1e-5)
     assert best.row_loss < last.row_loss
+
+
+def test_of_the_best_weights_those_that_learn_are_kept(square5):
+    """Others are as they were; of a large model with few weights of its own that is most of it."""
+    learner = DecoderLearner(PRESETS["nano"].architecture)
+    tokens = Tokens.of(square5.validation, "validation", torch.device("cpu"))
+    module = learner.build(tokens.shape)
+    frozen, free = list(module.named_parameters())[:2]
+    frozen[1].requires_grad_(False)
+    kept = Validation(learner, module, tokens, np.arange(5), torch.float32, every=1, keep_best=True)
+    kept.look(1, last=False)
+    assert free[0] in kept.best[1]
+    assert frozen[0] not in kept.best[1]
+    before = free[1].detach().clone()
+    with torch.no_grad():
+        free[1].add_(1.0)
+    kept.go_back()
+    assert torch.equal(free[1], before)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,10 +46,10 @@ def test_a_run_that_cannot_be_is_refused_at_once(call, named, told, splits):
         "profile": lambda: pyorder.profile(splits.train, [range(12)], validation=splits.validation, **named),
         "discover": lambda: pyorder.discover(splits.train, validation=splits.validation, **named),
     }
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(pyorder.errors.InputError, match=told):
         calls[call]()
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -65,10 +66,10 @@ def test_a_run_that_cannot_be_is_refused_at_once(call, named, told, splits):
 )
 def test_searches_that_cannot_be_are_refused_at_once(make, named):
     splits = pyorder.make_task("square", length=40).splits(train=300, validation=20, test=20, seed=0)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ValueError, match=f"^{named}: "):
         pyorder.discover(splits.train, validation=splits.validation, strategy=make())
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_what_is_estimated_is_there_at_least(monkeypatch):
@@ -96,6 +97,30 @@ def test_free_memory_of_a_gpu_counts_what_torch_keeps(monkeypatch):
 def test_a_batch_of_a_recipe_may_be_larger_than_few_rows(splits):
     few = splits.train.select(range(20))
     assert len(pyorder.fit(few, range(12), test=splits.test, steps=2).loss_curve) == 2
+
+
+def test_a_batch_may_be_larger_than_the_validation_rows():
+    splits = pyorder.make_task("square", length=4).splits(train=1500, validation=20, test=20, seed=0)
+    numbers = {"model": "nano", "steps": 1, "batch_size": 1400}
+    assert len(pyorder.profile(splits.train, [range(4)], validation=splits.validation, **numbers).orders) == 1
+
+
+def test_a_long_row_is_learned_from_a_few_rows_at_a_time_and_no_more_are_reckoned_with(monkeypatch):
+    learner, shape, cpu = DecoderLearner(NANO), Shape(20, 2000, 2000), torch.device("cpu")
+    _, activations = learner.numbers(shape)
+    monkeypatch.setattr("pyorder.training.memory.free_memory", lambda device: 100 * 4 * activations)
+    check_run(learner, shape, Recipe(10, 1e-3, batch_size=128), cpu)
+
+
+def test_cached_files_are_no_memory_that_is_taken(monkeypatch):
+    """In a container: what it may have, less what it has, but for what the system gives back."""
+    told = {
+        "memory.max": "1000",
+        "memory.current": "900",
+        "memory.stat": "anon 100\nactive_file 300\ninactive_file 400\nslab_reclaimable 50\n",
+    }
+    monkeypatch.setattr(Path, "read_text", lambda path: told[path.name])
+    assert _checks.free_memory(torch.device("cpu")) == 850
 
 
 def test_data_of_very_many_values_are_remarked_on():
