@@ -1,7 +1,7 @@
 """Every random stream by name: what is drawn from a seed, and by whom.
 
 All random numbers of a run come from its seed, in streams that do not touch each other's numbers. Two names that
-share a number below never meet: they belong to different calls.
+share a number below never meet: they belong to different calls. (Trailing zeros make no other stream.)
 
 ==================  =======  =================================================================================
 name                number   what it decides
@@ -28,8 +28,8 @@ Beside them, by functions of their own:
 - `on_device`: torch's, for parameters, dropout, hidden inputs and sampled targets; `RandomStream` of
   `pyorder.execution` lends one to code that draws from torch's global generators;
 - rows of tasks and splits of data: Philox4x64-10 keyed by the seed, in streams 0, 1 and 2 for training, validation
-  and test rows (`pyorder.data.tasks`, `pyorder.data.splitting`); orders and graphs: the same, in streams that
-  each algorithm names by letters (``csrc/``).
+  and test rows (`pyorder.data.tasks`, `pyorder.data.splitting`), and 3 for further test rows of the study `prod`;
+  orders and graphs: the same, in streams that each algorithm names by letters (``csrc/``).
 """
 
 from __future__ import annotations

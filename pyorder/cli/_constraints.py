@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pyorder._disk import read_json
-from pyorder.cli._inputs import as_steps, given_names, naming, steps_of_run
+from pyorder.cli._inputs import naming
+from pyorder.cli._orders import as_steps, given_names, steps_of_run
 from pyorder.cli._tables import split_names
 from pyorder.data.constraints import graph_of, step_number
 from pyorder.data.dataset import Dataset

@@ -146,7 +146,7 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
         one, other = (pair.get(f"{end}_name", pair[end]) for end in ("one", "other"))
         say(
             f"{one} before {other} saves {pair['gain']:.3f} nats in {percent(pair['share'])} of the rows, {other} "
-            f"before {one} saves {pair['other_gain']:.3f} in the others"
+            f"before {one} saves {pair['other_gain']:.3f} in others"
         )
     for remark in exploration["remarks"]:
         say(remark)

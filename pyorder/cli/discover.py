@@ -130,17 +130,9 @@ def command(
     """Find a learning-friendly order, train on it, and compare: its reverse, the data's own, a random one."""
     from pyorder._disk import read_json
     from pyorder.cli._constraints import Constraints
-    from pyorder.cli._inputs import (
-        describe_data,
-        find_task,
-        given_names,
-        load_data,
-        parse_model,
-        parse_pairs,
-        parse_weights,
-        satisfied,
-    )
+    from pyorder.cli._inputs import describe_data, find_task, load_data, parse_model, parse_pairs, satisfied
     from pyorder.cli._language import load_language_model, tell_model, tell_search
+    from pyorder.cli._orders import given_names, parse_weights
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import data_text, print_beaten, print_fits, print_levels, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
@@ -298,7 +290,7 @@ def _orders_to_train(found: npt.NDArray[np.int64], seed: int) -> dict[tuple[str,
     """Name the orders that are compared, each once with all its names; no random one where none is left."""
     import numpy as np
 
-    from pyorder.cli._inputs import random_order
+    from pyorder.cli._orders import random_order
 
     length = len(found)
     named: dict[tuple[int, ...], tuple[str, ...]] = {}

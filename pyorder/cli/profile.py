@@ -51,15 +51,9 @@ def command(
     """Rank orders by the early loss of one model that learns all of them."""
     import numpy as np
 
-    from pyorder.cli._inputs import (
-        given_names,
-        load_data,
-        naming,
-        parse_model,
-        parse_weights,
-        read_orders,
-    )
+    from pyorder.cli._inputs import load_data, naming, parse_model
     from pyorder.cli._language import load_language_model, tell_model
+    from pyorder.cli._orders import given_names, parse_weights, read_orders
     from pyorder.cli._results import print_candidates
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns

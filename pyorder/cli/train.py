@@ -46,17 +46,9 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Train a model to write the target in one order, and test it."""
-    from pyorder.cli._inputs import (
-        describe_data,
-        find_task,
-        given_names,
-        load_data,
-        parse_model,
-        parse_order,
-        parse_weights,
-        satisfied,
-    )
+    from pyorder.cli._inputs import describe_data, find_task, load_data, parse_model, satisfied
     from pyorder.cli._language import load_language_model, tell_model
+    from pyorder.cli._orders import given_names, parse_order, parse_weights
     from pyorder.cli._results import data_text, print_fits
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.dependencies.statistics import Support
+from pyorder.dependencies.graph import Dependency
+from pyorder.dependencies.statistics import FirstLook, Support, pairs, z_threshold
 from pyorder.orders import linear_ordering
 from pyorder.orders.posets import Poset
 from pyorder.streams import seed_from
@@ -43,6 +46,54 @@ def assemble(constraints: Poset, supports: list[Support], rng: np.random.Generat
         if weights[ahead].sum() > kept * (1 + 1e-9) and constraints.is_sort(order[None])[0]:
             graph = Poset(graph.length, np.concatenate([constraints.edges, np.argwhere(ahead)]))
     return graph
+
+
+def dependencies(
+    graph: Poset,
+    supports: list[list[Support]],
+    look: FirstLook,
+    fine: npt.NDArray[np.bool_],
+    *,
+    error_rate: float,
+) -> tuple[Dependency, ...]:
+    """The edges of a graph's transitive reduction that evidence speaks for, with what it says.
+
+    Parameters
+    ----------
+    supports : of each step, what stands before it
+    look : at all pairs, which says whether the other direction would do as well
+    fine : (L,) steps whose supports matter for the last percent only
+    error_rate : in all pairs
+
+    Examples
+    --------
+    >>> look = FirstLook(np.array([[0.0, 2.0], [0.1, 0.0]]), np.full((2, 2), 0.1), np.ones(2), 100, 1.0)
+    >>> (edge,) = dependencies(
+    ...     Poset(2, [[0, 1]]), [[], [Support(0, 1, 2.0, 0.1, 9.0)]], look, np.zeros(2, bool), error_rate=0.01
+    ... )
+    >>> edge.before, edge.after, edge.benefit, edge.reversible
+    (0, 1, 2.0, False)
+    """
+    edges, threshold = edge_set(graph), z_threshold(error_rate, pairs(graph.length))
+    found = []
+    for support in sorted((s for group in supports for s in group), key=lambda s: (s.before, s.after)):
+        if (support.before, support.after) in edges:
+            there, back = (support.before, support.after), (support.after, support.before)
+            gap = look.benefit[there] - look.benefit[back]
+            gap_error = float(np.hypot(look.standard_error[there], look.standard_error[back]))
+            chance = 1 - NormalDist().cdf(support.z)
+            found.append(
+                Dependency(
+                    before=support.before,
+                    after=support.after,
+                    benefit=support.benefit,
+                    standard_error=support.standard_error,
+                    confidence=max(0.0, 1 - pairs(graph.length) * chance),
+                    reversible=bool(gap < threshold * gap_error),
+                    fine=bool(fine[support.after]),
+                )
+            )
+    return tuple(found)
 
 
 def lost_last(graph: Poset, lost: npt.NDArray[np.bool_], rng: np.random.Generator) -> Poset:

@@ -36,6 +36,7 @@ import numpy.typing as npt
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.statistics import FirstLook, mean_and_error, pairs, z_threshold
 from pyorder.orders.permutations import sample
+from pyorder.streams import seed_from
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -108,9 +109,12 @@ def opposed_pairs(explorer: Explorer, found: list[Pair], *, error_rate: float) -
         sides = take_sides(swaps, explorer.cluster, worth=worth, threshold=threshold)
         if sides is None:
             continue
-        columns = splitting(swaps.mean(1), explorer.evidence_inputs(), explorer.cluster, error_rate, explorer.rng)
-        if columns or (UNNAMED_ROWS <= sides[2] <= 1 - UNNAMED_ROWS and likeness(swaps) >= UNNAMED_LIKENESS):
-            judged.append(Opposed(*pair, *sides, tuple(dict.fromkeys(map(explorer.input_name, columns)))))
+        rate = error_rate / (2 * len(found))  # of single columns, and of pairs of them, for every suspect
+        columns = splitting(swaps.mean(1), explorer.evidence_inputs(), explorer.cluster, rate, explorer.rng)
+        gain, other_gain, *shares = sides
+        if columns or (min(shares) >= UNNAMED_ROWS and likeness(swaps) >= UNNAMED_LIKENESS):
+            names = tuple(dict.fromkeys(map(explorer.input_name, columns)))
+            judged.append(Opposed(*pair, gain, other_gain, shares[0], names))
     return tuple(judged)
 
 
@@ -119,7 +123,7 @@ def swapped(explorer: Explorer, pair: Pair) -> Floats:
     rows, (one, other) = np.arange(explorer.evidence_rows), pair
     swaps = np.empty((len(rows), CONTEXTS))
     for context in range(CONTEXTS):
-        slots = sample(explorer.length, len(rows), seed=int(explorer.rng.integers(2**62))).astype(np.float64)
+        slots = sample(explorer.length, len(rows), seed=seed_from(explorer.rng)).astype(np.float64)
         lost = []
         for first, second in ((one, other), (other, one)):
             places = slots.copy()
@@ -132,19 +136,19 @@ def swapped(explorer: Explorer, pair: Pair) -> Floats:
 
 def take_sides(
     swaps: Floats, cluster: Ints, *, worth: float, threshold: float
-) -> tuple[float, float, float] | None:
+) -> tuple[float, float, float, float] | None:
     """Put rows on two sides by half of the contexts, and see by the others that both are worth it.
 
     Returns
     -------
-    nats that rows gain on the one side and on the other, and the share of rows on the first; None where there are
-    no two sides
+    nats that rows gain on the one side and on the other, and the shares of all rows that are on either; None where
+    there are no two sides
 
     Examples
     --------
     >>> rows, mixed = np.arange(100), np.repeat([[2.0], [-3.0]], [70, 30], axis=0) * np.ones(4)
     >>> take_sides(mixed, rows, worth=0.1, threshold=3.0)
-    (2.0, 3.0, 0.7)
+    (2.0, 3.0, 0.7, 0.3)
     >>> take_sides(np.abs(mixed), rows, worth=0.1, threshold=3.0) is None
     True
     """
@@ -160,7 +164,7 @@ def take_sides(
             return None
         gains.append(mean)
         counts.append(int(side.sum()))
-    return gains[0], gains[1], counts[0] / sum(counts)
+    return gains[0], gains[1], counts[0] / len(put), counts[1] / len(put)
 
 
 def likeness(swaps: Floats) -> float:

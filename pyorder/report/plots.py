@@ -311,7 +311,7 @@ def draw_dependency_graph(shown: DependencyGraph, axes: Axes | None = None) -> F
             va="bottom" if above else "center",
         )
     axes.margins(0.1, 0.2)
-    axes.set(xlabel="level: steps of one can be written at once", ylabel="steps", yticks=[])
+    axes.set(xlabel="level: the longest chain of dependencies before it", ylabel="steps", yticks=[])
     axes.set_title("Dependencies between steps")
     axes.locator_params(axis="x", integer=True)
     axes.spines["left"].set_visible(False)

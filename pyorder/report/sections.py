@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -153,11 +154,14 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
     edges = sorted(explored.dependencies, key=lambda edge: -edge.benefit)[:MOST_EDGES]
     most = f" Only the {MOST_EDGES:,} strongest are drawn." if len(edges) < len(explored.dependencies) else ""
     if edges:
+        graph = Graph.of(edges, contents.names)
+        note = " Steps under one number can be written at once."
+        if found.levels is None or most or found.constraints is not None:  # what is drawn does not say so
+            graph, note = replace(graph, levels=()), most
         yield Figure(
             "Dependency graph",
-            Graph.of(edges, contents.names),
-            f"An arrow points at what should be written later; wider arrows save more. Steps under one number "
-            f"can be written at once.{most}",
+            graph,
+            f"An arrow points at what should be written later; wider arrows save more.{note}",
         )
         rows = tuple(
             (
@@ -175,7 +179,7 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
         yield Text("No dependency was found.")
     if edges and explored.apart:
         apart = ", ".join(contents.name(step) for step in explored.apart)
-        yield Text(f"In no dependency, to be written in the first pass: {shortened(apart, LONGEST_LIST)}")
+        yield Text(f"In no dependency: {shortened(apart, LONGEST_LIST)}")
     if explored.opposed:
         told = [(contents.name(pair.one), contents.name(pair.other), pair) for pair in explored.opposed]
         rows = tuple(
@@ -189,7 +193,7 @@ def _dependencies(contents: Contents) -> Iterator[Block]:
             for one, other, pair in told
         )
         yield Text("Steps that help each other in opposite directions, in different rows:")
-        columns = (">nats saved", ">in rows", ">nats saved by the reverse in the others", "input that tells which")
+        columns = (">nats saved", ">in rows", ">nats saved by the reverse in others", "input that tells which")
         yield Table(("order", *columns), rows).known
     yield from _levels(contents)
     matrix = Matrix.of(explored.benefit, explored.standard_error, contents.order, edges, contents.names)

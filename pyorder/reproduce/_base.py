@@ -276,7 +276,7 @@ LEARNED = 0.9
 
 
 def steps_to_learn(fitted: Fitted) -> float | None:
-    """Training steps until 90 % of the validation rows' steps are right, given those before; None if never."""
+    """Training steps until 90 % of the steps that are looked at are right, given those before; None if never."""
     curve = fitted.validation_curve
     if curve is None:
         raise ValueError("fitted: was trained without validation rows")

@@ -130,8 +130,9 @@ class Delay(Study):
             order, result = found.order, {"search_seconds": found.seconds}
         else:
             order = sorts[cell["sort"]]
+        # Orders were ranked on the validation rows: how soon they are learned is seen on others.
         fitted = fit(
-            splits.train, order, test=splits.test, validation=splits.validation, seed=seed, **self.sizes.fitting
+            splits.train, order, test=splits.test, validation=splits.test, seed=seed, **self.sizes.fitting
         )
         return {
             "order": order.tolist(),

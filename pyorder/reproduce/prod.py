@@ -264,7 +264,13 @@ class Prod(Study):
             }
             if not all(rates.values()):
                 continue
-            within = [found >= best - 0.01 for found, best in zip(rates[SEARCH], rates[LEAST], strict=False)]
+            found, best = (
+                {row["cell"]["seed"]: row["result"]["success_rate"] for row in self._rows(rows, product, name)}
+                for name in (SEARCH, LEAST)
+            )
+            within = [found[seed] >= best[seed] - 0.01 for seed in found.keys() & best.keys()]
+            if not within:
+                continue
             apart = np.mean(rates[LEAST]) - np.mean(rates["random"]) >= 0.05
             holds.append(bool(np.mean(within) > 0.5 and apart))
             shares = ", ".join(f"{name} {100 * np.mean(rate):.1f} %" for name, rate in rates.items())

@@ -79,7 +79,7 @@ class Table2(Study):
             for reading in self.readings
             if seed < reading.seeds
             for row in self.rows()
-            if row["task"] in (reading.tasks or row["task"])
+            if not reading.tasks or row["task"] in reading.tasks
         ]
 
     def measure(self, cell: Cell) -> dict[str, Any]:

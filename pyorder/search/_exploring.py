@@ -1,8 +1,7 @@
-"""The options of an exploration, what a round of it costs, and whether rounds gain anything."""
+"""The options of an exploration, and what a round of it costs."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from pyorder._checks import check_integer
@@ -13,7 +12,6 @@ from pyorder.training.recipe import Recipe
 
 # Of training rows, scored beside the evidence. They lose less where rows are learned by heart.
 MEMORY_ROWS = 512
-RELATIVE = 0.1  # of the loss that is left, which is a gain
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,3 @@ class Exploring:
     def round_cost(self) -> Cost:
         """Cost of a round: training, every sample in an order and its reverse, and rows in sorts, at most."""
         return Cost(self.recipe.steps, 3 * self.samples + MEMORY_ROWS)
-
-
-def gains(losses: list[float], patience: int, enough: float = math.inf) -> bool:
-    """Whether the best loss has fallen in the last rounds by enough, or by a tenth of what is left.
-
-    Examples
-    --------
-    >>> gains([2.0, 1.0, 0.95], patience=2), gains([2.0, 1.0, 0.95], patience=1)
-    (True, False)
-    """
-    if len(losses) <= patience:
-        return True
-    left = min(losses[-patience:])
-    return min(losses[:-patience]) - left >= min(enough, RELATIVE * left)

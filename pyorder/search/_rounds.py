@@ -20,15 +20,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.dependencies.assembly import assemble, edge_set, lost_last
+from pyorder.dependencies.assembly import assemble, dependencies, edge_set
 from pyorder.dependencies.explorer import Explorer
-from pyorder.dependencies.graph import LOST, Dependency, Exploration, Round
+from pyorder.dependencies.graph import LOST, Exploration, Round
 from pyorder.dependencies.mutual import part_mutual
 from pyorder.dependencies.opposed import Opposed, cost_in_rows, opposed_pairs, suspects
 from pyorder.dependencies.statistics import (
@@ -43,12 +42,11 @@ from pyorder.dependencies.statistics import (
     predecessors,
     z_threshold,
 )
-from pyorder.orders import linear_ordering
-from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
-from pyorder.search._exploring import MEMORY_ROWS, Exploring, gains
-from pyorder.search._pools import close_up, sort_along
+from pyorder.search._course import PATIENCE, exhausted, settled
+from pyorder.search._exploring import MEMORY_ROWS, Exploring
+from pyorder.search._leanings import lean, training_orders, weighed
 from pyorder.search.laboratory import Laboratory
 from pyorder.streams import seed_from
 
@@ -56,22 +54,13 @@ Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 # Chosen on square, relu and random graphs, seeds from 1,000 on (docs/precedence.md).
-UNIFORM_SHARE = 0.35  # of the training orders
-# A graph is settled when it did not change for so many rounds and every step loses at most so much of its entropy,
-LEARNED = ((1, 0.1), (3, 0.25))
-STABLE_ROUNDS = 2  # or for so many, but for directions, and nothing more is learned:
-PATIENCE = 12  # rounds in which something must be gained; twice as many where the graph does not come to rest
 STANDING = 3  # rounds that a graph has to have stood to be preferred to one that came later and did not
-PROGRESS = 0.01  # which is this share of the entropy, or a tenth of the loss that is left
-TOLD_LEFT = 0.05  # nats a row; what steps that the input nearly tells may keep between them
-TOLD_PATIENCE = 6
 STUCK_ROUNDS = 6  # without a change of the graph, after which lost steps are looked up in the input
 LOOKS_BEHIND = 3  # rounds
 POOLED = 8  # rounds whose evidence on such steps counts together: it is about little, and changes slowly
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
 WORSE_ROUNDS = 2  # in which the loss lies above the best one
-STARTS = 400  # times steps, at most, in weighing all evidence: each takes some L^3 comparisons
 EPOCHS = 4  # passes over few rows in a round, at most
 FEWEST_STEPS = 10
 
@@ -152,9 +141,13 @@ class Rounds:
         base = self.explorer.base
         found = suspects(known.look, known.graph_loss, base, share=options.share, threshold=threshold)
         cost = Cost(0, cost_in_rows(self.explorer, found))
-        if found and self.laboratory.affords(self.last, beside=cost):
-            self.opposed = opposed_pairs(self.explorer, found, error_rate=options.error_rate)
-            self.laboratory.cost += cost
+        if not found:
+            return
+        if not self.laboratory.affords(self.last, beside=cost):
+            self.laboratory.curtail()
+            return
+        self.opposed = opposed_pairs(self.explorer, found, error_rate=options.error_rate)
+        self.laboratory.cost += cost
 
     def look_behind(self) -> None:
         """Learn for a few rounds what steps are worth to each other where the input does not say the same.
@@ -164,12 +157,17 @@ class Rounds:
         """
         repeated, copies = self.explorer.repeated()
         rounds = LOOKS_BEHIND if repeated.any() else 0
-        if not self.laboratory.affords(self.last, beside=sum([self.round_cost] * rounds, Cost())):
+        asking = Cost(0, 2 * self.options.samples)
+        if not self.laboratory.affords(self.last, beside=sum([self.round_cost] * rounds, asking)):
+            self.laboratory.curtail()
             return
         self.explorer.hide(repeated)
         for number in range(1, rounds + 1):
             self.train(f"look-ups {number}")
         evidence = self.explorer.antithetic(self.options.samples, hidden=repeated)
+        self.laboratory.cost += asking
+        if not np.isfinite(evidence.losses).all():  # these rounds diverged, and tell nothing
+            return
         worth = measure(evidence, seed_from(self.explorer.rng)).benefit
         self.worth = np.where(worth > self.options.share * self.explorer.base, worth, 0.0)
         supports = [[] if copies[step] else found for step, found in enumerate(self.known.supports)]
@@ -189,7 +187,8 @@ class Rounds:
         """Train for a round."""
         cost = self.round_cost
         tell = self.laboratory.teller(stage, cost, to_come=self.laboratory.run_cost(self.last))
-        orders = self.training_orders(cost.training_steps * self.options.recipe.batch_size)
+        count = cost.training_steps * self.options.recipe.batch_size
+        orders = training_orders(self.graph, self.lost, count, self.explorer.rng)
         self.explorer.train(orders, partial(tell, "training"))
         self.laboratory.cost += cost
 
@@ -207,7 +206,7 @@ class Rounds:
                 self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
                 self.settled = not self.memorised
                 return
-            if not gains(self.mean_losses(), 2 * PATIENCE, self.enough):
+            if exhausted(self.losses, self.explorer.base, 2 * PATIENCE):
                 return
             if self.is_stuck() and self.explorer.look_up():
                 self.stuck = self.lost
@@ -229,18 +228,6 @@ class Rounds:
             return f"round {number}"
         last = self.done[-1]
         return f"round {number}: {last.dependencies} dependencies, loss {last.graph_loss:.3f}"
-
-    def training_orders(self, count: int) -> Orders:
-        """Draw the orders of a round, as this module's notes say."""
-        rng, graph = self.explorer.rng, self.graph
-        orders = sample(self.length, count, seed=seed_from(rng))
-        if len(graph.edges):
-            kind = rng.random(count)
-            sorts = kind > UNIFORM_SHARE
-            orders[sorts] = graph.sample_sorts(int(sorts.sum()), seed=seed_from(rng))
-            late = kind > (1 + UNIFORM_SHARE) / 2
-            orders[late] = lost_last(graph, self.lost, rng).sample_sorts(int(late.sum()), seed=seed_from(rng))
-        return orders
 
     def weigh(self) -> bool:
         """Take the evidence of the model as it is now, and rebuild the graph from it; False if it diverged."""
@@ -325,6 +312,8 @@ class Rounds:
             pooled = measure(together, seed_from(self.explorer.rng)), together
 
         def gathered(step: int, without: int | None = None) -> list[Support]:
+            if told[step] and not closely[step]:  # its last verdict stands
+                return [one for one in supports[step] if one.before != without]
             told_by, floor = (pooled, FINE) if closely[step] else (now, EXPLAINED)
             return predecessors(
                 step,
@@ -342,31 +331,9 @@ class Rounds:
 
     def has_settled(self) -> bool:
         """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""
-        loss, base = self.known.graph_loss, self.explorer.base
-        if self.is_told() and any(
-            self.stable >= rounds and (loss <= share * base).all() for rounds, share in LEARNED
-        ):
-            return True
-        if self.paired < STABLE_ROUNDS:
-            return False
-        patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * base).all() else PATIENCE
-        return not gains(self.mean_losses(), patience, self.enough)
-
-    @property
-    def enough(self) -> float:
-        """Nats a step that are a gain."""
-        return PROGRESS * float(self.explorer.base.mean())
-
-    def mean_losses(self) -> list[float]:
-        """Nats a step in sorts of each round's graph."""
-        return [float(loss.mean()) for loss in self.losses]
-
-    def is_told(self) -> bool:
-        """Whether little is left of the steps that only the input tells, or no less than some rounds before."""
         supports, fine = self.known.supports, self.known.fine
         told = np.array([fine or not found for found, fine in zip(supports, fine, strict=True)])
-        left = [float(loss[told].sum()) for loss in self.losses]
-        return left[-1] <= TOLD_LEFT or not gains(left, TOLD_PATIENCE)
+        return settled(self.losses, self.explorer.base, told, stable=self.stable, paired=self.paired)
 
     def is_stuck(self) -> bool:
         """Whether steps are lost, and nothing new has been found out for a while."""
@@ -378,69 +345,32 @@ class Rounds:
         return self.worse >= WORSE_ROUNDS and gap > SURE * error
 
     def leanings(self) -> Poset:
-        """The graph, and what the rounds tell beside dependencies, for the choice among its sorts.
-
-        A step without a predecessor stands after another that it surely lost less behind, over all rounds
-        together, than that one behind it: what is learned in any order in the end may have been learned with help.
-        (Of steps with predecessors others tell as long as those are missing, descendants too. Errors are averaged,
-        not divided by the root of the rounds, whose rows are the same.) And what is still lost stands after what
-        is learned, should it need several steps together.
-        """
-        graph, rng = self.graph.copy(), self.explorer.rng
-        count = max(1, len(self.done))
-        lead = (self.benefits - self.benefits.T) / count
-        error = np.hypot(self.errors, self.errors.T) / count
-        sure = (lead > z_threshold(self.options.error_rate, pairs(self.length)) * error) & (self.benefits > 0)
-        sure[:, [bool(found) for found in self.known.supports]] = False
-        found = rng.permutation(np.argwhere(sure))
-        for before, after in sorted(found.tolist(), key=lambda pair: -lead[tuple(pair)]):
-            graph.add(before, after)
-        return lost_last(graph, self.lost, rng)
+        """The graph, and what the rounds tell beside dependencies, for the choice among its sorts: see `lean`."""
+        return lean(
+            self.graph,
+            self.benefits,
+            self.errors,
+            max(1, len(self.done)),
+            supported=np.array([bool(found) for found in self.known.supports]),
+            lost=self.lost,
+            threshold=z_threshold(self.options.error_rate, pairs(self.length)),
+            rng=self.explorer.rng,
+        )
 
     def weighed_order(self, graph: Poset) -> Orders:
-        """The sort of a graph that all evidence speaks for, also what is too weak to count as a dependency.
-
-        Among the sorts it earns the largest sum of benefits, averaged over the rounds: a step that has become easy
-        in any place may have been learned with another's help. Where steps were looked up, each stands right
-        behind one that it can be looked up from: a decoder learns one operation at several slots sooner than at
-        one.
-        """
-        seed, closure = seed_from(self.explorer.rng), graph.closure
-        if closure.sum() == self.length * (self.length - 1) // 2:  # there is one sort
-            (order,) = graph.sample_sorts(1, seed=seed)
-            return np.asarray(order)
+        """The sort of a graph that all evidence speaks for: see `weighed`."""
         weights = self.benefits / max(1, len(self.done))
-        weights = weights + closure * (np.abs(weights).sum() + 1.0)
-        restarts = min(8, max(2, STARTS // self.length))
-        order = sort_along(graph, linear_ordering.solve(weights, restarts=restarts, seed=seed).order)
-        return order if self.worth is None else close_up(graph, order, self.worth)
+        return weighed(graph, weights, self.worth, seed_from(self.explorer.rng))
 
     def result(self) -> Exploration | None:
         """What was found; None before the first round has ended."""
         known, explorer, look = self.known, self.explorer, self.known.look
         if look is None:
             return None
-        edges, threshold = edge_set(self.graph), z_threshold(self.options.error_rate, pairs(self.length))
-        found = []
-        for support in sorted((s for group in known.supports for s in group), key=lambda s: (s.before, s.after)):
-            if (support.before, support.after) in edges:
-                there, back = (support.before, support.after), (support.after, support.before)
-                gap = look.benefit[there] - look.benefit[back]
-                gap_error = float(np.hypot(look.standard_error[there], look.standard_error[back]))
-                chance = 1 - NormalDist().cdf(support.z)
-                found.append(
-                    Dependency(
-                        before=support.before,
-                        after=support.after,
-                        benefit=support.benefit,
-                        standard_error=support.standard_error,
-                        confidence=max(0.0, 1 - pairs(self.length) * chance),
-                        reversible=bool(gap < threshold * gap_error),
-                        fine=bool(known.fine[support.after]),
-                    )
-                )
         explored = Exploration(
-            dependencies=tuple(found),
+            dependencies=dependencies(
+                self.graph, known.supports, look, known.fine, error_rate=self.options.error_rate
+            ),
             settled=self.settled,
             memorised=self.memorised,
             benefit=look.benefit,

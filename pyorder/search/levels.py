@@ -15,7 +15,7 @@ with it a level more, where it needs one.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Unpack
 
@@ -39,6 +39,7 @@ from pyorder.models.learner import AnyOrderLearner
 from pyorder.orders.posets import Poset
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.streams import seed_from, stream
+from pyorder.training.memory import check_run
 from pyorder.training.orders import RowQueue, Succession
 from pyorder.training.presets import EXPLORER
 from pyorder.training.recipe import Numbers, Recipe
@@ -158,6 +159,8 @@ def check_levels(
         raise InputError(f"train: at least {FEWEST_ROWS} rows are needed, some to learn from, {len(train)} given")
     started, shown = time.perf_counter(), resolve_progress(progress, "levels")
     recipe = (recipe or RECIPE).but(numbers)
+    if recipe.precision == "auto":
+        recipe = replace(recipe, precision="float32")  # as what explores
     with shown as report:
         writer = _Writer(train, test, recipe, seed, resolve_device(device))
 
@@ -167,11 +170,13 @@ def check_levels(
 
         writer.train(graph.levels, tell)
         bound = writer.bound_pairs(graph.levels)
-        apart = graph.copy()
+        bonds = Poset(graph.length)
         for pair in bound:
-            apart.add(pair.before, pair.after)
-        levels = apart.levels
-        sequence = [(step,) for level in levels for step in level]
+            bonds.add(pair.before, pair.after)
+        # Levels are parted, and never joined in another way: all pairs of one were asked about.
+        parts = [tuple(step for step in level if step in part) for level in graph.levels for part in bonds.levels]
+        levels = tuple(part for part in parts if part)
+        sequence = [(step,) for level in levels for step in writer.rng.permutation(level).tolist()]
         rows = writer.test_rows(max(FEWEST_WRITTEN, MOST_WRITTEN // graph.length))
         right, right_in_sequence = (writer.written_right(rows, way) for way in (levels, sequence))
         lost, lost_in_sequence = (writer.losses(rows, way).sum(1) for way in (levels, sequence))
@@ -210,6 +215,7 @@ class _Writer:
         self.held, learned = (torch.from_numpy(rows).to(device) for rows in (held, kept))
         self.entropy = np.maximum(entropies(self.tokens, learned), LEAST_ENTROPY)
         self.learner = AnyOrderLearner(EXPLORER.architecture)
+        check_run(self.learner, self.tokens.shape, recipe, device)
         torch_stream = RandomStream(seed_from(self.rng), device)
         with torch_stream.lent():
             self.module = self.learner.build(self.tokens.shape).to(device)
@@ -217,7 +223,7 @@ class _Writer:
             self.learner,
             self.module,
             self.tokens,
-            recipe if recipe.precision != "auto" else replace(recipe, precision="float32"),
+            recipe,
             RowQueue(len(kept), self.rng),
             stream=torch_stream,
             subset=learned,
@@ -229,7 +235,7 @@ class _Writer:
         chosen = self.rng.permutation(len(self.tested))[:most]
         return self.tested[torch.from_numpy(chosen).to(self.device)]
 
-    def train(self, levels: Levels, tell: Any) -> None:
+    def train(self, levels: Levels, tell: Callable[[float], None]) -> None:
         """Train on the levels in sequence, with the steps of each in random sequence, row by row."""
         while (done := self.trainer.steps_done) < self.recipe.steps:
             steps = min(STEPS_AT_ONCE, self.recipe.steps - done)

@@ -25,7 +25,7 @@ from pyorder.progress import Progress, Report, duration, resolve_progress
 from pyorder.runs.folder import RunDir
 from pyorder.search.discovery import Discovery
 from pyorder.search.stability import Stability, agree
-from pyorder.streams import stream
+from pyorder.streams import seed_from, stream
 
 Orders = npt.NDArray[np.int64]
 
@@ -87,6 +87,8 @@ def resampled(
     search : does it again; what it returns is in the data's own steps
     run_dir : of the first search; each of the others has a folder below, and those that have ended are read back
     """
+    if found.uses_data_order:
+        resamples = replace(resamples, labels=0)  # columns are not moved: there are no labels to exchange
     if not resamples.count or _has(found, resamples):
         return found
     folder = None if run_dir is None else Path(run_dir) / FOLDER
@@ -152,8 +154,8 @@ def _plan(
         rows = generator(0, number // 2).permutation(len(train))
         half = rows[: len(rows) // 2] if number % 2 == 0 else rows[len(rows) // 2 :]
         rng = generator(1, number)
-        yield "rows", train.select(np.sort(half)), places(rng), int(rng.integers(2**31))
+        yield "rows", train.select(np.sort(half)), places(rng), seed_from(rng)
     for number in range(resamples.labels):
         yield "labels", train, places(generator(2, number)), found.seed
     for number in range(resamples.seeds):
-        yield "seeds", train, shuffle, int(generator(3, number).integers(2**31))
+        yield "seeds", train, shuffle, seed_from(generator(3, number))

@@ -67,7 +67,8 @@ class Hierarchical(Strategy):
     inside, between : what the local stage rearranges: "together" or "each", "all" or "rotations"; see this module
     significance : a level such as 0.01: the best other order of a local run meets the order so far in a run of
         two, and takes its place only if it leads there and chance explains that at most at this level, by the
-        paired difference on the validation rows (one-sided, normal). None: the best goes on, as published
+        paired difference on the validation rows that picked it (one-sided, normal; at this level in every such
+        run, of one training). None: the best goes on, as published
 
     Examples
     --------

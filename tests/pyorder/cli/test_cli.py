@@ -10,7 +10,7 @@ import torch
 
 import pyorder
 import pyorder.cli
-from pyorder.cli import _inputs, _shared
+from pyorder.cli import _inputs, _orders, _shared
 
 FEW_ROWS = ["--train-rows", "600", "--validation-rows", "40"]
 SQUARE = ["square", "--length", "4", *FEW_ROWS, "--test-rows", "60"]
@@ -131,7 +131,7 @@ def test_orders_are_read_from_every_kind_of_file(tmp_path, name):
         path.write_text(json.dumps(orders.tolist()))
     else:
         safetensors.numpy.save_file({"anything": orders}, path)
-    read = _inputs.read_orders(path, 3)
+    read = _orders.read_orders(path, 3)
     assert read.dtype == np.int64
     np.testing.assert_array_equal(read, orders)
 
@@ -139,10 +139,10 @@ def test_orders_are_read_from_every_kind_of_file(tmp_path, name):
 def test_orders_are_read_beside_what_numpy_lacks(tmp_path):
     arrays = {"orders": torch.tensor([[1, 0, 2]]), "weights": torch.ones(3, dtype=torch.bfloat16)}
     safetensors.torch.save_file(arrays, tmp_path / "file")
-    assert _inputs.read_orders(tmp_path / "file", 3).tolist() == [[1, 0, 2]]
+    assert _orders.read_orders(tmp_path / "file", 3).tolist() == [[1, 0, 2]]
     safetensors.torch.save_file({"a": arrays["weights"], "b": arrays["orders"]}, tmp_path / "file")
     with pytest.raises(ValueError, match=r"--orders: .*file' has no array 'orders', it has (a, b|b, a)$"):
-        _inputs.read_orders(tmp_path / "file", 3)
+        _orders.read_orders(tmp_path / "file", 3)
 
 
 def test_shared_inputs_are_counted_by_value():

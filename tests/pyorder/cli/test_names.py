@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pyorder.cli import _constraints, _inputs, _results
+from pyorder.cli import _constraints, _orders, _results
 from pyorder.cli._pictures import step_labels
 from pyorder.runs.folder import load_run
 
@@ -22,11 +22,11 @@ def named(own_data):
     "text", ["rest,sum,sign", "rest, sum ,sign", "rest sum sign", "2,0,1", "rest,0,1", '["rest", "sum", 1]']
 )
 def test_orders_are_read_by_name_and_by_number(text):
-    assert _inputs.parse_order(text, 3, 0, NAMES).tolist() == [2, 0, 1]
+    assert _orders.parse_order(text, 3, 0, NAMES).tolist() == [2, 0, 1]
 
 
 def test_a_name_that_is_a_number_is_a_name():
-    assert _inputs.parse_order("10,2,1", 3, 0, ("1", "2", "10")).tolist() == [2, 1, 0]
+    assert _orders.parse_order("10,2,1", 3, 0, ("1", "2", "10")).tolist() == [2, 1, 0]
 
 
 def test_a_word_that_is_no_step_is_refused_with_those_there_are(refused, named, tmp_path):
@@ -43,16 +43,16 @@ def test_a_word_that_is_no_step_is_refused_with_those_there_are(refused, named, 
 
 def test_orders_and_edges_in_files_may_be_names(tmp_path):
     (path := tmp_path / "file.json").write_text(json.dumps([["rest", "sum", 1], [0, 1, 2]]))
-    assert _inputs.read_orders(path, 3, NAMES).tolist() == [[2, 0, 1], [0, 1, 2]]
+    assert _orders.read_orders(path, 3, NAMES).tolist() == [[2, 0, 1], [0, 1, 2]]
     path.write_text(json.dumps([["rest", "sum"]]))
     assert _constraints.read_constraints(str(path), 3, None, NAMES).edges.tolist() == [[2, 0]]
 
 
 def test_a_run_is_read_by_name_where_columns_moved():
     result = {"order": [2, 0, 1], "names": ["rest", "sum", "sign"]}
-    assert _inputs.steps_of_run(result, ("sign", "rest", "sum")) == {2: 1, 0: 2, 1: 0}
-    assert _inputs.steps_of_run(result, ("other", "names", "here")) == {0: 0, 1: 1, 2: 2}
-    assert _inputs.steps_of_run({"order": [1, 0]}, ("b", "a")) == {0: 0, 1: 1}
+    assert _orders.steps_of_run(result, ("sign", "rest", "sum")) == {2: 1, 0: 2, 1: 0}
+    assert _orders.steps_of_run(result, ("other", "names", "here")) == {0: 0, 1: 1, 2: 2}
+    assert _orders.steps_of_run({"order": [1, 0]}, ("b", "a")) == {0: 0, 1: 1}
 
 
 def test_discover_train_and_report_tell_names(run, told, named, tmp_path):

@@ -30,7 +30,7 @@ def records(tmp_path):
 
 
 def test_docstring_examples(doctests):
-    for module in ("_constraints", "_tables"):
+    for module in ("_constraints", "_inputs", "_orders", "_tables"):
         doctests(f"pyorder.cli.{module}")
 
 

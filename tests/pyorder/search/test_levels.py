@@ -77,7 +77,8 @@ def test_wide_steps_see_their_own_columns_and_ends():
         pyorder.Dataset.from_records(part, inputs=["id"], targets=["same", "back", "first"])
         for part in (records[:1500], records[1500:])
     )
-    checked = check_levels(Poset(3), train, test=test, steps=100)
+    # Evidence is set apart by input: of so few names another seed may leave one out that is needed.
+    checked = check_levels(Poset(3), train, test=test, steps=200, seed=1)
     assert checked.levels == ((0, 1, 2),)
     assert checked.passes < checked.passes_in_sequence
     assert checked.success > 0.9

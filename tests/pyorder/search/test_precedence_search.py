@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import pyorder
+from pyorder.dependencies import assembly
 from pyorder.dependencies.assembly import assemble, lost_last
 from pyorder.dependencies.statistics import Support
 from pyorder.orders.posets import Poset
 from pyorder.runs.folder import load_run
-from pyorder.search import Budget, Precedence, _exploring
+from pyorder.search import Budget, Precedence, _course, _leanings
 from pyorder.search._pools import distinct, sort_along
 from pyorder.search.strategies import precedence
 from pyorder.search.strategies.precedence import finalists, leader, race
@@ -283,7 +284,7 @@ def test_steps_that_were_hardly_learned_are_named(square5):
     assert explored.summary()["lost"] == [1, 3]
 
 
-@pytest.mark.parametrize("module", [precedence, _exploring])
+@pytest.mark.parametrize("module", [precedence, _course, _leanings, assembly])
 def test_docstring_examples(module, doctests):
     doctests(module)
 

@@ -93,8 +93,10 @@ def test_halves_have_no_row_in_common_and_every_search_has_its_own_seed_and_labe
 
 def test_a_strategy_that_knows_the_datas_order_keeps_its_labels(square5, first):
     told = pyorder.search.discovery.replace(first, uses_data_order=True)
-    asked, _ = spied(square5, told, Resamples(rows=2, labels=1))
+    asked, found = spied(square5, told, Resamples(rows=2, labels=1))
+    assert len(asked) == 2
     assert all(places.tolist() == [2, 0, 1, 4, 3] for _, places, _, _ in asked)
+    assert not len(found.stability.relabelled)  # it would be the same search again
 
 
 def test_edges_are_counted_and_renamed_with_the_steps(square5, first):

@@ -1,0 +1,74 @@
+"""How the loss goes from round to round: whether anything is gained, and whether that is the end."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+# Chosen on square, relu and random graphs, seeds from 1,000 on (docs/precedence.md).
+# A graph is settled when it did not change for so many rounds and every step loses at most so much of its entropy,
+LEARNED = ((1, 0.1), (3, 0.25))
+STABLE_ROUNDS = 2  # or for so many, but for directions, and nothing more is learned:
+PATIENCE = 12  # rounds in which something must be gained; twice as many where the graph does not come to rest
+PROGRESS = 0.01  # which is this share of the entropy, or a tenth of the loss that is left
+RELATIVE = 0.1
+TOLD_LEFT = 0.05  # nats a row; what steps that the input nearly tells may keep between them
+TOLD_PATIENCE = 6
+
+
+def gains(losses: list[float], patience: int, enough: float = math.inf) -> bool:
+    """Whether the best loss has fallen in the last rounds by enough, or by a tenth of what is left.
+
+    Examples
+    --------
+    >>> gains([2.0, 1.0, 0.95], patience=2), gains([2.0, 1.0, 0.95], patience=1)
+    (True, False)
+    """
+    if len(losses) <= patience:
+        return True
+    left = min(losses[-patience:])
+    return min(losses[:-patience]) - left >= min(enough, RELATIVE * left)
+
+
+def exhausted(losses: list[Floats], entropy: Floats, patience: int) -> bool:
+    """Whether nothing was gained in the last rounds; losses (L,) of every round, in nats by step.
+
+    Examples
+    --------
+    >>> losses = [np.array([2.0, 2.0]), np.array([1.0, 1.0]), np.array([0.999, 0.999])]
+    >>> [exhausted(losses, np.array([3.0, 3.0]), patience) for patience in (1, 2)]
+    [True, False]
+    """
+    means = [float(loss.mean()) for loss in losses]
+    return not gains(means, patience, PROGRESS * float(entropy.mean()))
+
+
+def settled(
+    losses: list[Floats], entropy: Floats, told: npt.NDArray[np.bool_], *, stable: int, paired: int
+) -> bool:
+    """Whether a graph stands still and there is nothing left to learn, or nothing more is learned.
+
+    Parameters
+    ----------
+    losses : (L,) of every round, in sorts of its graph
+    told : (L,) steps that only the input tells: of them little is left, or no less than some rounds before
+    stable, paired : rounds in which no edge has changed, or but for its direction
+
+    Examples
+    --------
+    >>> nothing, entropy = np.zeros(2, bool), np.array([3.0, 3.0])
+    >>> settled([np.array([0.1, 0.2])], entropy, nothing, stable=1, paired=1)
+    True
+    >>> settled([np.array([0.1, 2.0])], entropy, nothing, stable=1, paired=1)
+    False
+    """
+    loss, left = losses[-1], [float(one[told].sum()) for one in losses]
+    still = left[-1] <= TOLD_LEFT or not gains(left, TOLD_PATIENCE)
+    if still and any(stable >= rounds and (loss <= share * entropy).all() for rounds, share in LEARNED):
+        return True
+    patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * entropy).all() else PATIENCE
+    return paired >= STABLE_ROUNDS and exhausted(losses, entropy, patience)
