@@ -1,8 +1,9 @@
 """Addition as JSONL: two numbers of six digits, and a field of text for each digit of the sum and each carry.
 
 `python benchmarks/addition.py` searches with the defaults, on characters, in files whose keys stand in a random
-sequence, and trains `base` with its defaults on the order found, on the hand-written one (every digit and then its
-carry, from the least significant on), on the file's order, its reverse, and a random one. Rows go to
+sequence, and trains `base` for 1,000 steps at a learning rate of 0.003 (with its defaults it is left to chance whether
+addition is learned in time) on the order found, on the hand-written one (every digit and then its carry, from the
+least significant on), on the file's order, its reverse, and a random one. Rows go to
 docs/results/addition.jsonl, finished cells are skipped; `python benchmarks/addition.py table` prints them.
 
 What is wanted: within one point of the hand-written order in four of five searches.
@@ -26,7 +27,7 @@ from pyorder.search import discover_shuffled
 ROWS = {"train": 100_000, "validation": 1_000, "test": 5_000}
 DIGITS = 6
 BY_HAND = [f"{kind}{place}" for place in range(DIGITS) for kind in "dc"]
-STUDIES = {"addition": [{"digits": DIGITS, "seed": seed} for seed in range(5)]}
+STUDIES = {"addition": [{"digits": DIGITS, "seed": seed} for seed in range(1, 6)]}
 
 
 def write(path: Path, rng: np.random.Generator, rows: int, keys: list[str]) -> None:
@@ -64,7 +65,8 @@ def measure(digits: int, seed: int) -> dict[str, Any]:
         "random": rng.permutation(train.target_length),
     }
     success = {
-        name: pyorder.fit(train, order, test=test, seed=1000 + seed).success_rate for name, order in orders.items()
+        name: pyorder.fit(train, order, test=test, seed=1000 + seed, steps=1_000, learning_rate=3e-3).success_rate
+        for name, order in orders.items()
     }
     return {
         "order": list(found.names),

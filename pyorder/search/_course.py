@@ -16,7 +16,7 @@ STABLE_ROUNDS = 2  # or for so many, but for directions, and nothing more is lea
 PATIENCE = 12  # rounds in which something must be gained; twice as many where the graph does not come to rest
 PROGRESS = 0.01  # which is this share of the entropy, or a tenth of the loss that is left
 RELATIVE = 0.1
-TOLD_LEFT = 0.05  # nats a row; what steps that the input nearly tells may keep between them
+TOLD_LEFT = 0.02  # nats a row; what steps that the input nearly tells may keep between them
 TOLD_PATIENCE = 6
 
 
@@ -64,6 +64,8 @@ def settled(
     >>> settled([np.array([0.1, 0.2])], entropy, nothing, stable=1, paired=1)
     True
     >>> settled([np.array([0.1, 2.0])], entropy, nothing, stable=1, paired=1)
+    False
+    >>> settled([np.array([0.1, 0.03])], entropy, np.array([False, True]), stable=1, paired=1)
     False
     """
     loss, left = losses[-1], [float(one[told].sum()) for one in losses]

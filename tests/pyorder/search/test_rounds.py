@@ -138,7 +138,8 @@ def test_steps_that_the_input_nearly_tells_are_waited_for_while_they_get_better(
     falling = [[0.2 * 0.95**n] * 3 for n in range(10)]
     assert not ends(monkeypatch, falling, **nearly)
     assert ends(monkeypatch, [*falling, *[falling[-1]] * 6], **nearly)
-    assert ends(monkeypatch, [[0.01] * 3], **nearly)
+    assert ends(monkeypatch, [[0.006] * 3], **nearly)
+    assert not ends(monkeypatch, [[0.01] * 3], **nearly)  # carries of an addition that are not yet learned
     assert not ends(monkeypatch, falling, supports=((), (1,), (1,)), fine=(False, True, True), stable=9)
     assert ends(monkeypatch, [[0.01, 0.15, 0.15]] * 2, stable=1)
     noisy = [[0.3, 0.4 * 0.97**n, 0.4 * 0.97**n] for n in range(10)]  # the first gets no better, the others do
