@@ -20,6 +20,9 @@ from pyorder._moved import MOVED, keep_old_names
 
 if TYPE_CHECKING:
     from pyorder import losses, report, runs, search
+    from pyorder.cli.sweeping.cell import Cell
+    from pyorder.cli.sweeping.sweep import sweep
+    from pyorder.cli.sweeping.table import SweepTable
     from pyorder.data import (
         Dataset,
         Reordering,
@@ -49,6 +52,7 @@ __all__ = [
     "PRESETS",
     "Architecture",
     "Budget",
+    "Cell",
     "Dataset",
     "Discovery",
     "FieldOrders",
@@ -62,6 +66,7 @@ __all__ = [
     "Recipe",
     "Reordering",
     "Splits",
+    "SweepTable",
     "Task",
     "Verdict",
     "discover",
@@ -80,6 +85,7 @@ __all__ = [
     "satisfied_dependencies",
     "search",
     "strategy_names",
+    "sweep",
     "task_names",
 ]
 
@@ -89,6 +95,7 @@ _FROM = {
     "PRESETS": "pyorder.training",
     "Architecture": "pyorder.models",
     "Budget": "pyorder.search",
+    "Cell": "pyorder.cli.sweeping.cell",
     "Dataset": "pyorder.data",
     "Discovery": "pyorder.search",
     "FieldOrders": "pyorder.profiling",
@@ -102,6 +109,7 @@ _FROM = {
     "Recipe": "pyorder.training",
     "Reordering": "pyorder.data",
     "Splits": "pyorder.data",
+    "SweepTable": "pyorder.cli.sweeping.table",
     "Task": "pyorder.data",
     "Verdict": "pyorder.search",
     "discover": "pyorder.search",
@@ -112,6 +120,7 @@ _FROM = {
     "restore": "pyorder.data",
     "satisfied_dependencies": "pyorder.data",
     "strategy_names": "pyorder.search",
+    "sweep": "pyorder.cli.sweeping.sweep",
     "task_names": "pyorder.data",
 }
 _MODULES = {name: f"pyorder.{name}" for name in ("data", "errors", "losses", "orders", "report", "runs", "search")}

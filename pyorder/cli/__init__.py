@@ -17,13 +17,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pyorder.cli import discover, generate, profile, report, reproduce, rerun, tasks, train
+from pyorder.cli import discover, generate, profile, report, reproduce, rerun, sweep, tasks, train
 from pyorder.cli._streams import Terminal, guarded
 from pyorder.cli._terminal import TERMINAL, say, tell
+from pyorder.cli._words import UsageError
 from pyorder.errors import InputError
-
-# typer has no public name for the parent of all its errors about arguments.
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 _WAIT = "OMP_WAIT_POLICY"
 
@@ -32,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find the order in which an autoregressive model learns to write its steps, from the data alone.",
 )
-for _module in (tasks, generate, profile, discover, train, rerun, reproduce, report):
+for _module in (tasks, generate, profile, discover, train, sweep, rerun, reproduce, report):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 
 
@@ -103,7 +101,7 @@ def _run(words: list[str], debug: bool, received: list[int], terminal: Terminal)
             return _refuse(cause, f"EOFError: {cause}", 1, debug)
         tell(_line("pyorder: interrupted", cause))
         return 128 + (received[0] if received else signal.SIGINT)
-    except _UsageError as error:
+    except UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
         return _refuse(error, message, 2, debug)
     except InputError as error:

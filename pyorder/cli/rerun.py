@@ -77,26 +77,19 @@ def command(
 
 def _discover(arguments: Mapping[str, Any]) -> None:
     """Run `pyorder discover` with arguments as its folder keeps them."""
-    from pyorder.cli import discover
+    from pyorder.cli._words import discover_parser, option_words
     from pyorder.errors import InputError
 
-    app = typer.Typer(add_completion=False)
-    app.command()(discover.command)
-    made = typer.main.get_command(app)
+    made = discover_parser()
     known = {option.name: option for option in made.params}
     words, given = [], []
     for name, value in arguments.items():
         if name not in known:
             raise InputError(f"RUN_DIR: the run was given {name!r} by another version, and discover takes none")
-        option = known[name]
-        if value is None:
-            continue
-        if option.param_type_name == "argument":
+        if known[name].param_type_name != "argument":
+            words += option_words(known[name], value)
+        elif value is not None:
             given.append(str(value))
-        elif isinstance(value, bool):
-            words += (option.opts if value else option.secondary_opts)[:1]
-        else:
-            words += [f"{option.opts[0]}={item}" for item in (value if isinstance(value, list) else [value])]
     if made.main([*words, "--", *given], prog_name="pyorder discover", standalone_mode=False) == 130:
         raise KeyboardInterrupt  # which was answered for
 

@@ -90,7 +90,7 @@ def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: st
         if begun := (folder / ASKED).exists():
             _check_asked(folder, asked, name)
         _sweep(folder)
-        finished = begun and not (folder / JOURNAL).exists() and (folder / "result.json").exists()
+        finished = has_ended(folder)
         try:
             if not finished:
                 (folder / JOURNAL).mkdir(exist_ok=True)
@@ -100,6 +100,42 @@ def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: st
             yield Claim(folder, Journal(None if finished else folder / JOURNAL), finished)
         finally:
             _drop_if_nothing_is_kept(folder, missing)
+
+
+def join(run_dir: RunDir, ask: Callable[[], Mapping[str, Any]], name: str = "run_dir") -> Path:
+    """Work in a part of a folder for a run of many parts, as other processes do in parts of theirs.
+
+    A part is a folder in it, which takes a claim of its own; the whole is not locked.
+
+    Raises
+    ------
+    InputError
+        If the folder is another run's, or holds anything else; ``name`` begins the message.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     join(Path(parent, "sweep"), lambda: {"kind": "sweep"}).name
+    'sweep'
+    """
+    folder = Path(run_dir)
+    asked = json.loads(json.dumps(plain(ask())))
+    if not (os.path.exists(folder / ASKED) or _was_killed_as_it_claimed(folder)):
+        try:
+            make_run_dir(folder, name)
+        except ValueError:
+            if not os.path.exists(folder / ASKED):  # else another process was here first
+                raise
+    if not os.path.exists(folder / ASKED):
+        write_json(folder / ASKED, asked)
+    _check_asked(folder, asked, name)
+    return folder
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the run of a folder was claimed and has ended, so that its result is there."""
+    return (folder / ASKED).exists() and not (folder / JOURNAL).exists() and (folder / "result.json").exists()
 
 
 def fingerprint(data: Dataset) -> str:
