@@ -10,6 +10,8 @@ from typing import Any
 
 from timing import machine
 
+from pyorder.runs.rows import RowFile
+
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 
@@ -18,13 +20,13 @@ def run_cells(
 ) -> list[dict[str, Any]]:
     """Measure the cells that docs/results/NAME.jsonl lacks; return the rows of all, in the cells' sequence."""
     RESULTS.mkdir(parents=True, exist_ok=True)
+    file = _file(name)
     for cell in cells:
-        if not read_rows(name, [cell]):
+        if file.missing([cell]):  # another process may have measured it meanwhile
             row = {**cell, **measure(**cell), **machine()}
-            with (RESULTS / f"{name}.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            file.append(row)
             print(json.dumps(row), flush=True)
-    return read_rows(name, cells)
+    return file.read(cells)
 
 
 def run_named(
@@ -43,9 +45,8 @@ def run_named(
 
 def read_rows(name: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Read the rows of the cells that are finished, in the cells' sequence."""
-    path = RESULTS / f"{name}.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    finished = []
-    for cell in cells:
-        finished += [row for row in rows if all(row.get(key) == value for key, value in cell.items())][:1]
-    return finished
+    return _file(name).read(cells)
+
+
+def _file(name: str) -> RowFile:
+    return RowFile(RESULTS / f"{name}.jsonl")

@@ -24,10 +24,10 @@ from pyorder._checks import check_integer
 from pyorder._disk import replacing
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.reproduce._base import Cell, Row, Study, Table, task_name
-from pyorder.reproduce._rows import RowFile
 from pyorder.reproduce.claims import compare
 from pyorder.runs.environment import environment
 from pyorder.runs.folder import RunDir, write_json
+from pyorder.runs.rows import RowFile
 
 __all__ = ["SCALES", "Study", "Table", "claims_table", "make_study", "reproduce", "study_names"]
 
@@ -121,8 +121,8 @@ def reproduce(
             pass
     except OSError as error:
         raise ValueError(f"out: cannot write to {os.fspath(out)!r}: {error.strerror}") from error
-    file = RowFile(Path(out) / f"{name}-{scale}.jsonl", study)
-    missing = file.missing(cells)
+    file = _row_file(Path(out), name, scale)
+    missing = file.missing(study.asked(cells))
     started = time.perf_counter()
     with shown as report:
         for done, row in enumerate(_measured(study, scale, missing, jobs), 1):
@@ -130,7 +130,7 @@ def reproduce(
             if report is not None:
                 told = f"{done} of {len(missing)} cells, the last {task_name(row['cell'])}"
                 report(Progress(told, done / len(missing), time.perf_counter() - started))
-    rows = file.read()
+    rows = file.read(study.asked(study.cells()))
     write_report(study, scale, rows, Path(out))
     with replacing(Path(out) / f"claims-{scale}.md") as temporary:
         temporary.write_text(claims_table(Path(out), scale).markdown() + "\n", encoding="utf-8")
@@ -141,10 +141,14 @@ def claims_table(out: RunDir, scale: str = "laptop") -> Table:
     """Set the claims of all studies beside what their rows in a folder say."""
     studies = {name: make_study(name, scale) for name in study_names()}
     found = {
-        name: (study, RowFile(Path(out) / f"{name}-{scale}.jsonl", study).read())
+        name: (study, _row_file(Path(out), name, scale).read(study.asked(study.cells())))
         for name, study in studies.items()
     }
     return compare(found, scale)
+
+
+def _row_file(out: Path, name: str, scale: str) -> RowFile:
+    return RowFile(out / f"{name}-{scale}.jsonl")
 
 
 def _chosen(study: Study, scale: str, only: Mapping[str, Any]) -> list[Cell]:
@@ -218,14 +222,14 @@ def machine(row: Row) -> str:
     return f"{device}; {threads} a cell; torch {about['versions']['torch']}"
 
 
-def _measured(study: Study, scale: str, cells: Sequence[Cell], jobs: int) -> Iterator[Row]:
-    """Measure the cells, in this process or in several, and give back each row as it is finished."""
+def _measured(study: Study, scale: str, asked: Sequence[Row], jobs: int) -> Iterator[Row]:
+    """Measure cells, in this process or in several, and give back each row as it is finished."""
     if jobs == 1:
-        yield from (_row(study.name, scale, cell) for cell in cells)
+        yield from (_row(study.name, scale, one) for one in asked)
         return
     failed: BaseException | None = None
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_use_one_thread) as pool:
-        futures = [pool.submit(_row, study.name, scale, cell) for cell in cells]
+        futures = [pool.submit(_row, study.name, scale, one) for one in asked]
         try:
             for future in as_completed(futures):
                 if future.cancelled():
@@ -253,17 +257,16 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _row(name: str, scale: str, cell: Cell) -> Row:
+def _row(name: str, scale: str, asked: Row) -> Row:
     from pyorder.execution import resolve_device
 
     study = make_study(name, scale)
     started = time.perf_counter()
-    result = study.measure(cell)
+    result = study.measure(asked["cell"])
     return {
         "study": name,
         "scale": scale,
-        "cell": cell,
-        "settings": study.settings(),
+        **asked,
         "result": result,
         "seconds": time.perf_counter() - started,
         "environment": environment(resolve_device("auto")),  # no study asks for another

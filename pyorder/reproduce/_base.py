@@ -177,6 +177,10 @@ class Study(ABC):
     def draw(self, rows: Sequence[Row]) -> Figure:
         """Draw the finished rows."""
 
+    def asked(self, cells: Sequence[Cell]) -> list[Row]:
+        """What the rows of cells begin with; those of other settings are of other studies."""
+        return [{"cell": cell, "settings": self.settings()} for cell in cells]
+
     def settings(self) -> dict[str, Any]:
         """Everything that makes one scale differ from another, as it is kept with each row."""
         settings: dict[str, Any] = json.loads(json.dumps(asdict(self)))

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import multiprocessing
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,6 @@ from pyorder.cli import main
 from pyorder.orders.posets import Poset
 from pyorder.reproduce import _base as base
 from pyorder.reproduce import (
-    _rows,
     baselines,
     claims,
     delay,
@@ -36,6 +34,7 @@ from pyorder.reproduce import (
     table3,
     transfer,
 )
+from pyorder.runs.rows import RowFile
 
 LAPTOP_BASELINES = baselines.LAPTOP
 TINY = base.Sizes(400, 30, 20, "nano", 3, "nano", 4)
@@ -119,7 +118,7 @@ def test_a_study_runs_resumes_and_reports(name, tmp_path, monkeypatch):
     assert [row["cell"] for row in rows] == json.loads(json.dumps(wanted))
     assert len(heard) == len(wanted)
     assert heard[-1].share == 1
-    assert len({_rows.key(cell) for cell in study.cells()}) == len(study.cells())
+    assert len({json.dumps(cell, sort_keys=True) for cell in study.cells()}) == len(study.cells())
 
     monkeypatch.setattr(type(study), "measure", None)  # nothing is measured twice
     assert reproduce(name, out=tmp_path, only=SOME.get(name, {})) == rows
@@ -155,14 +154,14 @@ def test_rows_of_other_settings_are_passed_over_and_broken_ones_named(tmp_path):
     rows = reproduce("prod", out=tmp_path, only=cells)
     path = tmp_path / "prod-laptop.jsonl"
     other = replace(SMALL["prod"], seeds=2)
-    assert _rows.RowFile(path, other).read() == []
-    assert _rows.RowFile(path, SMALL["prod"]).read() == rows
+    assert RowFile(path).read(other.asked(other.cells())) == []
+    assert RowFile(path).read(SMALL["prod"].asked(SMALL["prod"].cells())) == rows
     whole = path.read_text()
     path.write_text(whole + '{"cell": {"task": "prod", "le')  # cut off while it was written
     assert reproduce("prod", out=tmp_path, only=cells) == rows
-    _rows.RowFile(path, SMALL["prod"]).append(rows[0])
+    RowFile(path).append(rows[0])
     assert path.read_text() == whole + json.dumps(rows[0]) + "\n"
-    path.write_text(whole + '{"cell": 1}\n')
+    path.write_text(whole + "[1]\n")
     with pytest.raises(ValueError, match=r"line 2 is no row of a study"):
         reproduce("prod", out=tmp_path, only=cells)
 
@@ -353,25 +352,6 @@ def test_lengths_that_were_not_run_are_shown_as_not_run():
     assert theirs == ["prod L = 12", *["not run"] * 4, "51.4 %"]
 
 
-def add_rows(path, writer, begin):
-    file = _rows.RowFile(path, SMALL["prod"])
-    begin.wait(60)
-    for number in range(100):
-        file.append({"cell": {"writer": writer, "number": number}, "result": "x" * 5000})
-
-
-def test_two_studies_in_one_folder_lose_no_row(tmp_path):
-    context = multiprocessing.get_context("fork")
-    begin = context.Barrier(3)
-    writers = [context.Process(target=add_rows, args=(tmp_path / "rows", name, begin)) for name in "abc"]
-    for process in writers:
-        process.start()
-    for process in writers:
-        process.join(60)
-    rows = [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()]
-    assert len({_rows.key(row["cell"]) for row in rows}) == len(rows) == 300
-
-
 def test_a_tasks_parameters_select_cells(tmp_path, monkeypatch):
     monkeypatch.setattr(table1.Table1, "measure", lambda study, cell: {"success_rate": 0.5})
     rows = reproduce("table1", out=tmp_path, only={"d": 4})
@@ -394,7 +374,8 @@ def test_what_ran_beside_a_failing_cell_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr("pyorder.reproduce.ProcessPoolExecutor", in_threads)
     with pytest.raises(RuntimeError, match="out of luck"):
         reproduce("prod", out=tmp_path, jobs=len(orders))
-    kept = _rows.RowFile(tmp_path / "prod-laptop.jsonl", SMALL["prod"]).read()
+    study = SMALL["prod"]
+    kept = RowFile(tmp_path / "prod-laptop.jsonl").read(study.asked(study.cells()))
     assert {row["cell"]["order"] for row in kept} == set(orders) - {"random 1"}
 
 
