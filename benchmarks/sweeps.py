@@ -1,9 +1,9 @@
 """A sweep whose whole process group is killed at random moments and asked for again, beside one left alone.
 
-`python benchmarks/sweeps.py [SEED]` sweeps 24 small cells (two tasks, two lengths, two strategies, three seeds) on
-two processes, kills the sweep with SIGKILL at three moments drawn from the time that the other one took, and lets it
-end. Kept, and run once, is a cell that had finished at a kill and whose result and log are as they were then; equal
-is the table but for seconds and folders. Rows go to docs/results/sweeps.jsonl, finished cells are skipped.
+`python benchmarks/sweeps.py [SEED]` sweeps 24 small cells (two tasks, two lengths, two strategies, three seeds),
+two at once, kills the sweep with SIGKILL at three moments drawn from the time that the other one took, and lets it
+end. Kept, and run once, is a cell that had finished at a kill and whose result and log are as they were then;
+equal is the table but for seconds and folders. Rows go to docs/results/sweeps.jsonl, finished cells are skipped.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 import doctest
 import inspect
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,11 +31,28 @@ GUIDES = ["first_order.md", "data.md", "interrupting.md", "training_loop.md"]
 
 @pytest.mark.parametrize("name", [*GUIDES, pytest.param("language_models.md", marks=needs_transformers)])
 def test_examples(name):
-    text = without_what_is_missing((DOCS / name).read_text())
+    run_examples(without_what_is_missing((DOCS / name).read_text()), name, least=11)
+
+
+def run_examples(text, name, least):
     test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, str(DOCS / name), 0)
     result = doctest.DocTestRunner().run(test, clear_globs=False)  # which torch.compile holds on to
     assert result.failed == 0
-    assert result.attempted > 10
+    assert result.attempted >= least
+
+
+def test_sweeps(tmp_path, monkeypatch):
+    """The commands that one machine can run, and the examples, in the folder that they leave."""
+    text = (DOCS / "sweeps.md").read_text()
+    command = f'pyorder() {{ {sys.executable} -P -m pyorder "$@"; }}'
+    commands = re.findall(r"^<!-- run -->\n```sh\n(.+?)^```$", text, re.DOTALL | re.MULTILINE)
+    script = "\n".join(["set -eu", command, *commands])
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "sbatch --array=0-1 " in done.stdout
+    assert len(list(tmp_path.glob("*/square-3-random-*/result.json"))) == 3
+    monkeypatch.chdir(tmp_path)
+    run_examples(text, "sweeps.md", least=5)
 
 
 def test_every_public_name_stands_in_the_reference_once():
