@@ -76,12 +76,9 @@ def command(
     if table is not None:
         check_table(table)
     found = _run(cells, folder, cell, backend, jobs)
-    if table is not None:
+    print_json({"cells": found.records}) if as_json else say(found.markdown())
+    if table is not None:  # after it was told, whether or not it can be stored
         found.save(table)
-    if as_json:
-        print_json({"cells": found.records})
-    else:
-        say(found.markdown())
     if found.unfinished:
         tell(
             f"pyorder: {len(found.unfinished)} of {len(found.records)} cells failed; the same command tries them "

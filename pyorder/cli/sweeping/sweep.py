@@ -90,8 +90,8 @@ def sweep(
         check_integer(jobs, "jobs", 1)
     with (
         resolve_progress(progress, "sweep") as report,
-        _engine(backend, jobs) as engine,
         claim(folder, _ask, name="folder") as claimed,
+        _engine(backend, jobs) as engine,
     ):
         whole = Path(folder).resolve()
         work = [(cell.name, cell.words, whole / cell.name) for cell in cells if not has_ended(whole / cell.name)]
@@ -103,9 +103,9 @@ def sweep(
                 share = done / len(work) if work else 1.0
                 report(Progress(f"{done} of {len(work)} cells{last}", share, time.perf_counter() - started))
 
-        tell(0, f", {len(cells) - len(work)} others have finished before")
+        tell(0, f", {len(cells) - len(work)} finished before")
         try:
-            with _going(whole) as going, closing(_finished(engine, work, going)) as ended:
+            with closing(_finished(engine, work, whole / JOURNAL)) as ended:
                 for done, (name, error) in enumerate(ended, 1):
                     if error is not None:
                         errors[name] = error
@@ -131,8 +131,8 @@ def run_alone(cells: Sequence[Cell], number: int, folder: RunDir) -> SweepTable:
     whole, cell = join(folder, _ask, name="folder"), cells[number]
     error = None
     if not has_ended(whole / cell.name):
-        threads = _threads(1)
-        error = run_cell(cell.words, (whole / cell.name).resolve(), where=Path.cwd(), threads=threads, going=None)
+        place, threads = (whole / cell.name).resolve(), _threads(_cores())
+        error = run_cell(cell.words, place, where=Path.cwd(), threads=threads, going=None)
     return read_table([cell], whole, {} if error is None else {cell.name: error})
 
 
@@ -141,23 +141,14 @@ def _ask() -> dict[str, str]:
     return {"kind": "sweep"}
 
 
-def _threads(jobs: int) -> int:
-    """The threads of each of so many cells on this machine."""
-    set_for_all = os.environ.get("OMP_NUM_THREADS", "")
-    return int(set_for_all) if set_for_all.isdecimal() else max(1, len(os.sched_getaffinity(0)) // jobs)
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
-@contextmanager
-def _going(folder: Path) -> Iterator[Path]:
-    """A file that is there inside the block; cells of an earlier sweep that was killed end when theirs is gone."""
-    for left in (folder / JOURNAL).glob("going-*"):
-        left.unlink()
-    file = folder / JOURNAL / f"going-{secrets.token_hex(4)}"
-    file.touch()
-    try:
-        yield file
-    finally:
-        file.unlink(missing_ok=True)
+def _threads(share: int) -> int:
+    """The threads of a cell: its share of the cores, unless the environment says how many."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(said) if said.isdecimal() else share)
 
 
 @dataclass(frozen=True)
@@ -169,11 +160,13 @@ class _Engine:
     settings : of `joblib.parallel_config`
     threads : of a cell
     at_once : cells that are handed out before one has finished
+    returns : how joblib gives results back
     """
 
     settings: dict[str, Any]
     threads: int
     at_once: int | str = "all"
+    returns: str = "generator_unordered"
 
 
 @contextmanager
@@ -182,22 +175,28 @@ def _engine(backend: str, jobs: int | None) -> Iterator[_Engine]:
     if backend == "local":
         import torch
 
-        count = jobs or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)))
-        yield _Engine({"backend": "threading", "n_jobs": count}, _threads(count))
+        count = jobs or (1 if torch.cuda.is_available() else _cores())
+        yield _Engine({"backend": "threading", "n_jobs": count}, _threads(_cores() // count))
         return
     try:
         if backend == "dask":
             from distributed import Client, get_client
         else:
+            import ray
             from ray.util.joblib import register_ray
     except ImportError:
         raise ModuleNotFoundError(
             f"backend: {backend!r} is not installed: pip install 'pyorder[{backend}]'", name=backend
         ) from None
-    threads = int(os.environ.get("OMP_NUM_THREADS", 1))
+    threads = _threads(1)
     if backend == "ray":
+        began = ray.is_initialized()
         register_ray()
-        yield _Engine({"backend": "ray", "n_jobs": jobs or -1}, threads, jobs or "all")
+        try:  # its backend gives all results back at the end, and has as many workers as jobs
+            yield _Engine({"backend": "ray", "n_jobs": jobs or -1}, threads, returns="list")
+        finally:
+            if not began:
+                ray.shutdown()
         return
     try:
         client, own = get_client(), nullcontext()
@@ -208,13 +207,17 @@ def _engine(backend: str, jobs: int | None) -> Iterator[_Engine]:
 
 
 def _finished(
-    engine: _Engine, work: Sequence[tuple[str, list[str], Path]], going: Path
+    engine: _Engine, work: Sequence[tuple[str, list[str], Path]], journal: Path
 ) -> Generator[tuple[str, str | None], None, None]:
     """Run cells; the name of each as it ends, and why it has not finished.
 
     joblib runs in a thread, for an interrupt that meets it kills what is being run. One that meets this generator
     lets every cell save what it found.
     """
+    for left in journal.glob("going-*"):  # of a sweep that was killed, whose cells may be alive on a cluster
+        left.unlink()
+    going = journal / f"going-{secrets.token_hex(4)}"
+    going.touch()
     ended: SimpleQueue[tuple[str, str | None] | BaseException | None] = SimpleQueue()
     where = Path.cwd()
 
@@ -224,7 +227,7 @@ def _finished(
         run = partial(run_named, where=where, threads=engine.threads, going=going)
         try:
             with parallel_config(**engine.settings):
-                told = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=engine.at_once)
+                told = Parallel(return_as=engine.returns, batch_size=1, pre_dispatch=engine.at_once)
                 for one in told(delayed(run)(*cell) for cell in work):
                     ended.put(one)
         except BaseException as error:  # is raised where the sweep was asked for

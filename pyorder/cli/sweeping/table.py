@@ -15,6 +15,7 @@ from pyorder.cli.sweeping.cell import Cell
 from pyorder.errors import InputError
 from pyorder.reproduce._base import Table
 from pyorder.runs.claim import has_ended
+from pyorder.runs.folder import reading
 
 KINDS = (".csv", ".parquet", ".md")
 _IN_THE_NAME = ("task", "data", "length", "strategy", "seed")
@@ -103,12 +104,13 @@ def check_table(path: str | os.PathLike[str]) -> None:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    result = read_json(folder / "result.json")
-    fit = result["fits"].get("discovered", {})
-    told = {name: result[name] for name in ("order", "names", "verdict")}
-    told |= {name: fit.get(name) for name in ("success_rate", "row_loss")}
-    parts = [result["search"], *result["fits"].values()]
-    return {**told, "seconds": sum(part["seconds"] for part in parts)}
+    with reading(folder, name="folder"):
+        result = read_json(folder / "result.json")
+        fit = result["fits"].get("discovered", {})
+        told = {name: result[name] for name in ("order", "names", "verdict")}
+        told |= {name: fit.get(name) for name in ("success_rate", "row_loss")}
+        parts = [result["search"], *result["fits"].values()]
+        return {**told, "seconds": sum(part["seconds"] for part in parts)}
 
 
 def _line(record: dict[str, Any], options: Sequence[str]) -> list[str]:

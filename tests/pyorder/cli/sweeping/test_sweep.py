@@ -132,7 +132,7 @@ def test_a_cell_that_fails_is_told_beside_the_others_and_tried_again(run, own_da
     assert bad["error"].startswith("--data: ")
     assert bad["verdict"] is None
     assert [told.share for told in heard] == [0, 0.5, 1]
-    assert heard[0].stage == "0 of 2 cells, 0 others have finished before"
+    assert heard[0].stage == "0 of 2 cells, 0 finished before"
     assert f"2 of 2 cells, {good['cell']} has finished" in [heard[2].stage]
 
     own_data("mine.npz")
@@ -141,7 +141,7 @@ def test_a_cell_that_fails_is_told_beside_the_others_and_tried_again(run, own_da
     assert again.unfinished == []
     assert again.records[0] == good
     assert [told.stage for told in heard] == [
-        "0 of 1 cells, 1 others have finished before",
+        "0 of 1 cells, 1 finished before",
         f"1 of 1 cells, {bad['cell']} has finished",
     ]
 

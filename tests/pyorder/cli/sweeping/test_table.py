@@ -101,6 +101,14 @@ def test_an_option_of_several_types_is_text_in_parquet(tmp_path):
     assert pandas.read_parquet(tmp_path / "table.parquet")["steps"].tolist() == ["5", "6"]
 
 
+@pytest.mark.parametrize("text", ["[]", "{", '{"fits": {}, "order": []}'])
+def test_a_damaged_folder_is_named(tmp_path, table, text):
+    folder = tmp_path / table.records[0]["cell"]
+    (folder / "result.json").write_text(text)
+    with pytest.raises(InputError, match=rf"^folder: '{folder}' is damaged"):
+        read_table([pyorder.Cell("relu", length=3, options={"steps": 5})], tmp_path, {})
+
+
 def test_other_kinds_are_refused(table, tmp_path):
     with pytest.raises(InputError, match=r"^table: .* ends in '.json', not in .csv, .parquet, .md$"):
         table.save(tmp_path / "table.json")
