@@ -47,7 +47,7 @@ def test_sweeps(tmp_path, monkeypatch):
     command = f'pyorder() {{ {sys.executable} -P -m pyorder "$@"; }}'
     commands = re.findall(r"^<!-- run -->\n```sh\n(.+?)^```$", text, re.DOTALL | re.MULTILINE)
     script = "\n".join(["set -eu", command, *commands])
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     assert "sbatch --array=0-1 " in done.stdout
     assert len(list(tmp_path.glob("*/square-3-random-*/result.json"))) == 3
