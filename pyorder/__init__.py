@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pyorder.training import PRESETS, Preset, Recipe
     from pyorder.training.fit import fit
     from pyorder.training.fitted import Fitted
+    from pyorder.world import World
 
 keep_old_names()
 
@@ -64,6 +65,7 @@ __all__ = [
     "Splits",
     "Task",
     "Verdict",
+    "World",
     "discover",
     "fit",
     "linear_ordering",
@@ -104,6 +106,7 @@ _FROM = {
     "Splits": "pyorder.data",
     "Task": "pyorder.data",
     "Verdict": "pyorder.search",
+    "World": "pyorder.world",
     "discover": "pyorder.search",
     "fit": "pyorder.training",
     "make_task": "pyorder.data",
