@@ -3,8 +3,8 @@
 Every process of a search does the same: it has the same data, draws the same batches from the same streams and
 comes to the same decisions. It learns from its share of the rows of a batch, and scores its share of the rows that
 are scored; gradients are summed over all, losses are gathered. The rest of the package asks its `World`: for my
-share of so many rows, for a sum over all, for what the first process says where clocks or disks decide, and whether
-I am the one who writes. In a world of one every answer is the plain one, and nothing is sent.
+share of so many rows, for a sum over all, for what the first process says where clocks or disks decide, and who
+writes. In a world of one every answer is the plain one, and nothing is sent.
 """
 
 from __future__ import annotations

@@ -153,6 +153,7 @@ def _refuse(error: BaseException, message: str, code: int, debug: bool, processe
         traceback.print_exception(error)
     if (told := processes.refusal(error, message, code)) is not None:
         tell(_line(told, error))
+    processes.let_first_end(error)
     return code
 
 

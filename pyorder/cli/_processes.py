@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 
 from pyorder.errors import ProcessLostError
 
 SHARED = ("discover", "profile", "train")  # commands whose work is shared
+PATIENCE = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,9 @@ class Processes:
         if code == 1 and not isinstance(error, ProcessLostError):
             return f"pyorder: error in process {self.rank} of {self.size}: {message}"
         return None
+
+    def let_first_end(self, error: BaseException) -> None:
+        """Wait for the first process, which may fail alike: torchrun ends all others as soon as one has failed."""
+        if self.rank and not isinstance(error, ProcessLostError):
+            with suppress(KeyboardInterrupt):  # which is torchrun's word that it has ended
+                time.sleep(PATIENCE)
