@@ -1,9 +1,9 @@
 """One call in several processes beside the same in one: whether it finds the same, and in what time.
 
 `python benchmarks/processes.py [N]`, of N processes, two if it is not said: `discover` and `profile`, square,
-L = 40. Every process has a thread of its own. Both are run twice, in turn; seconds are of the call, without imports.
-Rows go to docs/results/processes.jsonl, finished cells are skipped; `python benchmarks/processes.py table` prints
-what is there.
+L = 40. Every process has a thread of its own. Both are run twice, in turn; seconds are of the call, without
+imports. Rows go to docs/results/processes.jsonl, finished cells are skipped; `python benchmarks/processes.py
+table` prints what is there.
 """
 
 from __future__ import annotations

@@ -94,11 +94,13 @@ class World:
         Raises
         ------
         InputError
-            In all processes, if one of them has no such device.
+            In all processes, if one of them has no such device; or if there is a group already, for `joined`.
         """
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             yield cls.of(device)
             return
+        if torch.distributed.is_initialized():
+            raise InputError("world: torch.distributed has a process group already; World.joined takes it")
         gpus = torch.cuda.is_available() and torch.distributed.is_nccl_available()
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
         rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()

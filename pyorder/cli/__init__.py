@@ -151,9 +151,8 @@ def _interrupt_on_signals(processes: Processes) -> tuple[list[int], dict[signal.
 def _refuse(error: BaseException, message: str, code: int, debug: bool, processes: Processes) -> int:
     if debug:
         traceback.print_exception(error)
-    if (told := processes.refusal(error, message, code)) is not None:
+    if (told := processes.refusal(error, message)) is not None:
         tell(_line(told, error))
-    processes.let_first_end(error)
     return code
 
 

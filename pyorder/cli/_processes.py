@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 from pyorder.errors import ProcessLostError
 
 SHARED = ("discover", "profile", "train")  # commands whose work is shared
-PATIENCE = 10.0  # seconds
+PATIENCE = 10.0  # seconds in which the first process fails if it fails alike
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,18 @@ class Processes:
         ):
             yield
 
-    def refusal(self, error: BaseException, message: str, code: int) -> str | None:
-        """What to say of an error; None where the first process says it: bad input, and the loss of a process."""
+    def refusal(self, error: BaseException, message: str) -> str | None:
+        """What to say of an error; None where the first process says it, or another one that is gone."""
         if self.rank == 0:
             return f"pyorder: error: {message}"
-        if code == 1 and not isinstance(error, ProcessLostError):
-            return f"pyorder: error in process {self.rank} of {self.size}: {message}"
-        return None
+        if isinstance(error, ProcessLostError) or self._first_fails_too():
+            return None
+        return f"pyorder: error in process {self.rank} of {self.size}: {message}"
 
-    def let_first_end(self, error: BaseException) -> None:
-        """Wait for the first process, which may fail alike: torchrun ends all others as soon as one has failed."""
-        if self.rank and not isinstance(error, ProcessLostError):
-            with suppress(KeyboardInterrupt):  # which is torchrun's word that it has ended
-                time.sleep(PATIENCE)
+    def _first_fails_too(self) -> bool:
+        """Wait for it: as soon as one process has failed torchrun ends the others, whatever they have to say."""
+        try:
+            time.sleep(PATIENCE)
+        except KeyboardInterrupt:
+            return True
+        return False
