@@ -43,8 +43,8 @@ def work(name: str, folder: Path) -> None:
             profiles = [pyorder.profile(splits.train, pool, steps=100, **common)]
             found = {"order": profiles[0].best}
         else:
-            short = pyorder.search.Precedence(rounds=8, samples=512, candidates=16, racers=2)
-            search = pyorder.discover(splits.train, strategy=short, steps=100, **common)
+            short = pyorder.search.Precedence(rounds=4, samples=256, candidates=8, racers=0)
+            search = pyorder.discover(splits.train, strategy=short, steps=50, **common)
             profiles = [stage.profile for stage in search.history]
             found = {"order": search.order, "edges": search.graph.edges}
         found["seconds"] = time.perf_counter() - start

@@ -147,7 +147,7 @@ def fit(
         if claimed.finished and claimed.folder is not None:
             return Fitted.load(claimed.folder, model=model, device=on)
         journal = claimed.journal
-        kept = world.agreed(lambda: journal.told("precision", settings["precision"]))
+        kept = journal.told("precision", world.agreed(lambda: settings["precision"]))
         settings["precision"], precision = kept, resolve_precision(kept, on)
         settings |= {"processes": world.size} if world.size > 1 else {}
         recipe = replace(recipe, precision=kept)
@@ -180,12 +180,14 @@ def fit(
             settings["kept_step"] = watch.best[0]
         learner.check(module, rows.shape)
         share = tested.part(world.share(len(tested)))
-        wrong = world.gather(_wrong(learner, module, share, chosen, precision), len(tested)).bool().cpu().numpy()
-        losses = world.gather(row_losses(learner, module, share, chosen, precision), len(tested)).cpu().numpy()
+        wrong, losses = (
+            world.gather(of_rows(learner, module, share, chosen, precision), len(tested)).cpu().numpy()
+            for of_rows in (_wrong, row_losses)
+        )
         fitted = Fitted(
             order=chosen,
             success=np.logical_not(wrong.any(1)),
-            step_accuracy=(~wrong).mean(0),
+            step_accuracy=(wrong == 0).mean(0),
             step_loss=losses.mean(0, dtype=np.float64),
             row_losses=losses.sum(1),
             loss_curve=curve.numpy(),
