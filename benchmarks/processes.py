@@ -43,7 +43,7 @@ def work(name: str, folder: Path) -> None:
             profiles = [pyorder.profile(splits.train, pool, steps=100, **common)]
             found = {"order": profiles[0].best}
         else:
-            short = pyorder.search.Precedence(rounds=4, samples=256, candidates=8, racers=0)
+            short = pyorder.search.Precedence(rounds=3, samples=256, candidates=8, racers=0)
             search = pyorder.discover(splits.train, strategy=short, steps=50, **common)
             profiles = [stage.profile for stage in search.history]
             found = {"order": search.order, "edges": search.graph.edges}
