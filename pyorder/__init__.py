@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pyorder.training import PRESETS, Preset, Recipe
     from pyorder.training.fit import fit
     from pyorder.training.fitted import Fitted
+    from pyorder.world import World
 
 keep_old_names()
 
@@ -69,6 +70,7 @@ __all__ = [
     "SweepTable",
     "Task",
     "Verdict",
+    "World",
     "discover",
     "fit",
     "linear_ordering",
@@ -112,6 +114,7 @@ _FROM = {
     "SweepTable": "pyorder.cli.sweeping.table",
     "Task": "pyorder.data",
     "Verdict": "pyorder.search",
+    "World": "pyorder.world",
     "discover": "pyorder.search",
     "fit": "pyorder.training",
     "make_task": "pyorder.data",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pyorder.models.learner import Build
     from pyorder.orders.posets import Poset
     from pyorder.search import Strategy
+    from pyorder.world import World
 
 
 def command(
@@ -128,7 +130,6 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Find a learning-friendly order, train on it, and compare: its reverse, the data's own, a random one."""
-    from pyorder._disk import read_json
     from pyorder.cli._constraints import Constraints
     from pyorder.cli._inputs import describe_data, find_task, load_data, parse_model, parse_pairs, satisfied
     from pyorder.cli._language import load_language_model, tell_model, tell_search
@@ -138,7 +139,6 @@ def command(
     from pyorder.cli._shared import warn_of_shared_inputs
     from pyorder.cli._tables import TableColumns, tell_columns
     from pyorder.cli._terminal import print_json, say, show_progress, warn
-    from pyorder.execution import resolve_device
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
     from pyorder.report.page import compute_page, draw_page, write_page
@@ -147,6 +147,7 @@ def command(
     from pyorder.search import Budget, check_levels, discover_shuffled
     from pyorder.training import fit
     from pyorder.training.presets import resolve_model
+    from pyorder.world import World
 
     for value, name in ((fit_model, "--fit-model"), (fit_steps, "--fit-steps")):
         if value is not None and not fitting:
@@ -169,14 +170,16 @@ def command(
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
     weights = parse_weights(step_weights, train.target_length, given_names(train))
     final = own if fit_model is None and own is not None else parse_model(fit_model, "--fit-model")
-    _check_final_training(train, test, final, fit_steps, device)
+    world = context.with_resource(World.launched(device))
+    out = world.only_first(out)
+    _check_final_training(train, test, final, fit_steps, world)
     asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json")}
-    claimed = context.with_resource(claim(out, lambda: {"kind": "comparison", **asked}, name="--out"))
+    claimed = context.with_resource(claim(out, lambda: {"kind": "comparison", **asked}, name="--out", world=world))
     validation.encode(train.vocabulary, name="validation")  # an unknown value is refused without a word before
     tell_columns(train, validation=validation, test=test)
     tell_model(own, train)
     if own is not None:
-        preset = "small" if resolve_device(device).type == "cuda" else "nano"
+        preset = "small" if world.device.type == "cuda" else "nano"
         _, recipe = resolve_model(own, preset, None, {"steps": steps})
         tell_search(searching, allowed, steps=recipe.steps, rows=validation.rows, seeds=seeds)
     warn_of_shared_inputs(train, validation=validation, test=test)
@@ -198,7 +201,7 @@ def command(
             seed=seed,
             seeds=seeds,
             resamples=resamples,
-            device=device,
+            device=world,
             progress=progress,
             run_dir=None if out is None else out / "search",
         )
@@ -218,9 +221,9 @@ def command(
         say("\n" + data_text(result["data"]), end="\n\n")
 
     try:
+        if levels and (kept := world.agreed(lambda: _known_levels(out))) is not None:
+            result["levels"] = kept
         if out is not None:
-            if levels and (out / "result.json").exists():  # of the same call: levels are not checked again
-                result |= {"levels": kept} if (kept := read_json(out / "result.json").get("levels")) else {}
             told = {name: fingerprint(part) for name, part in parts.items()}
             settings: dict[str, Any] = {"arguments": context.params, "fingerprints": told}
             settings["precision"] = found.settings["precision"]
@@ -231,7 +234,7 @@ def command(
             if "levels" not in result:
                 with show_progress("levels") as progress:
                     checked = check_levels(
-                        found.graph, train, test=test, seed=seed, device=device, progress=progress
+                        found.graph, train, test=test, seed=seed, device=world, progress=progress
                     )
                 result["levels"] = checked.summary(found.step_names)
             if out is not None:
@@ -255,7 +258,7 @@ def command(
                     step_weights=weights,
                     precision=precision,  # type: ignore[arg-type]
                     seed=seed,
-                    device=device,
+                    device=world,
                     progress=progress,
                     run_dir=None if out is None else out / name,
                 )
@@ -284,6 +287,14 @@ def command(
             warn(f"no page: {error}")
         if not as_json:
             say(f"saved in {out}")
+
+
+def _known_levels(out: Path | None) -> dict[str, Any] | None:
+    """What an earlier attempt at the same call has found of the levels, which are not checked again."""
+    from pyorder._disk import read_json
+
+    path = None if out is None else out / "result.json"
+    return None if path is None or not path.exists() else read_json(path).get("levels")
 
 
 def _orders_to_train(found: npt.NDArray[np.int64], seed: int) -> dict[tuple[str, ...], npt.NDArray[np.int64]]:
@@ -316,22 +327,22 @@ def _make_strategy(name: str, constraints: Poset, given: dict[str, Any]) -> Stra
 
 
 def _check_final_training(
-    train: Dataset, test: Dataset, model: str | Build | LanguageModel | None, steps: int | None, device: str
+    train: Dataset, test: Dataset, model: str | Build | LanguageModel | None, steps: int | None, world: World
 ) -> None:
     """Refuse before the search what final training would refuse after it."""
     import torch
 
     from pyorder.data.tokens import Tokens
-    from pyorder.execution import RandomStream, resolve_device
+    from pyorder.execution import RandomStream
     from pyorder.training.memory import check_run
     from pyorder.training.presets import resolve_model
 
     cpu = torch.device("cpu")
     shape = Tokens.of(test, "test", cpu, (train.vocabulary, train.schema)).shape
-    on = resolve_device(device)
-    learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", None, {"steps": steps})
+    usual = "large" if world.device.type == "cuda" else "base"
+    learner, recipe = resolve_model(model, usual, None, {"steps": steps})
     recipe.check_data(train.rows, train.target_length)
     learner.check_data(train.schema)
-    check_run(learner, shape, recipe, on)
+    check_run(learner, shape, recipe, world)
     with RandomStream(0, cpu).lent():
         learner.build(shape)

@@ -63,6 +63,7 @@ def command(
     from pyorder.progress import duration
     from pyorder.runs.claim import claim, fingerprint
     from pyorder.runs.folder import load_run, write_json
+    from pyorder.world import World
 
     own = load_language_model(language_model, lora, data=data, model=model)
     train, validation = load_data(
@@ -97,7 +98,9 @@ def command(
         rows = {"train": fingerprint(train), "validation": fingerprint(validation)}
         return {"kind": "profile", **asked, **rows, "profiled": list(origins)}
 
-    claimed = context.with_resource(claim(out, ask, name="--out"))
+    world = context.with_resource(World.launched(device))
+    out = world.only_first(out)
+    claimed = context.with_resource(claim(out, ask, name="--out", world=world))
     tell_columns(train, validation=validation)
     tell_model(own, train)
     warn_of_shared_inputs(train, validation=validation)
@@ -118,7 +121,7 @@ def command(
                 precision=precision,  # type: ignore[arg-type]
                 seed=seed,
                 seeds=seeds,
-                device=device,
+                device=world,
                 progress=progress,
             )
         told, settings = result.summary(), result.settings

@@ -10,6 +10,7 @@ from pyorder.cli import _options as options
 
 
 def command(
+    context: typer.Context,
     order: Annotated[
         str,
         typer.Option(
@@ -55,6 +56,7 @@ def command(
     from pyorder.cli._terminal import print_json, say, show_progress
     from pyorder.runs.folder import check_run_dir
     from pyorder.training import fit
+    from pyorder.world import World
 
     own = load_language_model(language_model, lora, data=data, model=model)
     files = {"validation": validation_data, "test": test_data}
@@ -72,7 +74,9 @@ def command(
     )
     chosen = parse_order(order, train.target_length, seed, given_names(train))
     weights = parse_weights(step_weights, train.target_length, given_names(train))
-    check_run_dir(out, name="--out")
+    world = context.with_resource(World.launched(device))
+    out = world.only_first(out)
+    world.agreed(lambda: check_run_dir(out, name="--out"))
     tell_columns(train, test=test)
     tell_model(own, train)
     warn_of_shared_inputs(train, test=test)
@@ -90,7 +94,7 @@ def command(
             step_weights=weights,
             precision=precision,  # type: ignore[arg-type]
             seed=seed,
-            device=device,
+            device=world,
             progress=progress,
             run_dir=out,
         )

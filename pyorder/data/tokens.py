@@ -76,6 +76,10 @@ class Batch:
     columns: Tensor
     inputs: Tensor
 
+    def part(self, rows: slice) -> Batch:
+        """Some of its rows."""
+        return Batch(self.tokens, self.rows[rows], self.columns[rows], self.inputs[rows])
+
     @cached_property
     def targets(self) -> Tensor:
         """(B, C) int64 by canonical column, `IGNORED` where a row has nothing."""
@@ -204,6 +208,11 @@ class Tokens:
     def batch(self, rows: Tensor, columns: Tensor) -> Batch:
         """Look rows (B,) up, each with the order of its columns (B, C)."""
         return Batch(self, rows, columns, self.inputs[rows].long())
+
+    def part(self, rows: slice) -> Tokens:
+        """Rows that follow each other, without a copy."""
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows], groups=groups)
 
     def select(self, rows: Tensor) -> Tokens:
         """The tokens of some rows."""

@@ -33,6 +33,7 @@ from pyorder.training.memory import check_run
 from pyorder.training.orders import RowQueue, Succession
 from pyorder.training.recipe import Recipe
 from pyorder.training.trainer import Trainer
+from pyorder.world import World
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -63,8 +64,18 @@ class Explorer:
         are no inputs, rows are set apart one by one
     """
 
-    def __init__(self, tokens: Tokens, *, learner: Learner, recipe: Recipe, evidence_rows: int, seed: int) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        learner: Learner,
+        recipe: Recipe,
+        evidence_rows: int,
+        seed: int,
+        world: World | None = None,
+    ) -> None:
         self.learner, self.recipe = learner, recipe
+        self.world = World(tokens.device) if world is None else world
         self.device, self.length = tokens.device, tokens.length
         self.tokens = tokens.compact()
         evidence_rows, given = min(evidence_rows, len(tokens) // 5), evidence_rows
@@ -74,7 +85,7 @@ class Explorer:
                 f"train: looking for dependencies among {self.length} steps takes at least {5 * least} rows and "
                 f"{least} samples; {len(tokens)} rows and {given} samples given"
             )
-        check_run(learner, self.tokens.shape, recipe, self.device)
+        check_run(learner, self.tokens.shape, recipe, self.world)
         self.rng = stream(seed, "exploration")
         hide = HiddenInputs(self.tokens.vocabulary_size, seed_from(self.rng), self.device)
         held, kept, self.cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)
@@ -93,6 +104,7 @@ class Explorer:
             stream=drawn,
             subset=self._kept,
             augment=hide if isinstance(learner, AnyOrderLearner) else None,
+            world=self.world,
         )
 
     @property
@@ -191,13 +203,14 @@ class Explorer:
         return [field.name for field in fields for _ in range(field.width)][column]
 
     def _losses(self, rows: Tensor, orders: Orders, hidden: Tensor | None = None) -> Floats:
-        columns = self.tokens.column_orders(orders)
+        count, share = len(orders), self.world.share(len(orders))
+        rows, columns = rows[share], self.tokens.column_orders(orders[share])
         at_once = min(ROWS_AT_ONCE, self.trainer.rows_at_once)
         if self.device.type == "cuda":  # the more at once, the fewer launches; nothing waits before the end
             scores = self.learner.scores(self.tokens.shape)
             logits = self.tokens.shape.columns * self.tokens.vocabulary_size
             at_once = min(SCORES_ON_GPU // scores, LOGITS_AT_ONCE // logits) if scores else at_once
-        parts = []
+        parts = [torch.empty(0, self.length, device=self.device)]  # of a share that has no rows
 
         def work(part: slice) -> None:
             batch = self.tokens.batch(rows[part], columns[part])
@@ -207,8 +220,8 @@ class Explorer:
             parts.append(self.learner.step_loss(self.trainer.module, batch))
 
         with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):
-            in_parts(len(orders), 1, at_once, work)
-            return torch.cat(parts).double().cpu().numpy()
+            in_parts(len(rows), 1, at_once, work)
+            return self.world.gather(torch.cat(parts).double(), count).cpu().numpy()
 
     def antithetic(self, samples: int, hidden: Tensor | None = None) -> Evidence:
         """Losses of every evidence row in k uniformly random orders and in their reverses: k E samples.

@@ -83,7 +83,13 @@ class Contest:
             for place, trainer in enumerate(of_seed):
                 own = self.orders[place : place + 1]
                 found = score(
-                    profiler.learner, trainer.module, profiler.held, own, profiler.precision, weights=weights
+                    profiler.learner,
+                    trainer.module,
+                    profiler.held,
+                    own,
+                    profiler.precision,
+                    weights=weights,
+                    world=profiler.world,
                 )
                 losses[:, place] = found.weighted[:, 0] / profiler.length
                 step_loss[place] += found.step_loss[0] / len(self.seeds)
@@ -122,4 +128,6 @@ class Contest:
         with drawn.lent():
             module = profiler.learner.build(profiler.tokens.shape).to(profiler.device)
         queue = RowQueue(len(profiler.tokens), stream(seed, "contest"))
-        return Trainer(profiler.learner, module, profiler.tokens, self.recipe, queue, stream=drawn)
+        return Trainer(
+            profiler.learner, module, profiler.tokens, self.recipe, queue, stream=drawn, world=profiler.world
+        )

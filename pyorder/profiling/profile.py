@@ -22,7 +22,7 @@ import torch
 from pyorder._checks import check_memory, check_seeds
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.tokens import Tokens
-from pyorder.execution import Precision, RandomStream, isolated, resolve_device, resolve_precision
+from pyorder.execution import Precision, RandomStream, isolated, resolve_precision
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
@@ -37,6 +37,7 @@ from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
 from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
 from pyorder.training.trainer import STEPS_AT_ONCE, StepHook, Trainer, column_weights, train_together
+from pyorder.world import World
 
 Tell = Callable[[str, float], None]
 
@@ -56,7 +57,7 @@ class Profiler:
     tokens, held : what is trained on, and what orders are scored on
     learner, recipe : what learns, and the numbers of each run; step weights and names are by the tokens' steps
     step_names : what the tokens' steps are called; none where they have no names
-    device, settings : where it runs, and how, in values of JSON
+    world, device, settings : where it runs, and how, in values of JSON
     journal : where the state of a run is kept on the way; nowhere, unless a search has a folder
     """
 
@@ -67,15 +68,15 @@ class Profiler:
         *,
         model: Model | None = None,
         recipe: Recipe | None = None,
-        device: str | torch.device = "auto",
+        device: str | torch.device | World = "auto",
         shuffle: Orders | None = None,
         **numbers: Unpack[Numbers],
     ) -> None:
-        self.device = resolve_device(device)
+        self.world = World.of(device)
+        self.device = self.world.device
         preset = "small" if self.device.type == "cuda" else "nano"
         self.learner, self.recipe = resolve_model(model, preset, recipe, numbers)
         self.recipe.check_data(train.rows, train.target_length)
-        self.precision = resolve_precision(self.recipe.precision, self.device)
         self.tokens = Tokens.of(train, "train", self.device)
         self.held = Tokens.of(validation, "validation", self.device, (train.vocabulary, train.schema))
         self.step_names = train.names if train.schema.named else ()
@@ -84,13 +85,13 @@ class Profiler:
             self.recipe = self.recipe.reordered(shuffle)
             self.step_names = tuple(self.step_names[step] for step in shuffle if self.step_names)
         self.learner.check_data(self.tokens.schema)
-        check_run(self.learner, self.tokens.shape, self.recipe, self.device)
+        check_run(self.learner, self.tokens.shape, self.recipe, self.world)
+        self.precision = self.world.agreed(lambda: resolve_precision(self.recipe.precision, self.device))
         with RandomStream(0, self.device).lent():  # what cannot serve is refused before any work
             self.learner.build(self.tokens.shape)
         # Recorded steps are kept for later runs. A caller's own module may do what a CUDA graph cannot record.
-        self.recorded: list[Trainer] | None = (
-            [] if self.device.type == "cuda" and self.learner.capturable else None
-        )
+        recorded = self.device.type == "cuda" and self.learner.capturable and self.world.size == 1
+        self.recorded: list[Trainer] | None = [] if recorded else None
         self.journal = Journal()  # of the search that this belongs to
         self.calmed: list[int] = []  # seeds that diverged, and were trained again
         self.settings = {
@@ -102,6 +103,7 @@ class Profiler:
             "validation_rows": len(self.held),
             "data": train.metadata,
         }
+        self.settings |= {"processes": self.world.size} if self.world.size > 1 else {}
 
     def multiply_in(self, precision: Precision) -> None:
         """Go on in a precision that was resolved before, maybe by another process."""
@@ -202,7 +204,7 @@ class Profiler:
                 tell("scoring", weight + (1 - weight) * (number + share) / len(seeds))
 
             yield (
-                score(self.learner, module, self.held, orders, self.precision, tell_scored, weights),
+                score(self.learner, module, self.held, orders, self.precision, tell_scored, weights, self.world),
                 curve.numpy(),
             )
 
@@ -285,7 +287,16 @@ class Profiler:
             trainer.module.load_state_dict(module.state_dict())
             trainer.restart(queue, drawn, subset)
             return trainer
-        trainer = Trainer(self.learner, module, self.tokens, self.recipe, queue, stream=drawn, subset=subset)
+        trainer = Trainer(
+            self.learner,
+            module,
+            self.tokens,
+            self.recipe,
+            queue,
+            stream=drawn,
+            subset=subset,
+            world=self.world,
+        )
         if self.recorded is not None:
             self.recorded.append(trainer)
         return trainer
@@ -313,7 +324,7 @@ def profile(
     recipe: Recipe | None = None,
     seed: int = 0,
     seeds: int = 1,
-    device: str | torch.device = "auto",
+    device: str | torch.device | World = "auto",
     progress: Report | bool | None = None,
     row_loss: bool = False,
     **numbers: Unpack[Numbers],
@@ -330,7 +341,7 @@ def profile(
     numbers : ``steps``, ``batch_size``, ``learning_rate``, ``precision`` and ``step_weights`` override the
         recipe's; the last say how much each step counts
     seed, seeds : the run is repeated with seeds ``seed``, ``seed + 1``, ... and the losses averaged
-    device : "auto", "cpu", "cuda", "cuda:1", ...
+    device : "auto", "cpu", "cuda", "cuda:1", ..., or a `World` of several processes that all make this call
     progress : a function that is called with a `Progress` from time to time, or True for a bar on standard error
     row_loss : whether to keep the loss of every validation row in every order
 
@@ -357,8 +368,9 @@ def profile(
     if not len(pool):
         raise ValueError("orders: at least one order is needed, none given")
     repeated = check_seeds(seed, seeds)
-    shown = resolve_progress(progress, "profile")
-    profiler = Profiler(train, validation, model=model, recipe=recipe, device=device, **numbers)
+    world = World.of(device)
+    shown = resolve_progress(world.only_first(progress), "profile")
+    profiler = Profiler(train, validation, model=model, recipe=recipe, device=world, **numbers)
     profiler.check_pool(len(pool))
     started = time.perf_counter()
 

@@ -23,6 +23,7 @@ from pyorder.data.tokens import Tokens
 from pyorder.execution import LOGITS_AT_ONCE, in_parts, multiply_in
 from pyorder.models.decoder import sees_shown
 from pyorder.models.learner import Incremental, Learner
+from pyorder.world import World
 
 # Enough positions at once to fill matrix products, few enough to stay in a CPU's cache. A GPU has more to fill,
 # and a launch costs it as much time as thousands of positions.
@@ -107,6 +108,7 @@ def score(
     precision: torch.dtype,
     on_share: Callable[[float], None] | None = None,
     weights: Tensor | None = None,
+    world: World | None = None,
 ) -> Scores:
     """Loss of every order on every row, and of every step in every order.
 
@@ -117,8 +119,11 @@ def score(
     orders : (T, L) int64, orders of steps
     on_share : called with the share of the work done, from 0 to 1
     weights : (C,) float32 by canonical column, on the tokens' device
+    world : the processes that score a share of the rows each, and all get all of it; this one alone without it
     """
-    device, count = tokens.device, len(orders)
+    device, count, rows_in_all = tokens.device, len(orders), len(tokens)
+    world = World(device) if world is None else world
+    tokens = tokens.part(world.share(rows_in_all))
     row_loss = torch.empty(len(tokens), count, dtype=torch.float32, device=device)
     weighted = row_loss if weights is None else torch.empty_like(row_loss)
     column_loss = torch.zeros(count, tokens.schema.columns, dtype=torch.float64, device=device)
@@ -146,8 +151,10 @@ def score(
         column_loss += of_rows
 
     in_parts(len(tokens), positions, at_once, work)
-    step_loss = tokens.by_step(column_loss) / len(tokens)
-    return Scores(*(found.cpu().numpy() for found in (row_loss, step_loss, weighted)))
+    step_loss = tokens.by_step(world.sum(column_loss)) / rows_in_all
+    whole = world.gather(row_loss, rows_in_all)
+    whole_weighted = whole if weights is None else world.gather(weighted, rows_in_all)
+    return Scores(*(found.cpu().numpy() for found in (whole, step_loss, whole_weighted)))
 
 
 # Of some rows: candidates (orders,), their column orders (orders, C), losses (rows, orders, C) by place

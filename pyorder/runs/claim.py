@@ -15,9 +15,10 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 import numpy as np
@@ -26,7 +27,8 @@ from pyorder._disk import TEMPORARY, read_json
 from pyorder.data.dataset import Dataset
 from pyorder.errors import InputError
 from pyorder.runs.folder import ASKED, RunDir, make_run_dir, plain, write_json
-from pyorder.runs.journal import Journal
+from pyorder.runs.journal import CopiedJournal, Journal
+from pyorder.world import World
 
 JOURNAL, LOCK = "journal", ".lock"
 
@@ -37,7 +39,7 @@ class Claim:
 
     Attributes
     ----------
-    folder : None where nothing is to be kept
+    folder : None where nothing is to be kept, or another process keeps it
     journal : what was done before, and where to write what is done now
     finished : whether the run that is asked for has ended already, so that its result is in the folder
     """
@@ -46,6 +48,11 @@ class Claim:
     journal: Journal
     finished: bool = False
 
+    @property
+    def to_read(self) -> Path | None:
+        """The folder that an earlier attempt's result or journal is read from; None where nothing is kept."""
+        return self.folder if self.finished else self.journal.folder
+
     def finish(self) -> None:
         """The result is written: what led to it can go."""
         if self.folder is not None:
@@ -53,7 +60,12 @@ class Claim:
 
 
 @contextmanager
-def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: str = "run_dir") -> Iterator[Claim]:
+def claim(
+    run_dir: RunDir | None,
+    ask: Callable[[], Mapping[str, Any]],
+    name: str = "run_dir",
+    world: World | None = None,
+) -> Iterator[Claim]:
     """Claim a folder for a run: a new or empty one, or one where just that was begun or has ended.
 
     A folder that was made here for a run that then keeps nothing is taken away again.
@@ -61,11 +73,14 @@ def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: st
     Parameters
     ----------
     ask : says what the run is, in values of JSON; if the folder's is another, the difference is told
+    world : the processes of the run. The folder is the first one's; the others get a copy of what is to be read
+        there, and keep nothing
 
     Raises
     ------
     InputError
-        If another process works in the folder, or it holds anything else; ``name`` begins the message.
+        If another process works in the folder, or it holds anything else; ``name`` begins the message. Or if one
+        of the world's processes was asked for another run.
 
     Examples
     --------
@@ -78,11 +93,41 @@ def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: st
     ...         again.finished
     True
     """
+    if world is None or world.size == 1:
+        with _claimed(run_dir, ask, name) as claimed:
+            yield claimed
+        return
+    asked = _in_json(ask)
+    world.check_same(asked)
+    with ExitStack() as stack:
+        first: list[Claim] = []
+
+        def begin() -> tuple[bool, list[str] | None]:
+            first.append(stack.enter_context(_claimed(run_dir, lambda: asked, name)))
+            source = first[0].to_read
+            return first[0].finished, None if source is None else _files_in(source)
+
+        finished, names = world.agreed(begin)
+        if names is None:
+            yield Claim(None, Journal())
+            return
+        folder = first[0].to_read if first else Path(stack.enter_context(TemporaryDirectory(prefix="pyorder-")))
+        assert folder is not None
+        _hand_over(names, folder, world)
+        if first:
+            yield first[0]
+        elif finished:
+            yield Claim(folder, Journal(), finished)
+        else:
+            yield Claim(None, CopiedJournal(folder))
+
+
+@contextmanager
+def _claimed(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: str) -> Iterator[Claim]:
     if run_dir is None:
         yield Claim(None, Journal())
         return
-    folder = Path(run_dir)
-    asked = json.loads(json.dumps(plain(ask())))
+    folder, asked = Path(run_dir), _in_json(ask)
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     if not (os.path.exists(folder / ASKED) or _was_killed_as_it_claimed(folder)):
         make_run_dir(folder, name)
@@ -100,6 +145,24 @@ def claim(run_dir: RunDir | None, ask: Callable[[], Mapping[str, Any]], name: st
             yield Claim(folder, Journal(None if finished else folder / JOURNAL), finished)
         finally:
             _drop_if_nothing_is_kept(folder, missing)
+
+
+def _in_json(ask: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    asked: dict[str, Any] = json.loads(json.dumps(plain(ask())))
+    return asked
+
+
+def _files_in(folder: Path) -> list[str]:
+    """The names of the files that are read when a run goes on, or has ended."""
+    return sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != LOCK)
+
+
+def _hand_over(names: list[str], folder: Path, world: World) -> None:
+    """Give all processes the files that the first one has in its folder, each in a folder of its own."""
+    for name in names:
+        content = world.agreed((folder / name).read_bytes)
+        if not world.writes:
+            (folder / name).write_bytes(content)
 
 
 def join(run_dir: RunDir, ask: Callable[[], Mapping[str, Any]], name: str = "run_dir") -> Path:
@@ -120,7 +183,7 @@ def join(run_dir: RunDir, ask: Callable[[], Mapping[str, Any]], name: str = "run
     'sweep'
     """
     folder = Path(run_dir)
-    asked = json.loads(json.dumps(plain(ask())))
+    asked = _in_json(ask)
     if not (os.path.exists(folder / ASKED) or _was_killed_as_it_claimed(folder)):
         try:
             make_run_dir(folder, name)

@@ -143,6 +143,24 @@ class Journal:
         return [] if self.folder is None else sorted(self.folder.glob(f"{name}.*.pt"))
 
 
+class CopiedJournal(Journal):
+    """A journal that another process keeps: what is in it is read from a copy, and nothing is written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     CopiedJournal(folder).record("sum", lambda path: write_json(path, 3))
+    ...     CopiedJournal(folder).recall("sum")
+    """
+
+    def record(self, kind: str, write: Callable[[Path], object]) -> None:
+        """The other process writes the entry."""
+
+    def save_state(self, name: str, state: dict[str, Any]) -> None:
+        """The other process keeps the state."""
+
+
 def _read_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -32,6 +32,7 @@ from pyorder.streams import stream
 from pyorder.training.memory import remark_on_values
 from pyorder.training.presets import Model
 from pyorder.training.recipe import Numbers, Recipe
+from pyorder.world import World
 
 INTERRUPTED = "The search was interrupted or failed; this is the best order until then."
 
@@ -48,7 +49,7 @@ def discover(
     seed: int = 0,
     seeds: int = 1,
     resamples: int | Resamples = 0,
-    device: str | torch.device = "auto",
+    device: str | torch.device | World = "auto",
     progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
     **numbers: Unpack[Numbers],
@@ -153,15 +154,19 @@ def _search_again(
     seed: int,
     progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
+    device: str | torch.device | World = "auto",
     **arguments: Any,
 ) -> Discovery:
     """Search, and as often again as is asked for; see `_search`."""
-    wanted = Resamples.of(resamples)
+    wanted, world = Resamples.of(resamples), World.of(device)
+    progress, run_dir = world.only_first(progress), world.only_first(run_dir)
 
     def search(
         rows: Dataset, places: Orders, seed: int, progress: Report | bool | None, run_dir: RunDir | None
     ) -> Discovery:
-        return _search(rows, validation, places, seed=seed, progress=progress, run_dir=run_dir, **arguments)
+        return _search(
+            rows, validation, places, seed=seed, progress=progress, run_dir=run_dir, device=world, **arguments
+        )
 
     found = search(train, shuffle, seed, progress, run_dir)
     return resampled(found, search, train, shuffle, wanted, progress=progress, run_dir=run_dir)
@@ -180,7 +185,7 @@ def _search(
     budget: Budget | None = None,
     seed: int,
     seeds: int = 1,
-    device: str | torch.device = "auto",
+    device: World,
     progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
     **numbers: Unpack[Numbers],
@@ -214,10 +219,14 @@ def _search(
             "shuffle": shuffle,
         }
 
-    with claim(run_dir, ask) as claimed, threads(claimed.journal.told("threads", torch.get_num_threads())):
+    with (
+        claim(run_dir, ask, world=device) as claimed,
+        threads(claimed.journal.told("threads", torch.get_num_threads())),
+    ):
         if claimed.finished and claimed.folder is not None:
             return Discovery.load(claimed.folder)
-        profiler.multiply_in(claimed.journal.told("precision", str(profiler.precision).removeprefix("torch.")))
+        told = claimed.journal.told("precision", str(profiler.precision).removeprefix("torch."))
+        profiler.multiply_in(told)
         laboratory = Laboratory(
             profiler,
             constraints=graph,

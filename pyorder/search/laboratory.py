@@ -95,7 +95,7 @@ class Laboratory:
     def _allows(self, before: Cost, last: Cost) -> bool:
         spent, before = self._effort(self.cost), self.cost + before
         start = self.seconds * self._effort(before) / spent if spent else self.seconds
-        return self._budget.allows(before + last, start)
+        return self.profiler.world.agreed(lambda: self._budget.allows(before + last, start))
 
     def curtail(self) -> None:
         """Record that the budget ended the strategy before its own end; the result is then not ``converged``."""
@@ -132,7 +132,13 @@ class Laboratory:
         if recipe.precision == "auto":
             recipe = replace(recipe, precision=precision)
         return ResumableExplorer(
-            tokens, learner=learner, recipe=recipe, evidence_rows=samples, seed=self.seed, journal=self.journal
+            tokens,
+            learner=learner,
+            recipe=recipe,
+            evidence_rows=samples,
+            seed=self.seed,
+            world=profiler.world,
+            journal=self.journal,
         )
 
     def run_cost(self, candidates: int) -> Cost:

@@ -34,7 +34,7 @@ from pyorder.dependencies.explorer import LEAST_ENTROPY, HiddenInputs, entropies
 from pyorder.dependencies.graph import NOTHING, NOTHING_OF_ENTROPY
 from pyorder.dependencies.statistics import Evidence, mean_and_error, measure, z_threshold
 from pyorder.errors import InputError
-from pyorder.execution import RandomStream, isolated, resolve_device, row_slices
+from pyorder.execution import RandomStream, isolated, row_slices
 from pyorder.models.learner import AnyOrderLearner
 from pyorder.orders.posets import Poset
 from pyorder.progress import Progress, Report, resolve_progress
@@ -44,6 +44,7 @@ from pyorder.training.orders import RowQueue, Succession
 from pyorder.training.presets import EXPLORER
 from pyorder.training.recipe import Numbers, Recipe
 from pyorder.training.trainer import Trainer
+from pyorder.world import World
 
 Levels = Sequence[Sequence[int]]
 Orders = npt.NDArray[np.int64]
@@ -124,7 +125,7 @@ def check_levels(
     test: Dataset,
     recipe: Recipe | None = None,
     seed: int = 0,
-    device: str | torch.device = "auto",
+    device: str | torch.device | World = "auto",
     progress: Report | bool | None = None,
     **numbers: Unpack[Numbers],
 ) -> LevelCheck:
@@ -157,12 +158,13 @@ def check_levels(
         raise InputError(f"graph: a Poset of {train.target_length} steps is needed, {given} given")
     if len(train) < FEWEST_ROWS:
         raise InputError(f"train: at least {FEWEST_ROWS} rows are needed, some to learn from, {len(train)} given")
-    started, shown = time.perf_counter(), resolve_progress(progress, "levels")
+    world = World.of(device)
+    started, shown = time.perf_counter(), resolve_progress(world.only_first(progress), "levels")
     recipe = (recipe or RECIPE).but(numbers)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision="float32")  # as what explores
     with shown as report:
-        writer = _Writer(train, test, recipe, seed, resolve_device(device))
+        writer = _Writer(train, test, recipe, seed, world)
 
         def tell(share: float) -> None:
             if report is not None:
@@ -201,7 +203,8 @@ def check_levels(
 class _Writer:
     """An any-order model that learns to write levels, rows that it never sees, and those that it is tested on."""
 
-    def __init__(self, train: Dataset, test: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
+    def __init__(self, train: Dataset, test: Dataset, recipe: Recipe, seed: int, world: World) -> None:
+        device = world.device
         self.device, self.recipe = device, recipe
         self.rng = stream(seed, "levels")
         known = Tokens.of(train, "train", device)
@@ -215,7 +218,7 @@ class _Writer:
         self.held, learned = (torch.from_numpy(rows).to(device) for rows in (held, kept))
         self.entropy = np.maximum(entropies(self.tokens, learned), LEAST_ENTROPY)
         self.learner = AnyOrderLearner(EXPLORER.architecture)
-        check_run(self.learner, self.tokens.shape, recipe, device)
+        check_run(self.learner, self.tokens.shape, recipe, world)
         torch_stream = RandomStream(seed_from(self.rng), device)
         with torch_stream.lent():
             self.module = self.learner.build(self.tokens.shape).to(device)
@@ -228,6 +231,7 @@ class _Writer:
             stream=torch_stream,
             subset=learned,
             augment=HiddenInputs(self.tokens.vocabulary_size, seed_from(self.rng), device),
+            world=world,
         )
 
     def test_rows(self, most: int) -> Tensor:

@@ -22,7 +22,7 @@ from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
 from pyorder.errors import InputError
-from pyorder.execution import RandomStream, isolated, resolve_device, resolve_precision, row_slices, threads
+from pyorder.execution import RandomStream, isolated, resolve_precision, row_slices, threads
 from pyorder.models.learner import Learner
 from pyorder.orders.permutations import check_order
 from pyorder.progress import Progress, Report, resolve_progress
@@ -39,6 +39,7 @@ from pyorder.training.presets import Model, resolve_model
 from pyorder.training.recipe import Numbers, Recipe
 from pyorder.training.trainer import STEPS_AT_ONCE, Trainer
 from pyorder.training.validation import Validation
+from pyorder.world import World
 
 SAVE_SECONDS = 60.0  # between states that are kept
 
@@ -55,7 +56,7 @@ def fit(
     model: Model | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
-    device: str | torch.device = "auto",
+    device: str | torch.device | World = "auto",
     progress: Report | bool | None = None,
     run_dir: RunDir | None = None,
     **numbers: Unpack[Numbers],
@@ -97,11 +98,10 @@ def fit(
     check_datasets(train=train, test=test, **({} if validation is None else {"validation": validation}))
     chosen = check_order(order, train.target_length)
     check_integer(seed, "seed", 0, MAX_SEED)
-    shown = resolve_progress(progress, "training")
-    on = resolve_device(device)
+    world = World.of(device)
+    shown, on = resolve_progress(world.only_first(progress), "training"), world.device
     learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", recipe, numbers)
     recipe.check_data(train.rows, train.target_length)
-    precision = resolve_precision(recipe.precision, on)
     like = train.vocabulary, train.schema
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)
     watched = None if validation is None else Tokens.of(validation, "validation", on, like)
@@ -109,7 +109,7 @@ def fit(
     if keep_best and watched is None:
         raise InputError("keep_best: no validation rows are given, which tell what is best")
     learner.check_data(rows.schema)
-    check_run(learner, rows.shape, recipe, on)
+    check_run(learner, rows.shape, recipe, world)
     settings: dict[str, Any] = {
         "model": learner.name,
         "architecture": learner.record(),
@@ -140,12 +140,16 @@ def fit(
             "precision": asked_precision,
         }
 
-    with claim(run_dir, ask) as claimed, threads(claimed.journal.told("threads", torch.get_num_threads())):
+    with (
+        claim(run_dir, ask, world=world) as claimed,
+        threads(claimed.journal.told("threads", torch.get_num_threads())),
+    ):
         if claimed.finished and claimed.folder is not None:
-            return Fitted.load(claimed.folder, model=model, device=device)
+            return Fitted.load(claimed.folder, model=model, device=on)
         journal = claimed.journal
-        kept = journal.told("precision", settings["precision"])
+        kept = journal.told("precision", world.agreed(lambda: settings["precision"]))
         settings["precision"], precision = kept, resolve_precision(kept, on)
+        settings |= {"processes": world.size} if world.size > 1 else {}
         recipe = replace(recipe, precision=kept)
 
         def start(rate: float) -> tuple[Trainer, Validation | None]:
@@ -156,8 +160,8 @@ def fit(
             at_rate = replace(recipe, learning_rate=rate)
             watch = None
             if watched is not None:
-                watch = Validation(learner, module, watched, chosen, precision, validate_every, keep_best)
-            return Trainer(learner, module, rows, at_rate, queue, stream=drawn), watch
+                watch = Validation(learner, module, watched, chosen, precision, validate_every, keep_best, world)
+            return Trainer(learner, module, rows, at_rate, queue, stream=drawn, world=world), watch
 
         def tell(step: int, again: bool) -> None:
             if shown.report is not None:
@@ -175,12 +179,15 @@ def fit(
             watch.go_back()
             settings["kept_step"] = watch.best[0]
         learner.check(module, rows.shape)
-        wrong = _wrong(learner, module, tested, chosen, precision)
-        losses = row_losses(learner, module, tested, chosen, precision).cpu().numpy()
+        share = tested.part(world.share(len(tested)))
+        wrong, losses = (
+            world.gather(of_rows(learner, module, share, chosen, precision), len(tested)).cpu().numpy()
+            for of_rows in (_wrong, row_losses)
+        )
         fitted = Fitted(
             order=chosen,
             success=np.logical_not(wrong.any(1)),
-            step_accuracy=(~wrong).mean(0),
+            step_accuracy=(wrong == 0).mean(0),
             step_loss=losses.mean(0, dtype=np.float64),
             row_losses=losses.sum(1),
             loss_curve=curve.numpy(),
@@ -246,11 +253,11 @@ def _train(
 
 def _wrong(
     learner: Learner, module: nn.Module, tokens: Tokens, order: npt.NDArray[np.int64], precision: torch.dtype
-) -> npt.NDArray[np.bool_]:
-    """Which steps of which rows are not written as the targets have them: (R, L) bool."""
-    wrong = np.empty((len(tokens), tokens.length), np.bool_)
+) -> torch.Tensor:
+    """Which steps of which rows are not written as the targets have them: (R, L) uint8, 1 or 0."""
+    wrong = torch.empty(len(tokens), tokens.length, dtype=torch.uint8, device=tokens.device)
     for rows in row_slices(len(tokens), 1, GENERATED_AT_ONCE):  # ids are wide: some rows at a time
         part = tokens.select(torch.arange(rows.start, rows.stop, device=tokens.device))
         written, wanted = generate(learner, module, part, order, precision), part.targets.long()
-        wrong[rows] = tokens.by_step(((written != wanted) & (wanted != IGNORED)).long()).bool().cpu().numpy()
+        wrong[rows] = tokens.by_step(((written != wanted) & (wanted != IGNORED)).long()).bool().byte()
     return wrong

@@ -16,6 +16,7 @@ from pyorder.data.tokens import Tokens
 from pyorder.execution import LOGITS_AT_ONCE, in_parts, multiply_in
 from pyorder.models.learner import Incremental, Learner
 from pyorder.streams import on_device
+from pyorder.world import World
 
 GENERATED_AT_ONCE = 512
 
@@ -124,9 +125,19 @@ def _rows_at_once(tokens: Tokens) -> int:
 
 @torch.inference_mode()
 def look(
-    learner: Learner, module: nn.Module, tokens: Tokens, order: np.ndarray, precision: torch.dtype
+    learner: Learner,
+    module: nn.Module,
+    tokens: Tokens,
+    order: np.ndarray,
+    precision: torch.dtype,
+    world: World | None = None,
 ) -> tuple[float, float]:
-    """Mean loss in nats a step, and the share of steps predicted right, each given those before it."""
+    """Mean loss in nats a step, and the share of steps predicted right, each given those before it.
+
+    The processes of a world look at a share of the rows each.
+    """
+    world, rows_in_all = World(tokens.device) if world is None else world, len(tokens)
+    tokens = tokens.part(world.share(rows_in_all))
     (columns,) = tokens.column_orders(order[None])
     loss = right = 0.0
 
@@ -142,5 +153,7 @@ def look(
         loss, right = loss + float(nats.sum()), right + float((wrong == 0).sum())
 
     in_parts(len(tokens), 1, _rows_at_once(tokens), work)
-    cells = len(tokens) * tokens.length
+    cells = rows_in_all * tokens.length
+    sums = world.sum(torch.tensor([loss, right], dtype=torch.float64, device=tokens.device))
+    loss, right = sums.tolist()
     return loss / cells, right / cells

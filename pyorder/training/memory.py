@@ -13,6 +13,7 @@ from pyorder.errors import InputError
 from pyorder.models.learner import Learner
 from pyorder.training.recipe import Recipe
 from pyorder.training.trainer import STEPS_AT_ONCE, rows_at_once
+from pyorder.world import World
 
 # Of every weight there are a gradient and AdamW's two moments; of logits a gradient and a copy.
 COPIES, LOGIT_COPIES, FLOAT, INT = 4, 3, 4, 8
@@ -21,15 +22,16 @@ MANY_VALUES = 4096  # that one softmax tells apart; few data have enough rows fo
 FEW = 10  # times that a value must occur to be learned at all
 
 
-def check_run(learner: Learner, shape: Shape, recipe: Recipe, device: torch.device) -> None:
-    """Refuse a run that takes more memory than is free.
+def check_run(learner: Learner, shape: Shape, recipe: Recipe, device: torch.device | World) -> None:
+    """Refuse a run that takes more memory than is free, or has fewer rows a step than there are processes.
 
     Estimates are from below: what is refused cannot be done, what is not may still be too much.
 
     Raises
     ------
     InputError
-        With the bytes that it takes, those that are free, and what to give less of.
+        With the bytes that it takes, those that are free, and what to give less of; in all processes, where one of
+        them has not as much.
 
     Examples
     --------
@@ -39,10 +41,17 @@ def check_run(learner: Learner, shape: Shape, recipe: Recipe, device: torch.devi
     Traceback (most recent call last):
     pyorder.errors.InputError: batch_size: training takes at least ... GB, ... of them for 100,000,000 ...
     """
-    batch = recipe.batch_size
+    world = World.of(device)
+    world.check_batch(recipe.batch_size)
+    with world.together():
+        _check_memory(learner, shape, recipe.batch_size, world)
+
+
+def _check_memory(learner: Learner, shape: Shape, batch: int, world: World) -> None:
+    device = world.device
     weights, activations = learner.numbers(shape)
     logits = shape.columns * shape.vocabulary_size
-    at_once = rows_at_once(learner, shape, batch, device)
+    at_once = rows_at_once(learner, shape, max(1, batch // world.size), device)
     parts = {
         "model": COPIES * FLOAT * weights,
         "batch_size": FLOAT * at_once * (LOGIT_COPIES * logits + activations)

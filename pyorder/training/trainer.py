@@ -5,6 +5,8 @@ it. On a GPU the whole step of a built-in module (lookup, forward, backward, opt
 when it is first taken; every later step is a replay and no more, until the module or its optimiser is changed from
 outside. Small models leave a GPU idle: `train_together` replays the steps of several side by side.
 
+In a world of several processes each learns from its share of a batch, and gradients are summed before a step.
+
     B  rows a step    C  columns    L  steps of a target
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,12 +27,13 @@ from pyorder.execution import LOGITS_AT_ONCE, RandomStream, multiply_in, resolve
 from pyorder.models.learner import Learner
 from pyorder.training.orders import OrderSource, RowQueue
 from pyorder.training.recipe import Recipe
+from pyorder.world import World
 
 StepHook = Callable[[int], None]
 
 
 class Augment(Protocol):
-    """Changes a batch before it is learned, by random numbers of its own."""
+    """Changes the inputs of a batch before it is learned, by random numbers of its own."""
 
     generator: torch.Generator  # on the device of the batches
 
@@ -57,6 +61,7 @@ class Trainer:
     stream : for modules that draw from torch's global generators; that of seed 0 without it
     subset : (n,) int64 on the device, the rows that the queue numbers; all rows without it
     augment : changes a batch before it is learned
+    world : the processes that train it, all of which are to make the same trainer; this one alone without it
 
     Examples
     --------
@@ -82,15 +87,18 @@ class Trainer:
         stream: RandomStream | None = None,
         subset: Tensor | None = None,
         augment: Augment | None = None,
+        world: World | None = None,
     ) -> None:
         self.learner, self.module, self.tokens, self.recipe = learner, module, tokens, recipe
         self.device = tokens.device
+        self.world = World(self.device) if world is None else world
         self.queue, self.subset, self.augment = queue, subset, augment
         self.stream = RandomStream(0, self.device) if stream is None else stream
         self.weights = column_weights(recipe, tokens)
-        self.precision = resolve_precision(recipe.precision, self.device)
+        self.precision = self.world.agreed(lambda: resolve_precision(recipe.precision, self.device))
         self.steps_done = 0
-        captured = learner.capturable and self.device.type == "cuda"
+        # What processes tell each other is not recorded.
+        captured = learner.capturable and self.device.type == "cuda" and self.world.size == 1
         most = rows_at_once(learner, tokens.shape, recipe.batch_size, self.device)
         self.rows_at_once = min(most, learner.rows_at_once(tokens) or most)
         self._rate = torch.zeros((), device=self.device) if captured else None
@@ -130,6 +138,7 @@ class Trainer:
 
         It ends early where it sees that the losses left the finite numbers; those of the steps left out are NaN.
         """
+        self.world.match(self.module)
         self.module.train()
         for first in range(0, len(losses), STEPS_AT_ONCE):
             part = losses[first : first + STEPS_AT_ONCE]
@@ -141,6 +150,7 @@ class Trainer:
                 losses[first + len(part) :] = torch.nan
                 break
         self.module.eval()
+        self.world.match(self.module)
 
     def take_steps(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Take n steps on rows (n, B), each with an order (n, B, C) of its columns; losses (n,).
@@ -157,8 +167,9 @@ class Trainer:
         rates = [self.recipe.rate_at(self.steps_done + step) for step in range(count)]
         self.steps_done += count
         if self._rate is None:
+            stream = self.world.branch(self.stream) if self.learner.draws else None
             for step in range(count):
-                with self._random():
+                with nullcontext() if stream is None else stream.lent():
                     self.optimiser.param_groups[0]["lr"] = rates[step]
                     losses[step] = self._step(rows[step], columns[step])
                 yield step
@@ -232,21 +243,25 @@ class Trainer:
         """On the device, which is not waited for."""
         return host if self.device.type == "cpu" else host.pin_memory().to(self.device, non_blocking=True)
 
-    def _random(self) -> Any:
-        return self.stream.lent() if self.learner.draws else nullcontext()
-
     def _step(self, rows: Tensor, columns: Tensor) -> Tensor:
         self.optimiser.zero_grad()
-        parts = row_slices(len(rows), 1, self.rows_at_once)
-        first, *others = [self._learn(rows[part], columns[part]) for part in parts]
+        batch = self._batch(rows, columns)
+        parts = row_slices(len(batch.rows), 1, self.rows_at_once)
+        first, *others = [self._learn(batch.part(part)) for part in parts]
+        loss = self.world.sum_gradients(self.optimiser.param_groups[0]["params"], sum(others, first))
         self.optimiser.step()
-        return sum(others, first)
+        return loss
 
-    def _learn(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Add the gradients of some rows, or of all; their part of the mean loss."""
+    def _batch(self, rows: Tensor, columns: Tensor) -> Batch:
+        """The share of a batch that is learned here, changed as all of it is: numbers are drawn for every row."""
         batch = self.tokens.batch(rows, columns)
         if self.augment is not None:
-            batch = self.augment(batch)
+            parts = row_slices(len(rows), 1, self.rows_at_once)
+            batch = replace(batch, inputs=torch.cat([self.augment(batch.part(part)).inputs for part in parts]))
+        return batch.part(self.world.share(len(rows)))
+
+    def _learn(self, batch: Batch) -> Tensor:
+        """Add the gradients of some rows, or of all; their part of the mean loss."""
         with multiply_in(self.precision, self.device):
             losses = self.learner.losses(self.module, batch, self.weights)
         mean = losses.float().sum() / (self.recipe.batch_size * self.tokens.length)

@@ -14,6 +14,7 @@ from torch import nn
 from pyorder.data.tokens import Tokens
 from pyorder.models.learner import Learner
 from pyorder.training.generation import look
+from pyorder.world import World
 
 
 @dataclass(eq=False)
@@ -31,6 +32,7 @@ class Validation:
     precision: torch.dtype
     every: int
     keep_best: bool
+    world: World | None = None
     looks: list[tuple[int, float, float]] = field(default_factory=list)
     best: tuple[int, dict[str, torch.Tensor]] | None = None  # steps of training, and the weights after them
 
@@ -40,7 +42,7 @@ class Validation:
             return
         least = min((loss for _, loss, _ in self.looks), default=math.inf)
         self.module.eval()
-        loss, right = look(self.learner, self.module, self.tokens, self.order, self.precision)
+        loss, right = look(self.learner, self.module, self.tokens, self.order, self.precision, self.world)
         self.module.train()
         self.looks.append((steps, loss, right))
         if self.keep_best and loss < least:

@@ -252,7 +252,9 @@ def relax(
 
     given = torch.arange(tokens.schema.columns, device=device)
     trainer.train(OneOrder(given), strategy.steps, after_step)
-    return module.scores.detach().double().cpu().numpy(), tuple(looks)
+    scores = module.scores.detach().double().cpu().numpy()
+    # Noise is of the matrix and not of rows, so every process has done all of it.
+    return profiler.world.agreed(lambda: (scores, tuple(looks)))
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from pyorder.search import Annealing, Budget, Evolutionary, Greedy, Random, _poo
 from pyorder.search.budget import BudgetSpentError
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.strategies import annealing, evolutionary, greedy
+from pyorder.world import World
 
 LENGTH = 8
 
@@ -23,7 +24,7 @@ LENGTH = 8
 class Known:
     """A profiler whose losses are known: the broken dependencies of a chain ``truth``, and noise."""
 
-    recipe = SimpleNamespace(batch_size=1)
+    recipe, world = SimpleNamespace(batch_size=1), World.of("cpu")
 
     def __init__(self, truth, noise=0.0):
         self.slot_of = np.argsort(truth)

@@ -15,6 +15,7 @@ from pyorder.search import Budget, Hierarchical, laboratory
 from pyorder.search.budget import BudgetSpentError
 from pyorder.search.strategies import hierarchical
 from pyorder.training.presets import PRESETS
+from pyorder.world import World
 
 TINY = PRESETS["nano"].but(width=16, feed_forward=32, steps=8, warmup=2, batch_size=32)
 
@@ -48,7 +49,7 @@ COST = Cost(1, 1)  # of a run
 class Guessing:
     """A profiler whose losses are drawn at random."""
 
-    recipe = SimpleNamespace(batch_size=1)
+    recipe, world = SimpleNamespace(batch_size=1), World.of("cpu")
 
     def __init__(self, length):
         self.length = length

@@ -10,12 +10,13 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search import Budget, BudgetSpentError, Random
 from pyorder.search.laboratory import Laboratory
+from pyorder.world import World
 
 
 class Free:
     """A profiler of one training step a run, which is never run."""
 
-    recipe = SimpleNamespace(batch_size=1)
+    recipe, world = SimpleNamespace(batch_size=1), World.of("cpu")
     length = 5
 
     def cost(self, candidates, seeds=1):
