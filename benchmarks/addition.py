@@ -1,8 +1,8 @@
 """Addition as JSONL: two numbers of six digits, and a field of text for each digit of the sum and each carry.
 
 `python benchmarks/addition.py` searches with the defaults, on characters, in files whose keys stand in a random
-sequence, and trains `base` for 1,000 steps at a learning rate of 0.003 (with its defaults it is left to chance whether
-addition is learned in time) on the order found, on the hand-written one (every digit and then its carry, from the
+sequence, and trains `base` for 1,000 steps at a learning rate of 0.003 (with its defaults it is left to chance
+whether addition is learned in time) on the order found, on the hand-written one (every digit and then its carry, from the
 least significant on), on the file's order, its reverse, and a random one. Rows go to
 docs/results/addition.jsonl, finished cells are skipped; `python benchmarks/addition.py table` prints them.
 
