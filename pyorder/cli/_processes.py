@@ -30,7 +30,8 @@ class Processes:
     @classmethod
     def started(cls) -> Processes:
         """As the environment tells; torch is not needed for that."""
-        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+        size = int(os.environ.get("WORLD_SIZE", "1"))
+        return cls(int(os.environ.get("RANK", "0")) if size > 1 else 0, size)  # alone it is heard
 
     @property
     def several(self) -> bool:
