@@ -41,10 +41,14 @@ def run_examples(text, name, least):
     assert result.attempted >= least
 
 
-def test_sweeps(tmp_path, monkeypatch):
+def test_cluster(tmp_path, monkeypatch):
     """The commands that one machine can run, and the examples, in the folder that they leave."""
-    text = (DOCS / "sweeps.md").read_text()
-    command = f'pyorder() {{ {sys.executable} -P -m pyorder "$@"; }}'
+    text = (DOCS / "cluster.md").read_text()
+    command = (
+        f'pyorder() {{ {sys.executable} -P -m pyorder "$@"; }}\n'
+        f"torchrun() {{ {sys.executable} -P -m torch.distributed.run --rdzv-backend=c10d "
+        '--rdzv-endpoint=127.0.0.1:0 "$@"; }'
+    )
     commands = re.findall(r"^<!-- run -->\n```sh\n(.+?)^```$", text, re.DOTALL | re.MULTILINE)
     script = "\n".join(["set -eu", command, *commands])
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=500)
@@ -52,7 +56,7 @@ def test_sweeps(tmp_path, monkeypatch):
     assert "sbatch --array=0-1 " in done.stdout
     assert len(list(tmp_path.glob("*/square-3-random-*/result.json"))) == 3
     monkeypatch.chdir(tmp_path)
-    run_examples(text, "sweeps.md", least=5)
+    run_examples(text, "cluster.md", least=5)
 
 
 def test_every_public_name_stands_in_the_reference_once():
