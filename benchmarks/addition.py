@@ -2,8 +2,8 @@
 
 `python benchmarks/addition.py` searches with the defaults, on characters, in files whose keys stand in a random
 sequence, and trains `base` for 1,000 steps at a learning rate of 0.003 (with its defaults it is left to chance
-whether addition is learned in time) on the order found, on the hand-written one (every digit and then its carry, from the
-least significant on), on the file's order, its reverse, and a random one. Rows go to
+whether addition is learned in time) on the order found, on the hand-written one (every digit and then its carry,
+from the least significant on), on the file's order, its reverse, and a random one. Rows go to
 docs/results/addition.jsonl, finished cells are skipped; `python benchmarks/addition.py table` prints them.
 
 What is wanted: within one point of the hand-written order in four of five searches.

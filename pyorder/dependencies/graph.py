@@ -32,9 +32,9 @@ class Dependency:
     benefit : nats that ``after`` loses less with ``before`` ahead of it, its other predecessors being ahead too
     standard_error : of the benefit, nats
     confidence : 1 minus the family-wise error rate at which the edge would just be accepted
-    reversible : whether ``before`` gains as much from ``after``, so that the data do not tell the direction. Training
-        follows the graph, which leaves the other direction unlearned where several steps have to be known: that it
-        is not so does not say that it could not be
+    reversible : whether ``before`` gains as much from ``after``, so that the data do not tell the direction.
+        Training follows the graph, which may leave the other direction unlearned where several steps have to be
+        known: False does not say that there is none
     fine : whether the input nearly tells ``after`` already, so that this matters for the last percent only
     """
 

@@ -40,6 +40,7 @@ def test_docstring_examples(doctests):
 RESULTS = {
     "Chunk", "DependencyGraph", "Discovery", "Exploration", "FirstLook", "Fitted", "Leakage", "LearningCurves",
     "LinearOrdering", "OrderGrid", "PrecedenceMatrix", "Profile", "RankedLosses", "Run", "Stage", "StageRecord",
+    "SweepTable",
 }  # fmt: skip
 
 

@@ -151,7 +151,7 @@ def _threads(share: int) -> int:
     return max(1, int(said) if said.isdecimal() else share)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Engine:
     """How joblib hands cells out.
 

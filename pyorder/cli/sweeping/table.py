@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyorder._disk import read_json, replacing
+from pyorder._values import ByContents
 from pyorder.cli._terminal import order_text, percent
 from pyorder.cli.sweeping.cell import Cell
 from pyorder.errors import InputError
@@ -22,8 +23,8 @@ _IN_THE_NAME = ("task", "data", "length", "strategy", "seed")
 _FOUND = ("order", "names", "verdict", "success_rate", "row_loss", "seconds", "error", "folder")
 
 
-@dataclass(frozen=True)
-class SweepTable:
+@dataclass(frozen=True, eq=False)
+class SweepTable(ByContents):
     """What came out of a sweep.
 
     Attributes

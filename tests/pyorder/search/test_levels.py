@@ -5,13 +5,13 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 import pyorder
 from pyorder.errors import InputError
 from pyorder.orders.posets import Poset
 from pyorder.search import check_levels
 from pyorder.search.levels import RECIPE, _Writer
+from pyorder.world import World
 
 
 def test_docstring_examples(doctests):
@@ -61,7 +61,7 @@ def test_two_steps_that_are_one_coin_are_named_and_not_written_at_once():
 
 
 def test_what_is_written_at_once_costs_what_the_steps_tell_of_each_other():
-    writer = _Writer(coins(0, 3000), coins(1, 600), RECIPE.but({"steps": 80}), 0, torch.device("cpu"))
+    writer = _Writer(coins(0, 3000), coins(1, 600), RECIPE.but({"steps": 80}), 0, World.of("cpu"))
     writer.train([(0, 1, 2, 3)], lambda share: None)
     rows = writer.test_rows(600)
     at_once, in_sequence = (writer.losses(rows, way).sum(1) for way in ([(0, 1, 2, 3)], [(0,), (1,), (2,), (3,)]))
