@@ -57,6 +57,11 @@ def test_all_processes_have_the_same_result_in_every_bit(both):
         assert equal(both[0][part], both[1][part]), part
 
 
+def test_every_process_works_on_its_share_of_the_rows_alone(both):
+    """Six or seven of 13 in each of nine steps; 11 or 12 of 23 in three orders."""
+    assert [told["rows seen"] for told in both] == [(9 * 6, 3 * 11), (9 * 7, 3 * 12)]
+
+
 def test_a_weight_that_no_process_used_stays_as_it_was(both):
     """One that was used in the share of a single process has learned in all."""
     assert both[0]["odd"]["never"] == 1

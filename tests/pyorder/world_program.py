@@ -14,7 +14,8 @@ from pyorder.data.tokens import Tokens
 from pyorder.dependencies.explorer import Explorer
 from pyorder.errors import InputError
 from pyorder.execution import RandomStream
-from pyorder.models.learner import AnyOrderLearner
+from pyorder.models.learner import AnyOrderLearner, CustomLearner
+from pyorder.profiling.scoring import score
 from pyorder.world import World
 
 SPLITS = pyorder.make_task("square", length=5).splits(train=400, validation=23, test=31, seed=0)
@@ -127,6 +128,25 @@ def alone(seed):
     return pyorder.profile(SPLITS.train, ORDERS, **call).loss
 
 
+def rows_seen(world):
+    """How many rows this process learns from in nine steps of 13, and how many of 23 it scores in three orders."""
+    seen = {True: 0, False: 0}
+
+    class Counting(Odd):
+        def forward(self, inputs, emitted, order=None):
+            seen[self.training] += len(emitted)
+            return super().forward(inputs, emitted, order)
+
+    weights(world, Counting)
+    learned = seen[True]
+    tokens = Tokens.of(SPLITS.validation, "validation", world.device)
+    learner = CustomLearner(Counting)
+    module = learner.build(tokens.shape).eval()
+    before = seen[False]
+    score(learner, module, tokens, np.array(ORDERS), torch.float32, world=world)
+    return learned, seen[False] - before
+
+
 def run(folder):
     early = refusal(lambda: World.joined("cpu"))
     dist.init_process_group("gloo")
@@ -134,6 +154,7 @@ def run(folder):
     told = everything(world) | {"early": early, "answers": answers(world)}
     told["branch"] = [drawn(world), drawn(world)]
     told["odd"], told["dropout"] = weights(world, Odd), weights(world, TINY.but(dropout=0.3))
+    told["rows seen"] = rows_seen(world)
     told["alone"] = alone(world.rank)
     told["still there"] = dist.is_initialized() and dist.get_world_size() == 2
     with open(f"{folder}/{world.rank}", "wb") as file:

@@ -42,6 +42,18 @@ def test_nor_that_another_process_is_gone(second):
     assert Processes(0, 2).refusal(ProcessLostError("gone"), "gone") == "pyorder: error: gone"
 
 
+@pytest.mark.parametrize("size", [None, "1"])
+def test_a_process_alone_is_heard_whatever_rank_it_has(monkeypatch, capsys, size):
+    """As where a queue gives every job a number."""
+    monkeypatch.setenv("RANK", "3")
+    if size is None:
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+    else:
+        monkeypatch.setenv("WORLD_SIZE", size)
+    assert main(["tasks"]) == 0
+    assert "square" in capsys.readouterr().out
+
+
 def test_results_of_the_second_are_not_heard(second, capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr() == ("", "")
