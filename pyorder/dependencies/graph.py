@@ -139,13 +139,18 @@ class Exploration(ByContents):
     @property
     def wide(self) -> int:
         """Number of pairs of steps whose benefit is not significant, and not surely negligible either."""
+        return len(self._unsure())
+
+    def _unsure(self) -> npt.NDArray[np.float64]:
+        """Of such pairs, what the benefit may be as much as, nats."""
         nothing = np.maximum(NOTHING_OF_LOSS * self.uniform_loss, NOTHING_OF_ENTROPY * self.entropy)
         upper = self.benefit + z_threshold(NOTHING, pairs(len(self.entropy))) * self.standard_error
         wide = upper > nothing
         np.fill_diagonal(wide, False)
         for edge in self.dependencies:
             wide[edge.before, edge.after] = False
-        return int(wide.sum())
+        unsure: npt.NDArray[np.float64] = upper[wide]
+        return unsure
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -180,7 +185,10 @@ class Exploration(ByContents):
         if not edges and not self.lost and not self.wide:
             said.append("No step is worth anything to another: given the input the steps look independent.")
         elif not edges and not self.lost:
-            said.append(f"Whether {self.wide} pairs of steps matter to each other takes more rows to tell.")
+            said.append(
+                f"Whether {self.wide} pairs of steps matter to each other takes more than these "
+                f"{self.training_rows:,} rows to tell: a benefit may be up to {self._unsure().max():.3f} nats."
+            )
         fine = sum(edge.fine for edge in edges)
         if fine:
             said.append(f"{fine} of {len(edges)} dependencies matter for the last percent only.")

@@ -87,7 +87,10 @@ def test_remarks_say_what_is_open():
         "No step is worth anything to another: given the input the steps look independent.",
     )
     (wide,) = explored(standard_error=np.full((4, 4), 0.2)).remarks
-    assert wide == "Whether 12 pairs of steps matter to each other takes more rows to tell."
+    assert wide == (
+        "Whether 12 pairs of steps matter to each other takes more than these 1,000 rows to tell: a benefit may be "
+        "up to 0.629 nats."  # 3.14 standard errors, which chance exceeds in one of 1,200 pairs
+    )
     unsettled, lost = explored(settled=False, graph_loss=LOST_ONE).remarks
     assert unsettled.startswith("The exploration ended before")
     assert lost.startswith("No order that was tried lowers 1 of 4 steps below 95 to 95 % of their entropy")
