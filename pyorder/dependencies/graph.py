@@ -20,6 +20,7 @@ LOST = 0.5  # a step is lost if it still loses this share of its entropy
 UNRESOLVED_SHARE = 0.5
 # No dependency: with this error rate over all pairs a benefit is below this share of the step's loss, or entropy.
 NOTHING, NOTHING_OF_LOSS, NOTHING_OF_ENTROPY = 0.01, 0.1, 0.01
+LITTLE = 0.05  # nats a row; of so much that is left an order may decide at most one row in twenty
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,17 @@ class Exploration(ByContents):
         return len(self.unmoved) >= UNRESOLVED_SHARE * len(self.entropy)
 
     @property
+    def last_percent(self) -> float:
+        """Nats a row that steps which the input nearly tells, and to which no edge leads, keep between them.
+
+        A little is passed over, as 0. What is more may be random, or what an order decides in longer training.
+        """
+        led_to = {edge.after for edge in self.dependencies}
+        told = [step for step in range(len(self.entropy)) if step not in led_to and step not in self.lost]
+        left = float(self.graph_loss[told].sum())
+        return left if left > LITTLE else 0.0
+
+    @property
     def wide(self) -> int:
         """Number of pairs of steps whose benefit is not significant, and not surely negligible either."""
         return len(self._unsure())
@@ -182,9 +194,14 @@ class Exploration(ByContents):
             said.append(
                 f"{tied} of {steps} steps keep more than half of their entropy with all that they depend on ahead."
             )
-        if not edges and not self.lost and not self.wide:
+        if self.last_percent and self.settled:
+            said.append(
+                f"Steps that no other helps keep {self.last_percent:.2f} nats a row between them: that is random, "
+                "or what an order decides in longer training."
+            )
+        if not edges and not self.lost and not self.wide and not self.last_percent:
             said.append("No step is worth anything to another: given the input the steps look independent.")
-        elif not edges and not self.lost:
+        elif not edges and not self.lost and self.wide:
             said.append(
                 f"Whether {self.wide} pairs of steps matter to each other takes more than these "
                 f"{self.training_rows:,} rows to tell: a benefit may be up to {self._unsure().max():.3f} nats."

@@ -66,4 +66,6 @@ def judge(exploration: Exploration) -> Verdict:
     if exploration.dependencies:
         return Verdict.FOUND
     # Where rows are few an interval is wide: then nothing is known of that pair, which is not to say that it is 0.
-    return Verdict.FEW_ROWS if exploration.wide else Verdict.INDEPENDENT
+    if exploration.wide:
+        return Verdict.FEW_ROWS
+    return Verdict.OPEN if exploration.last_percent else Verdict.INDEPENDENT

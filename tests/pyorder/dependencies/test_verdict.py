@@ -42,6 +42,8 @@ CHAIN = {"dependencies": (EDGE,), "uniform_loss": AT_RANDOM, "order_gain": (1.5,
     [
         ({}, Verdict.INDEPENDENT),
         ({"standard_error": np.full((4, 4), 0.2)}, Verdict.FEW_ROWS),
+        # products of digits: what is left of each is small beside its entropy, and carries may tell it yet
+        ({"graph_loss": np.full(4, 0.06), "uniform_loss": np.full(4, 0.06)}, Verdict.OPEN),
         ({"memorised": True, "settled": False}, Verdict.FEW_ROWS),
         ({**CHAIN, "memorised": True}, Verdict.FEW_ROWS),
         (CHAIN, Verdict.FOUND),
@@ -88,9 +90,13 @@ def test_remarks_say_what_is_open():
     )
     (wide,) = explored(standard_error=np.full((4, 4), 0.2)).remarks
     assert wide == (
-        "Whether 12 pairs of steps matter to each other takes more than these 1,000 rows to tell: a benefit may be "
-        "up to 0.629 nats."  # 3.14 standard errors, which chance exceeds in one of 1,200 pairs
+        "Whether 12 pairs of steps matter to each other takes more than these 1,000 rows to tell: a benefit may "
+        "be up to 0.629 nats."  # 3.14 standard errors, which chance exceeds in one of 1,200 pairs
     )
+    told = np.array([0.06, 0.01, 0.04, 0.0])
+    (percent,) = explored(graph_loss=told, uniform_loss=told).remarks
+    assert percent.startswith("Steps that no other helps keep 0.11 nats a row between them: that is random, or")
+    assert explored(graph_loss=told, dependencies=(EDGE, replace(EDGE, after=0))).last_percent == 0
     unsettled, lost = explored(settled=False, graph_loss=LOST_ONE).remarks
     assert unsettled.startswith("The exploration ended before")
     assert lost.startswith("No order that was tried lowers 1 of 4 steps below 95 to 95 % of their entropy")
