@@ -21,9 +21,10 @@ from pyorder.profiling.result import Orders
 from pyorder.progress import Report, resolve_progress
 from pyorder.runs.claim import claim, fingerprint
 from pyorder.runs.folder import RunDir, plain
+from pyorder.search._judging import judge_runs
 from pyorder.search._pools import count_up_to
 from pyorder.search.budget import Budget, BudgetSpentError
-from pyorder.search.discovery import Discovery, judge_runs
+from pyorder.search.discovery import Discovery
 from pyorder.search.laboratory import Laboratory
 from pyorder.search.resampling import Resamples, resampled
 from pyorder.search.strategies import make_strategy

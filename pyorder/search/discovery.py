@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder._values import ByContents
-from pyorder.dependencies.graph import UNRESOLVED_SHARE, Dependency, Exploration
-from pyorder.dependencies.statistics import z_threshold
+from pyorder.dependencies.graph import Dependency, Exploration
 from pyorder.dependencies.verdict import Verdict
 from pyorder.errors import InputError
 from pyorder.orders.permutations import check_order
@@ -42,9 +41,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-LEARNED = 0.95  # a step of which a short run keeps this share of its entropy was not learned at all
 NO_LEVELS = (Verdict.FEW_ROWS, Verdict.UNRESOLVED, Verdict.ROW_DEPENDENT)
-ERROR_RATE = 0.01  # that any order of a run looks worse than the best by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,31 +360,6 @@ class Discovery(ByContents):
                 for name in ("converged", "strategy", "options", "uses_data_order", "seconds", "seed")
             },
         )
-
-
-def judge_runs(profile: Profile, entropy: Floats, orders: int, *, ended: bool) -> Verdict:
-    """Judge a search that looks for no dependencies by its last profiling run, one of ``orders`` that are allowed.
-
-    What the best of some orders is worth beside those that were not tried, it cannot know.
-
-    Examples
-    --------
-    >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
-    >>> short = profile(splits.train, [[0, 1, 2]], validation=splits.validation, steps=1)
-    >>> judge_runs(short, np.full(3, 2.9), orders=6, ended=True)
-    <Verdict.UNRESOLVED: 'unresolved'>
-    """
-    best = int(profile.ranking[0])
-    if (profile.step_loss[best] > LEARNED * entropy).mean() >= UNRESOLVED_SHARE:
-        return Verdict.UNRESOLVED
-    lead = (profile.loss - profile.loss[best]) / np.maximum(profile.standard_error, 1e-12)
-    rest = np.delete(lead, best)
-    threshold = z_threshold(ERROR_RATE, len(rest))
-    if not ended or len(profile.orders) < orders or not len(rest):
-        return Verdict.OPEN
-    if (rest < threshold).all():
-        return Verdict.INDIFFERENT
-    return Verdict.FOUND if rest.min() > threshold else Verdict.OPEN
 
 
 def _called(names: tuple[str, ...], steps: Iterable[int]) -> list[str] | list[int]:

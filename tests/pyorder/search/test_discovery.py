@@ -7,7 +7,7 @@ import pytest
 
 import pyorder
 from pyorder.search import Verdict
-from pyorder.search.discovery import judge_runs
+from pyorder.search._judging import judge_runs
 from pyorder.training.presets import PRESETS
 
 TINY = PRESETS["nano"].but(width=16, feed_forward=32, steps=2, batch_size=32)

@@ -58,7 +58,7 @@ def find(data, strategy, **arguments):
 
 
 @pytest.mark.parametrize(
-    "module", ["pyorder.search.discover", "pyorder.search.discovery", strategies, budget, *KINDS, _pools]
+    "module", ["pyorder.search.discover", "pyorder.search._judging", strategies, budget, *KINDS, _pools]
 )
 def test_docstring_examples(module, doctests):
     doctests(module)
