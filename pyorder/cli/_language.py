@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 def load_language_model(
-    folder: Path | None, lora: int | None, *, data: Path | None, model: str | None
+    folder: Path | None, lora: int | None, *, data: Path | None, model: str | None, explores: bool = True
 ) -> LanguageModel | None:
     """The model that --language-model names, for records, in place of --model; None if it names none."""
     if folder is None:
         if lora is not None:
             raise ValueError("--lora: goes with --language-model")
+        if not explores:
+            raise ValueError("--built-in-explorer: goes with --language-model")
         return None
     if model is not None:
         raise ValueError("--language-model: stands in place of --model; give one of the two")
@@ -32,7 +34,7 @@ def load_language_model(
 
     with naming("--language-model"):
         try:
-            return LanguageModel(folder, lora=lora)
+            return LanguageModel(folder, lora=lora, explores=explores)
         except ImportError as error:
             raise ValueError(error) from None
 

@@ -116,6 +116,13 @@ Lora = Annotated[
         help="Train adapters of this rank (LoRA, needs peft), not the language model's weights.",
     ),
 ]
+BuiltInExplorer = Annotated[
+    bool,
+    _search(
+        "--built-in-explorer",
+        help="Let pyorder's own model look for the graph, in less time; the language model ranks what is left.",
+    ),
+]
 ValidationData = Annotated[Path | None, _data(help="Validation rows for --data, in a file like it.")]
 TestData = Annotated[Path | None, _data(help="Test rows for --data, in a file like it.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of data, search and training.")]

@@ -94,6 +94,7 @@ def command(
     model: options.Model = None,
     language_model: options.LanguageModel = None,
     lora: options.Lora = None,
+    built_in_explorer: options.BuiltInExplorer = False,
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
@@ -152,7 +153,7 @@ def command(
     for value, name in ((fit_model, "--fit-model"), (fit_steps, "--fit-steps")):
         if value is not None and not fitting:
             raise ValueError(f"{name}: is about final training, which --no-fit leaves out")
-    own = load_language_model(language_model, lora, data=data, model=model)
+    own = load_language_model(language_model, lora, data=data, model=model, explores=not built_in_explorer)
     train, validation, test = load_data(
         task,
         data,

@@ -51,6 +51,8 @@ class LanguageModel(Learner):
         stays as it is: every training begins with a copy of the weights that it has then
     tokenizer : the model's, with which the data was made too; or its folder. By default that of the source
     lora : rank of the adapters (LoRA) that are trained in place of the weights, by peft; None trains the weights
+    explores : whether it looks for the dependency graph itself; otherwise pyorder's own any-order model does, and
+        this one ranks the orders that the graph leaves
 
     Raises
     ------
@@ -69,8 +71,11 @@ class LanguageModel(Learner):
     pyorder.errors.InputError: model: expected a folder that holds a causal language model, got '/nowhere'
     """
 
-    def __init__(self, source: Any, *, tokenizer: Any = None, lora: int | None = None) -> None:
+    def __init__(
+        self, source: Any, *, tokenizer: Any = None, lora: int | None = None, explores: bool = True
+    ) -> None:
         transformers = _imported("transformers", "hf")
+        self.explores = explores
         self.lora = None if lora is None else check_integer(lora, "lora", 1)
         if lora is not None:
             _imported("peft", "lora")
@@ -155,9 +160,9 @@ class LanguageModel(Learner):
 
         return logits
 
-    def exploring(self, shape: Shape, length: int) -> LanguageModel:
+    def exploring(self, shape: Shape, length: int) -> LanguageModel | None:
         """The keys tell the order."""
-        return self
+        return self if self.explores else None
 
     def check_data(self, schema: Schema) -> None:
         """Refuse what is no text in this tokenizer's tokens, or too long to read; InputError."""

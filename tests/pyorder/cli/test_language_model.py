@@ -46,7 +46,7 @@ def asked(tmp_path):
 
 
 def test_a_language_model_searches_and_learns(run, asked, folder):
-    words = ["--data", asked, *ASKED, "--language-model", folder, *BRIEF]
+    words = ["--data", asked, *ASKED, "--language-model", folder, "--built-in-explorer", *BRIEF]
     code, out, err = run("discover", *words, "--fit-steps", "2", "--out", "found")
     assert code == 0, err
     count = 256 * 16 + 64 * 16 + 12 * 16**2 + 13 * 16 + 2 * 16  # tokens, places, a layer, the last norm
@@ -57,6 +57,7 @@ def test_a_language_model_searches_and_learns(run, asked, folder):
     assert f"the search takes some {steps} training steps, and scores some {rows} rows\n" in err
     found = json.loads((asked.parent / "found" / "config.json").read_text())
     assert found["settings"]["arguments"]["language_model"] == str(folder)
+    assert found["settings"]["arguments"]["built_in_explorer"] is True
     fitted = json.loads((asked.parent / "found" / "discovered" / "config.json").read_text())
     assert fitted["settings"]["model"] == "tiny"
 
@@ -74,6 +75,8 @@ def test_what_does_not_go_with_it_is_refused(refused, asked, folder, own_data):
         "--language-model: stands in pl"
     )
     assert refused("discover", "--data", asked, "--lora", "4") == "--lora: goes with --language-model"
+    said = "--built-in-explorer: goes with --language-model"
+    assert refused("discover", "--data", asked, "--built-in-explorer") == said
     said = "--language-model: goes with --data FILE, where that ends in .jsonl"
     assert refused("discover", "--data", own_data(), *own) == said
     assert refused("discover", "square", "--length", "5", *own) == said

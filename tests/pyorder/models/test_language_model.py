@@ -12,7 +12,8 @@ import pyorder
 from pyorder.data.tokens import Tokens
 from pyorder.errors import InputError
 from pyorder.models import LanguageModel, language_model, layout
-from pyorder.models.learner import Learner
+from pyorder.models.learner import AnyOrderLearner, Learner
+from pyorder.search import Precedence
 from pyorder.training.generation import at_random, generate
 
 transformers = pytest.importorskip("transformers")
@@ -211,6 +212,18 @@ def test_a_given_model_stays_as_it_is():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not torch.equal(fitted.model.transformer.wte.weight, model.transformer.wte.weight)
     assert torch.equal(fitted.model.transformer.wpe.weight, model.transformer.wpe.weight)
+
+
+@pytest.mark.parametrize("explores", [True, False])
+def test_it_explores_or_leaves_that_to_the_built_in_model(monkeypatch, explores):
+    """Either way it ranks the candidates."""
+    built, build = [], AnyOrderLearner.build
+    monkeypatch.setattr(AnyOrderLearner, "build", lambda self, shape: built.append(shape) or build(self, shape))
+    learner = LanguageModel(gpt2(), tokenizer=TOKENIZER, explores=explores)
+    data, brief = records(ROWS * 10), Precedence(rounds=1, samples=8, racers=0)
+    found = pyorder.discover(data, validation=data, model=learner, strategy=brief, steps=1, batch_size=8)
+    assert bool(built) is not explores
+    assert {stage.profile.settings["model"] for stage in found.history} == {"gpt2"}
 
 
 def test_a_saved_folder_loses_what_its_model_loses(tmp_path, capfd):
