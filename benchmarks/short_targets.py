@@ -1,6 +1,6 @@
 """Short targets: all orders by loss profiling against the search for the dependency graph.
 
-`python benchmarks/short_targets.py [square|relu|cubic ...]`: L = 4 to 6, three seeds, defaults, as many rows as a
+`python benchmarks/short_targets.py [square|relu|cubic ...]`: L = 3 to 6, three seeds, defaults, as many rows as a
 user may have (at most 24,000), target columns shuffled in secret. About ten minutes on one thread: `square
 cubic` and `relu` can run side by side. Rows go to docs/results/short_targets.jsonl, finished ones are skipped.
 """
@@ -15,7 +15,7 @@ from study import run_cells
 import pyorder
 from pyorder.search import discover_shuffled
 
-TASKS, LENGTHS, SEEDS = ("square", "relu", "cubic"), (4, 5, 6), 3
+TASKS, LENGTHS, SEEDS = ("square", "relu", "cubic"), (3, 4, 5, 6), 3
 STRATEGIES = ("exhaustive", "precedence")
 ROWS = 24_000
 
@@ -29,6 +29,7 @@ def measure(task: str, length: int, seed: int, strategy: str) -> dict[str, objec
     reverse = pyorder.satisfied_dependencies(found.order[::-1].copy(), made.dependencies)
     return {
         "order": found.order.tolist(),
+        "verdict": found.verdict.value,
         "satisfied": pyorder.satisfied_dependencies(found.order, made.dependencies),
         "reverse_satisfied": reverse,
         "first_run": found.history[0].profile.best.tolist() if found.history else None,

@@ -36,4 +36,6 @@ def judge_runs(profile: Profile, entropy: npt.NDArray[np.float64], orders: int, 
         return Verdict.OPEN
     if (rest < threshold).all():
         return Verdict.INDIFFERENT
-    return Verdict.FOUND if rest.min() > threshold else Verdict.OPEN
+    # Errors are over rows. What one seed's run prefers beyond them may be chance of that seed.
+    sure = rest.min() > threshold and profile.best_agreement == 1
+    return Verdict.FOUND if sure else Verdict.OPEN

@@ -90,9 +90,10 @@ def discover(
     Examples
     --------
     >>> splits = make_task("square", length=3).splits(train=500, validation=50, test=50)
-    >>> found = discover(splits.train, validation=splits.validation, steps=5)
+    >>> quick = search.Precedence(rounds=2, racers=0)
+    >>> found = discover(splits.train, validation=splits.validation, strategy=quick, steps=5)
     >>> found.strategy, sorted(found.order.tolist()), found.runs
-    ('exhaustive', [0, 1, 2], 2)
+    ('precedence', [0, 1, 2], 1)
     """
     check_datasets(train=train, validation=validation)
     return _search_again(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
 from typing import Any
 
@@ -31,8 +30,6 @@ __all__ = [
     "strategy_names",
 ]
 
-FEW = math.factorial(3)  # orders; beyond, loss profiling alone misses what precedence finds (docs/results.md)
-
 _FAMILY: dict[str, type[Strategy]] = {
     kind.name: kind
     for kind in (Exhaustive, Random, Hierarchical, Precedence, Greedy, Evolutionary, Annealing, Soft)
@@ -51,9 +48,9 @@ def strategy_names() -> tuple[str, ...]:
 
 
 def make_strategy(name: str, length: int, *, constraints: Poset | None = None, **options: Any) -> Strategy:
-    """Make a strategy from its name and options; "auto" is exhaustive up to L = 3, precedence beyond.
+    """Make a strategy from its name and options; "auto" is precedence, but exhaustive of one order.
 
-    With ``constraints`` it is exhaustive up to 3! allowed orders, at any length.
+    There is but one of one step, and where ``constraints`` allow no other.
 
     Raises
     ------
@@ -66,8 +63,7 @@ def make_strategy(name: str, length: int, *, constraints: Poset | None = None, *
     'precedence'
     """
     if name == "auto":
-        orders = count_up_to(constraints or Poset(length), FEW + 1)
-        name = "exhaustive" if orders <= FEW else "precedence"
+        name = "exhaustive" if count_up_to(constraints or Poset(length), 2) == 1 else "precedence"
     if name not in _FAMILY:
         raise ValueError(f"strategy: {name!r} is none of 'auto', {', '.join(map(repr, _FAMILY))}")
     known = [field.name for field in fields(_FAMILY[name])]  # type: ignore[arg-type]

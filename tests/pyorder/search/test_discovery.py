@@ -14,24 +14,27 @@ TINY = PRESETS["nano"].but(width=16, feed_forward=32, steps=2, batch_size=32)
 
 
 @pytest.mark.parametrize(
-    ("losses", "orders", "ended", "expected"),
+    ("losses", "seeds", "orders", "ended", "expected"),
     [
-        ([0.5, 0.9, 1.0], 3, True, Verdict.FOUND),
-        ([0.5, 0.9, 1.0], 3, False, Verdict.OPEN),
-        ([0.5, 0.9, 1.0], 6, True, Verdict.OPEN),  # others were not tried
-        ([0.5, 0.501, 1.0], 3, True, Verdict.OPEN),  # one is as good
-        ([0.5, 0.501, 0.502], 3, True, Verdict.INDIFFERENT),
-        ([0.5, 0.501, 0.502], 3, False, Verdict.OPEN),
-        ([0.5, 0.501, 0.502], 6, True, Verdict.OPEN),
-        ([2.0, 2.1, 2.2], 3, True, Verdict.UNRESOLVED),
+        ([0.5, 0.9, 1.0], [[0.4, 0.9, 1.0], [0.6, 0.9, 1.0]], 3, True, Verdict.FOUND),
+        ([0.5, 0.9, 1.0], [[0.5, 0.9, 1.0]], 3, True, Verdict.OPEN),  # which may be so with this seed alone
+        ([0.5, 0.9, 1.0], [[0.1, 0.9, 1.0], [1.0, 0.9, 1.1]], 3, True, Verdict.OPEN),
+        ([0.5, 0.9, 1.0], [[0.5, 0.9, 1.0]] * 2, 3, False, Verdict.OPEN),
+        ([0.5, 0.9, 1.0], [[0.5, 0.9, 1.0]] * 2, 6, True, Verdict.OPEN),  # others were not tried
+        ([0.5, 0.501, 1.0], [[0.5, 0.501, 1.0]] * 2, 3, True, Verdict.OPEN),  # one is as good
+        ([0.5, 0.501, 0.502], [[0.5, 0.501, 0.502]], 3, True, Verdict.INDIFFERENT),
+        ([0.5, 0.501, 0.502], [[0.5, 0.501, 0.502]], 3, False, Verdict.OPEN),
+        ([0.5, 0.501, 0.502], [[0.5, 0.501, 0.502]], 6, True, Verdict.OPEN),
+        ([2.0, 2.1, 2.2], [[2.0, 2.1, 2.2]], 3, True, Verdict.UNRESOLVED),
     ],
 )
-def test_runs_are_judged_by_what_they_compared(square5, losses, orders, ended, expected):
+def test_runs_are_judged_by_what_they_compared(square5, losses, seeds, orders, ended, expected):
     pool = [[0, 1, 2, 3, 4], [1, 0, 2, 3, 4], [4, 3, 2, 1, 0]]
     measured = pyorder.profile(square5.train, pool, validation=square5.validation, model=TINY)
     profile = replace(
         measured,
         loss=np.array(losses),
+        seed_loss=np.array(seeds),
         step_loss=np.repeat(losses, 5).reshape(3, 5),
         standard_error=np.array([0.0, 0.01, 0.01]),
         ranking=np.arange(3),

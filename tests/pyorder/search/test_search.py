@@ -246,9 +246,11 @@ def test_drawn_sorts_are_distinct_and_uniform():
     assert _pools.count_up_to(Poset(4), 2**70) == 24
 
 
-def test_auto_is_exhaustive_for_short_targets_only():
-    assert make_strategy("auto", length=3).name == "exhaustive"
-    assert make_strategy("auto", length=4).name == "precedence"
+def test_auto_is_exhaustive_where_one_order_is_all_there_is():
+    assert make_strategy("auto", length=1).name == "exhaustive"
+    assert make_strategy("auto", length=2).name == "precedence"
+    assert make_strategy("auto", length=2, constraints=Poset(2, [[1, 0]])).name == "exhaustive"
+    assert make_strategy("auto", length=3, constraints=Poset(3, [[1, 0]])).name == "precedence"
 
 
 @pytest.mark.parametrize(
