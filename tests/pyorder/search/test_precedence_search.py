@@ -284,6 +284,16 @@ def test_steps_that_were_hardly_learned_are_named(square5):
     assert explored.summary()["lost"] == [1, 3]
 
 
+def test_three_steps_are_searched_as_more_are():
+    """Of these rows loss profiling of all six orders ends in 2 0 1, a chain read backwards."""
+    task = pyorder.make_task("square", length=3)
+    splits = task.splits(train=3429, validation=428, test=1, seed=0)
+    found = pyorder.search.discover_shuffled(splits.train, validation=splits.validation, seed=0)
+    assert found.verdict is pyorder.Verdict.FOUND
+    assert [(edge.before, edge.after) for edge in found.dependencies] == [(1, 2)]
+    assert found.graph.is_sort(found.order[None]).all()
+
+
 @pytest.mark.parametrize("module", [precedence, _course, _leanings, assembly])
 def test_docstring_examples(module, doctests):
     doctests(module)
