@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from pyorder.models.learner import AnyOrderLearner
+
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -46,7 +48,7 @@ def asked(tmp_path):
 
 
 def test_a_language_model_searches_and_learns(run, asked, folder):
-    words = ["--data", asked, *ASKED, "--language-model", folder, "--built-in-explorer", *BRIEF]
+    words = ["--data", asked, *ASKED, "--language-model", folder, *BRIEF]
     code, out, err = run("discover", *words, "--fit-steps", "2", "--out", "found")
     assert code == 0, err
     count = 256 * 16 + 64 * 16 + 12 * 16**2 + 13 * 16 + 2 * 16  # tokens, places, a layer, the last norm
@@ -57,9 +59,19 @@ def test_a_language_model_searches_and_learns(run, asked, folder):
     assert f"the search takes some {steps} training steps, and scores some {rows} rows\n" in err
     found = json.loads((asked.parent / "found" / "config.json").read_text())
     assert found["settings"]["arguments"]["language_model"] == str(folder)
-    assert found["settings"]["arguments"]["built_in_explorer"] is True
     fitted = json.loads((asked.parent / "found" / "discovered" / "config.json").read_text())
     assert fitted["settings"]["model"] == "tiny"
+
+
+@pytest.mark.parametrize("words", [(), ("--built-in-explorer",)])
+def test_it_explores_or_leaves_that_to_the_built_in_model(told, asked, folder, monkeypatch, words):
+    built, build = [], AnyOrderLearner.build
+    monkeypatch.setattr(AnyOrderLearner, "build", lambda self, shape: built.append(shape) or build(self, shape))
+    brief = ["--option", "rounds=1", "--option", "racers=0", "--steps", "1", "--batch-size", "8", "--no-fit"]
+    own = ["--data", asked, *ASKED, "--language-model", folder]
+    result = told("discover", *own, "--strategy", "precedence", *brief, "--device", "cpu", *words)
+    assert bool(built) is bool(words)
+    assert result["search"]["strategy"] == "precedence"
 
 
 def test_it_profiles_and_trains(told, asked, folder):

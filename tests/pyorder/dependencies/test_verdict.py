@@ -96,6 +96,8 @@ def test_remarks_say_what_is_open():
     told = np.array([0.06, 0.01, 0.04, 0.0])
     (percent,) = explored(graph_loss=told, uniform_loss=told).remarks
     assert percent.startswith("Steps that no other helps keep 0.11 nats a row between them: that is random, or")
+    (unsettled,) = explored(graph_loss=told, uniform_loss=told, settled=False).remarks
+    assert unsettled.startswith("The exploration ended before")
     assert explored(graph_loss=told, dependencies=(EDGE, replace(EDGE, after=0))).last_percent == 0
     unsettled, lost = explored(settled=False, graph_loss=LOST_ONE).remarks
     assert unsettled.startswith("The exploration ended before")

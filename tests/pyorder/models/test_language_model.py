@@ -50,30 +50,15 @@ EOS = TOKENIZER.eos_token_id
 
 
 def gpt2(**numbers):
-    sizes = {
-        "vocab_size": 266,
-        "n_embd": 32,
-        "n_layer": 2,
-        "n_head": 2,
-        "n_positions": 96,
-        "initializer_range": 0.3,
-    }
-    return transformers.GPT2Config(**sizes | {"bos_token_id": 0, "eos_token_id": 0} | numbers)
+    sizes = {"vocab_size": 266, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 96}
+    others = {"initializer_range": 0.3, "bos_token_id": 0, "eos_token_id": 0}
+    return transformers.GPT2Config(**sizes | others | numbers)
 
 
 def llama():
-    return transformers.LlamaConfig(
-        vocab_size=266,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=96,
-        initializer_range=0.3,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
+    sizes = {"vocab_size": 266, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 96}
+    return transformers.LlamaConfig(**sizes, **heads, initializer_range=0.3, bos_token_id=0, eos_token_id=0)
 
 
 def records(rows=ROWS, tokenizer=TOKENIZER, **options):
@@ -364,7 +349,7 @@ BARE = byte_tokenizer(special=())
             gpt2(n_positions=20),
             TOKENIZER,
             records(),
-            "^model: it reads 20 tokens at most, and the longest record may ",
+            "^model: it reads 20 tokens at most, and the longest record ",
         ),
         (
             gpt2(vocab_size=90),
