@@ -58,9 +58,8 @@ class Evolutionary(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        for option, least in (("parents", 2), ("children", 1)):
+        for option, least in (("parents", 2), ("children", 1), ("generations", 1)):
             check_integer(getattr(self, option), option, least)
-        check_integer(self.generations, "generations", 1)
         check_share(self.mutation, "mutation")
 
     def pools(self, constraints: Poset) -> list[int]:

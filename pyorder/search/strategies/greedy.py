@@ -52,8 +52,8 @@ class Greedy(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        check_integer(self.completions, "completions", 1)
-        check_integer(self.constructions, "constructions", 1)
+        for option in ("completions", "constructions"):
+            check_integer(getattr(self, option), option, 1)
 
     def pools(self, constraints: Poset) -> list[int]:
         """A run for every slot but the last, in every construction; then one of their orders."""

@@ -113,9 +113,8 @@ class Soft(Strategy):
 
     def __post_init__(self) -> None:
         """Refuse options out of range."""
-        for option, least in (("steps", LOOKS), ("samples", 1), ("candidates", 2)):
+        for option, least in (("steps", LOOKS), ("samples", 1), ("candidates", 2), ("restarts", 1)):
             check_integer(getattr(self, option), option, least)
-        check_integer(self.restarts, "restarts", 1)
         check_temperatures(self.hot, self.cold)
 
     def pools(self, constraints: Poset) -> list[int]:
