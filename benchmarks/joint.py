@@ -7,8 +7,8 @@ three trainings of `base` with its defaults: in the order found, in the order in
 its reverse. Rows go to docs/results/joint.jsonl, finished cells are skipped; `python benchmarks/joint.py table`
 prints what is there.
 
-- parity: steps of two values, and the parity of 2 to 6 of them
-- sum: steps of five values, and the sum of 2 to 6 of them modulo five
+- parity: steps of two values, and the parity of 4 to 6 of them
+- sum: steps of five values, and the sum of five of them modulo five
 
 *Solved*: the order satisfies every dependency. *Edges*: how many dependencies are edges of the graph, or follow
 from them; the other edges are not wrong where the input tells the step as well.
@@ -28,9 +28,10 @@ from pyorder.search import discover_shuffled
 ROWS = {"train": 100_000, "validation": 1_000, "test": 2_000}
 BASES = {"parity": 2, "sum": 5}
 DIGITS, TOLD = 10, 6  # values of an input; steps that only need their own
+TOGETHER = {"parity": (4, 5, 6), "sum": (5,)}
 STUDIES = {
-    kind: [{"kind": kind, "together": together, "seed": seed} for together in (4, 5, 6, 2, 3) for seed in range(3)]
-    for kind in BASES
+    kind: [{"kind": kind, "together": number, "seed": seed} for number in numbers for seed in range(3)]
+    for kind, numbers in TOGETHER.items()
 }
 
 
