@@ -39,7 +39,9 @@ SENTENCES = {
     Verdict.FOUND: "An order that is learned more easily than others was found.",
     Verdict.INDIFFERENT: "Orders do not differ by more than chance: keep the one that you have.",
     Verdict.OPEN: "An order was found, and something about it is still open.",
-    Verdict.FEW_ROWS: "There are too few rows to tell which order is learned more easily.",
+    Verdict.FEW_ROWS: (
+        "There are too few rows to tell which order is learned more easily: no reason to leave the one you have."
+    ),
     Verdict.UNRESOLVED: (
         "No order that was tried makes these steps learnable: random and too difficult look the same here."
     ),
