@@ -1,10 +1,10 @@
 """Which edges return on other rows, and whether labels play a part.
 
 `python benchmarks/stability.py STUDY ...` with the studies below; every cell is a `pyorder.discover` with
-`resamples` and the defaults of `precedence`, but for a small last run and no race, which edges do not depend on, on
-data whose columns were shuffled. Rows go to docs/results/stability.jsonl, finished cells are skipped, and a cell
-that was interrupted goes on in build/stability. `python benchmarks/stability.py table` prints what is there, and
-`python benchmarks/stability.py plot` draws docs/results/stability.png from it.
+`resamples` and the defaults of `precedence`, but for a small last run and no race, which edges do not depend on,
+on data whose columns were shuffled. Rows go to docs/results/stability.jsonl, finished cells are skipped, and a
+cell that was interrupted goes on in build/stability. `python benchmarks/stability.py table` prints what is there,
+and `python benchmarks/stability.py plot` draws docs/results/stability.png from it.
 
 - graphs: ten random graphs of 12 steps, each searched ten times on other rows
 - labels: four of them, and two chains, searched ten times with other labels and ten times from other seeds
