@@ -61,7 +61,7 @@ SMALL = {
     "table1": replace(table1.LAPTOP, sizes=TINY, longest=13, seeds=1),
     "table2": replace(table2.LAPTOP, sizes=TINY, readings=READINGS, depth=2, limit=6),
     "table3": replace(table3.LAPTOP, sizes=TINY, longest=13, seeds=1),
-    "figure-profile": replace(figure_profile.LAPTOP, sizes=TINY, length=5, candidates=33),
+    "figure-profile": replace(figure_profile.LAPTOP, sizes=TINY, length=5, candidates=33, best=9),
     "prod": replace(
         prod.LAPTOP, sizes=TINY, products=(prod.Product("3x1", 10, "by_length", 4),), seeds=1, depth=1, limit=4
     ),
