@@ -131,6 +131,8 @@ def command(
         print_json({**told, "settings": settings})
     else:
         print_candidates(told["candidates"], top)
+        for remark in told.get("remarks", ()):
+            say(remark)
         say(f"{len(origins):,} orders, {told['training_steps']:,} training steps, {duration(told['seconds'])}")
         if forward:
             say("the order of the data was among them (--forward)")

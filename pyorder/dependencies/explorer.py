@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyorder.data.schema import IGNORED
+from pyorder.data.entropy import entropies
 from pyorder.data.tokens import Batch, Tokens
 from pyorder.dependencies.statistics import Evidence
 from pyorder.execution import LOGITS_AT_ONCE, RandomStream, in_parts, multiply_in
@@ -46,7 +46,6 @@ ROWS_AT_ONCE = 128
 SCORES_ON_GPU = 2**27  # 512 MiB of attention scores in float32
 LEAST_ENTROPY = 0.01  # nats; what hardly varies needs no predecessor
 REPEATED, REPEATED_ROWS = 0.99, 1024  # in this share of so many rows, what a step repeats
-MOST_COUNTED = 2**20  # different ids that are counted in a table of all
 
 
 class Explorer:
@@ -266,37 +265,3 @@ class HiddenInputs:
     def _uniform(self, *shape: int) -> Tensor:
         generator = self.generator
         return torch.rand(shape, generator=generator, dtype=torch.float32, device=generator.device)
-
-
-def entropies(tokens: Tokens, rows: Tensor | slice = slice(None)) -> Floats:
-    """Entropy (L,) in nats of each step over some rows: of its first column, and of each next one given the last.
-
-    For a step of one column that is the entropy of its values; for a wide one what is lost by a model that sees
-    nothing but the step's own columns, as far as neighbours tell.
-
-    Examples
-    --------
-    >>> tokens = Tokens.of(Dataset([[0], [0]], [[0, 1], [1, 1]]), "train", torch.device("cpu"))
-    >>> entropies(tokens).round(3).tolist()
-    [0.693, 0.0]
-    """
-    size = tokens.vocabulary_size + 1
-    found = np.zeros(tokens.length)
-    for step, (first, stop) in enumerate(zip(tokens.schema.offsets[:-1], tokens.schema.offsets[1:], strict=True)):
-        before: Tensor | None = None
-        for column in range(first, stop):
-            ids = tokens.targets[rows, column].long()
-            ids = torch.where(ids == IGNORED, size - 1, ids)  # nothing there: certain, after an end
-            found[step] += _entropy(ids, size)
-            if before is not None:
-                found[step] += (
-                    _entropy(before * size + ids, size * size) - _entropy(before, size) - _entropy(ids, size)
-                )
-            before = ids
-    return found + 0.0
-
-
-def _entropy(ids: Tensor, size: int) -> float:
-    counts = ids.bincount(minlength=size) if size <= MOST_COUNTED else torch.unique(ids, return_counts=True)[1]
-    share = counts.double() / len(ids)
-    return -float(torch.special.xlogy(share, share).sum())

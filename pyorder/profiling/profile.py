@@ -21,6 +21,7 @@ import torch
 
 from pyorder._checks import check_memory, check_seeds
 from pyorder.data.dataset import Dataset, check_datasets
+from pyorder.data.entropy import entropies
 from pyorder.data.tokens import Tokens
 from pyorder.execution import Precision, RandomStream, isolated, resolve_precision
 from pyorder.models.architecture import Architecture
@@ -101,6 +102,7 @@ class Profiler:
             "device": str(self.device),
             "training_rows": len(self.tokens),
             "validation_rows": len(self.held),
+            "entropy": float(np.average(entropies(self.tokens), weights=self.recipe.step_weights)),
             "data": train.metadata,
         }
         self.settings |= {"processes": self.world.size} if self.world.size > 1 else {}

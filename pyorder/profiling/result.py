@@ -26,6 +26,8 @@ from pyorder.runs.folder import (
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+EARLY = 0.1  # learned, below which an order and its reverse look alike (docs/results.md)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -54,7 +56,8 @@ class Profile(ByContents):
     training_loss : (k, steps) float32, nats a step
     cost : training steps and rows scored
     seconds : wall time
-    settings : how it was run: model, steps, batch size, learning rate, precision, device, seeds
+    settings : how it was run: model, steps, batch size, learning rate, precision, device, seeds; and the steps'
+        mean entropy, in nats a step
     row_loss : (R, T) float32, the loss of each validation row in nats a row, whatever the weights of steps, mean
         over seeds; None unless asked for
     step_names : what the steps are called, by canonical step; none where they have no names
@@ -83,6 +86,23 @@ class Profile(ByContents):
     def best_loss(self) -> float:
         """The lowest loss, nats a step: that of `best`."""
         return float(self.loss[self.ranking[0]])
+
+    @property
+    def learned(self) -> float | None:
+        """Share of the steps' entropy that the best order no longer loses; None where that was not kept."""
+        entropy = self.settings.get("entropy")
+        return None if not entropy else 1 - self.best_loss / entropy
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the losses cannot tell, in words."""
+        learned = self.learned
+        if learned is None or learned >= EARLY or len(self.orders) == 1:
+            return ()
+        return (
+            f"The best order has learned {max(0.0, 100 * learned):.0f} % of its steps' entropy: so early, losses "
+            "tell which steps stand side by side, and hardly which of them comes first.",
+        )
 
     @property
     def seed_spread(self) -> Floats | None:
@@ -137,6 +157,8 @@ class Profile(ByContents):
             ],
             "rank_correlation": self.rank_correlation,
             "best_agreement": self.best_agreement,
+            "learned": self.learned,
+            "remarks": list(self.remarks),
             "training_steps": self.cost.training_steps,
             "rows_scored": self.cost.rows_scored,
             "seconds": self.seconds,

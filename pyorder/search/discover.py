@@ -12,7 +12,7 @@ import torch
 
 from pyorder._checks import MAX_SEED, MAX_SEEDS, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
-from pyorder.dependencies.explorer import entropies
+from pyorder.data.entropy import entropies
 from pyorder.dependencies.verdict import Verdict, judge
 from pyorder.execution import isolated, threads
 from pyorder.orders.posets import Poset
@@ -283,6 +283,7 @@ def _conclude(laboratory: Laboratory, strategy: Strategy, order: Orders, interru
     """What a laboratory knows when an order was found in it, in the steps that it has."""
     explored, ended = laboratory.exploration, not (laboratory.curtailed or interrupted)
     profiler, graph = laboratory.profiler, laboratory.constraints
+    remarks = [*laboratory.remarks, *([INTERRUPTED] if interrupted else [])]
     if explored is not None:
         verdict = judge(explored)
         ended = ended and explored.settled and verdict is not Verdict.FEW_ROWS
@@ -290,6 +291,7 @@ def _conclude(laboratory: Laboratory, strategy: Strategy, order: Orders, interru
         last = laboratory.history[-1].profile
         allowed = count_up_to(graph, len(last.orders) + 1)
         verdict = judge_runs(last, entropies(profiler.tokens), allowed, ended=ended)
+        remarks += last.remarks
     return Discovery(
         order=order,
         verdict=verdict,
@@ -304,7 +306,7 @@ def _conclude(laboratory: Laboratory, strategy: Strategy, order: Orders, interru
         exploration=explored,
         constraints=graph,
         step_names=profiler.step_names,
-        remarks=(*laboratory.remarks, *([INTERRUPTED] if interrupted else [])),
+        remarks=tuple(remarks),
         settings={**profiler.settings, "seeds": laboratory.seeds},
     )
 

@@ -28,9 +28,10 @@ from torch.nn import functional as F
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder._values import ByContents
 from pyorder.data.dataset import Dataset, check_datasets
+from pyorder.data.entropy import entropies
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
-from pyorder.dependencies.explorer import LEAST_ENTROPY, HiddenInputs, entropies
+from pyorder.dependencies.explorer import LEAST_ENTROPY, HiddenInputs
 from pyorder.dependencies.graph import NOTHING, NOTHING_OF_ENTROPY
 from pyorder.dependencies.statistics import Evidence, mean_and_error, measure, z_threshold
 from pyorder.errors import InputError

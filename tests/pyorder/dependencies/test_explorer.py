@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import entropy
 from torch.nn import functional as F
 
 import pyorder
 from pyorder.data.tokens import Tokens
 from pyorder.dependencies import explorer as exploration
-from pyorder.dependencies.explorer import Explorer, entropies
+from pyorder.dependencies.explorer import Explorer
 from pyorder.models.learner import AnyOrderLearner
 from pyorder.training.orders import Succession
 from pyorder.training.presets import EXPLORER
@@ -134,25 +133,6 @@ def test_training_lowers_the_loss_and_a_seed_fixes_it():
     assert np.array_equal(losses[0], losses[1])
     assert not np.array_equal(losses[0], losses[2])
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_entropy_is_that_of_scipy():
-    values = np.random.default_rng(0).integers(3, size=(500, 4)) * np.array([1, 2, 0, 1])
-    wanted = [entropy(np.bincount(column)) for column in values.T]
-    tokens = Tokens.of(pyorder.Dataset(None, values), "train", torch.device("cpu"))
-    assert entropies(tokens, torch.arange(500)) == pytest.approx(wanted, abs=1e-9)
-
-
-@pytest.mark.parametrize("most", [0, 2**20])
-def test_entropy_of_a_wide_step_is_that_of_its_columns_each_given_the_last(monkeypatch, most):
-    """Of two columns it is that of the pairs; here the third copies the second, and tells nothing more."""
-    monkeypatch.setattr(exploration, "MOST_COUNTED", most)
-    rng = np.random.default_rng(0)
-    pairs = rng.integers(3, size=(500, 2))
-    values = np.concatenate([pairs, pairs[:, 1:], rng.integers(2, size=(500, 1))], axis=1)
-    tokens = Tokens.of(pyorder.Dataset(None, values, widths=[3, 1]), "train", torch.device("cpu"))
-    wanted = [entropy(np.bincount(3 * pairs[:, 0] + pairs[:, 1])), entropy(np.bincount(values[:, 3]))]
-    assert entropies(tokens, torch.arange(500)) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_a_vocabulary_that_is_declared_too_wide_changes_nothing():

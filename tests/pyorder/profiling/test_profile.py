@@ -88,6 +88,30 @@ def test_the_best_loss_is_told_beside_one_that_diverged(result):
     assert told.best.tolist() == result.orders[2].tolist()
 
 
+def test_what_is_learned_is_told_and_so_is_that_it_is_little(result, square5):
+    from scipy.stats import entropy
+
+    columns = np.asarray(square5.train.targets).T
+    every = np.mean([entropy(np.unique(column, return_counts=True)[1]) for column in columns])
+    assert result.settings["entropy"] == pytest.approx(every)
+    assert [made(result, [[share * every]]).learned for share in (0.25, 1.0)] == pytest.approx([0.75, 0.0])
+    assert "has learned 5 % of its steps' entropy" in made(result, [[0.95 * every, 2 * every]]).remarks[0]
+    assert made(result, [[0.85 * every, 2 * every]]).remarks == ()
+    assert made(result, [[0.95 * every]]).remarks == ()  # nothing to tell apart
+    older = {name: value for name, value in result.settings.items() if name != "entropy"}
+    assert (replace(result, settings=older).learned, replace(result, settings=older).remarks) == (None, ())
+
+
+def test_weights_of_steps_weigh_their_entropy(square5):
+    halves = Profiler(square5.train, square5.validation, model=TINY, device="cpu", step_weights=[1, 0, 0, 0, 3])
+    alone = [
+        Profiler(square5.train, square5.validation, model=TINY, device="cpu", step_weights=weights)
+        for weights in ([1, 0, 0, 0, 0], [0, 0, 0, 0, 1])
+    ]
+    first, last = (profiler.settings["entropy"] for profiler in alone)
+    assert halves.settings["entropy"] == pytest.approx(0.25 * first + 0.75 * last)
+
+
 def test_one_seed_has_no_spread(square5):
     result = pyorder.profile(square5.train, ORDERS, validation=square5.validation, model=TINY)
     assert result.seed_spread is None
