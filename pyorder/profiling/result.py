@@ -101,7 +101,7 @@ class Profile(ByContents):
             return ()
         return (
             f"The best order has learned {max(0.0, 100 * learned):.0f} % of its steps' entropy: so early, losses "
-            "tell which steps stand side by side, and hardly which of them comes first.",
+            "hardly tell which of two steps comes first.",
         )
 
     @property

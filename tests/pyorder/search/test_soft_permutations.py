@@ -167,7 +167,7 @@ def test_the_result_tells_what_leaked(square5, tmp_path, capsys):
     found = pyorder.discover(
         square5.train, validation=square5.validation, strategy=strategy, model=TINY, run_dir=tmp_path / "run"
     )
-    assert [text.split(":")[0] for text in found.remarks] == ["Relaxation 1", "Relaxation 2"]
+    assert [text.split(":")[0] for text in found.remarks[:2]] == ["Relaxation 1", "Relaxation 2"]
     assert "nats a step soft" in found.remarks[0]
     assert load_run(tmp_path / "run").result["remarks"] == list(found.remarks)
     print_search(found.summary())
@@ -195,7 +195,7 @@ def test_a_budget_for_the_last_run_alone_ranks_random_orders(square5):
     )
     assert found.cost.training_steps == 8
     assert not found.converged
-    assert found.remarks == ()
+    assert not any(text.startswith("Relaxation") for text in found.remarks)
 
 
 @pytest.mark.parametrize(
