@@ -96,7 +96,7 @@ def test_what_is_learned_is_told_and_so_is_that_it_is_little(result, square5):
     assert result.settings["entropy"] == pytest.approx(every)
     assert [made(result, [[share * every]]).learned for share in (0.25, 1.0)] == pytest.approx([0.75, 0.0])
     assert "has learned 5 % of its steps' entropy" in made(result, [[0.95 * every, 2 * every]]).remarks[0]
-    assert made(result, [[0.85 * every, 2 * every]]).remarks == ()
+    assert made(result, [[0.75 * every, 2 * every]]).remarks == ()
     assert made(result, [[0.95 * every]]).remarks == ()  # nothing to tell apart
     older = {name: value for name, value in result.settings.items() if name != "entropy"}
     assert (replace(result, settings=older).learned, replace(result, settings=older).remarks) == (None, ())
