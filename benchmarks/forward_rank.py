@@ -239,6 +239,7 @@ def picture() -> None:
 
     run = {length: [steps for steps in STEPS if of(length, "square", steps)] for length in LENGTHS}
     lengths = [length for length in LENGTHS if len(run[length]) > 1]
+    ticks = sorted({steps for length in lengths for steps in run[length]})
     figure = Figure(figsize=(3.4 * len(lengths), 2.4 * len(TASKS)), layout="constrained")
     panels = figure.subplots(len(TASKS), len(lengths), sharex=True, squeeze=False)
     for line, task in zip(panels, TASKS, strict=True):
@@ -254,7 +255,7 @@ def picture() -> None:
                 means = [np.mean(values) for values in leads.values()]
                 axes.plot(list(leads), means, color=colour, label=name.partition("_")[0])
             axes.set(title=f"{task} L = {length}", xscale="log")
-            axes.set_xticks(run[length], [f"{steps:,}" for steps in run[length]])
+            axes.set_xticks(ticks, [f"{steps:,}" for steps in ticks])
             axes.minorticks_off()
     panels[0, 0].legend(fontsize="small")
     figure.supxlabel("training steps of the profiling run")
