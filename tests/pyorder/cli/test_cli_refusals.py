@@ -230,7 +230,8 @@ def test_a_run_that_ends_early_keeps_what_it_has(run, tmp_path, monkeypatch):
     assert code == 130
     assert err.endswith("pyorder: interrupted\n")
     assert "profiling runs" in out
-    assert [line.split()[0].strip(",") for line in out.splitlines() if "%" in line and "," in line] == [
+    table = out[out.index("trained on") :]
+    assert [line.split()[0].strip(",") for line in table.splitlines() if "%" in line and "," in line] == [
         "discovered"
     ]
     kept = pyorder.runs.load_run("run").result
