@@ -100,8 +100,8 @@ class Profile(ByContents):
         if learned is None or learned >= EARLY or len(self.orders) == 1:
             return ()
         return (
-            f"The best order has learned {max(0.0, 100 * learned):.0f} % of its steps' entropy: so early, losses "
-            "hardly tell which of two steps comes first.",
+            f"The best order has learned {max(0.0, 100 * learned):.0f} % of its steps' entropy: where that is so "
+            "little, losses hardly tell which of two steps comes first.",
         )
 
     @property
