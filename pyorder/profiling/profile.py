@@ -58,6 +58,7 @@ class Profiler:
     tokens, held : what is trained on, and what orders are scored on
     learner, recipe : what learns, and the numbers of each run; step weights and names are by the tokens' steps
     step_names : what the tokens' steps are called; none where they have no names
+    entropy : (L,) nats, of the steps' values over the training rows
     world, device, settings : where it runs, and how, in values of JSON
     journal : where the state of a run is kept on the way; nowhere, unless a search has a folder
     """
@@ -95,6 +96,7 @@ class Profiler:
         self.recorded: list[Trainer] | None = [] if recorded else None
         self.journal = Journal()  # of the search that this belongs to
         self.calmed: list[int] = []  # seeds that diverged, and were trained again
+        self.entropy = entropies(self.tokens)
         self.settings = {
             "model": self.learner.name,
             "architecture": self.learner.record(),
@@ -102,7 +104,7 @@ class Profiler:
             "device": str(self.device),
             "training_rows": len(self.tokens),
             "validation_rows": len(self.held),
-            "entropy": float(np.average(entropies(self.tokens), weights=self.recipe.step_weights)),
+            "entropy": float(np.average(self.entropy, weights=self.recipe.step_weights)),
             "data": train.metadata,
         }
         self.settings |= {"processes": self.world.size} if self.world.size > 1 else {}

@@ -12,7 +12,6 @@ import torch
 
 from pyorder._checks import MAX_SEED, MAX_SEEDS, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
-from pyorder.data.entropy import entropies
 from pyorder.dependencies.verdict import Verdict, judge
 from pyorder.execution import isolated, threads
 from pyorder.orders.posets import Poset
@@ -290,7 +289,7 @@ def _conclude(laboratory: Laboratory, strategy: Strategy, order: Orders, interru
     else:
         last = laboratory.history[-1].profile
         allowed = count_up_to(graph, len(last.orders) + 1)
-        verdict = judge_runs(last, entropies(profiler.tokens), allowed, ended=ended)
+        verdict = judge_runs(last, profiler.entropy, allowed, ended=ended)
         remarks += last.remarks
     return Discovery(
         order=order,

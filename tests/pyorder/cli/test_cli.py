@@ -110,6 +110,8 @@ def test_a_profile_ranks_random_given_and_forward_orders(run, told, tmp_path):
     code, out, err = run(*words, "--top", 1, "--out", "run")
     assert code == 0
     assert "the order of the data was among them" in out
+    (remark,) = result["remarks"]
+    assert remark in out.splitlines()
     assert err.startswith("profile: ")
     ranked = [line.split() for line in out.splitlines() if line.split()[0].isdigit() and "," in line.split()[-1]]
     assert [line[-1] for line in ranked if line[-2] == "forward"] == ["0,1,2,3"]

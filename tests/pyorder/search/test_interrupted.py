@@ -51,7 +51,8 @@ def test_the_best_order_so_far_is_saved_and_told(square5, tmp_path, error):
     kept = load_run(tmp_path / "run").result
     assert kept["order"] == whole.history[0].profile.best.tolist()
     assert not kept["converged"]
-    assert kept["remarks"][0] == INTERRUPTED
+    assert kept["remarks"] == [INTERRUPTED, *whole.history[0].profile.remarks]
+    assert len(kept["remarks"]) == 2
     told = ",".join(map(str, kept["order"]))
     saved = f"saved in {tmp_path / 'run'}, from where the same call goes on"
     assert failed.value.__notes__ == [f"the best order so far: {told}", saved]

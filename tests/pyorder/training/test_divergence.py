@@ -89,8 +89,9 @@ def test_a_profile_is_repeated_at_a_lower_rate(splits, steep):
         splits.train, validation=splits.validation, strategy=strategy, learning_rate=0.02, **named
     )
     assert taken == {0.02: 128, 0.002: STEPS}
-    assert found.remarks[0] == (
-        "Training diverged in the run 'pool 1 of 1', which was repeated at a learning rate of 0.002."
+    assert found.remarks == (
+        "Training diverged in the run 'pool 1 of 1', which was repeated at a learning rate of 0.002.",
+        *found.history[0].profile.remarks,
     )
     seeds = found.history[0].profile.settings["seeds"]
     assert found.history[0].profile.settings["diverged"] == {"seeds": seeds, "trained_at": 0.002}
