@@ -170,7 +170,7 @@ def more(row: dict[str, Any]) -> str:
     """What else a row says, briefly."""
     kept = set(row) - {"measurement", "settings", "commit", "device", "rehearsed", "figure", "unit", "predicted"}
     said = []
-    for name in sorted(kept - {"seconds", "about", row["figure"], "order", "must_move"}):
+    for name in sorted(kept - {"seconds", "about", row["figure"], "order", "must_move", "course"}):
         value = row[name]
         if isinstance(value, dict):  # by side
             value = ", ".join(

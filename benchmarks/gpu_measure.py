@@ -118,17 +118,22 @@ def discovery(
     validation: int,
     steps: int | None,
     batch_size: int | None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Run a whole search, defaults, the columns shuffled in secret."""
     strategy = make_strategy("precedence" if options else "auto", length, **options)
     found, told = _search(
-        device, task, length, train, validation, strategy=strategy, steps=steps, batch_size=batch_size
+        device, task, length, train, validation, seed, strategy=strategy, steps=steps, batch_size=batch_size
     )
     explored = {}
     if found.exploration is not None:
         explored = {
             "explored_s": found.exploration.seconds,
             "rounds": len(found.exploration.rounds),
+            "course": [
+                [round(one.graph_loss, 4), one.dependencies, one.gained, one.withdrawn, round(one.seconds, 2)]
+                for one in found.exploration.rounds
+            ],
             "runs_s": [round(stage.profile.seconds, 3) for stage in found.history],
         }
     return {**told, "right": told["satisfied"] == 1, "converged": found.converged, **explored}
@@ -147,17 +152,19 @@ def published_search(
 ) -> dict[str, Any]:
     strategy = Hierarchical(depth=depth, direction=False, inside="each", between="rotations")
     found, told = _search(
-        device, task, length, train, validation,
+        device, task, length, train, validation, seed=0,
         strategy=strategy, model="small", steps=steps, batch_size=batch_size,
     )  # fmt: skip
     return {**told, "profiling_runs": found.runs, "rows_scored": found.cost.rows_scored}
 
 
-def _search(device: Gpu, task: str, length: int, train: int, validation: int, **arguments: Any) -> Any:
+def _search(device: Gpu, task: str, length: int, train: int, validation: int, seed: int, **arguments: Any) -> Any:
     """A search on a task's data, and what is told of any."""
     made = pyorder.make_task(task, length=length)
-    splits = made.splits(train=train, validation=validation, test=1, seed=0)
-    found = discover_shuffled(splits.train, validation=splits.validation, device=device.type, seed=0, **arguments)
+    splits = made.splits(train=train, validation=validation, test=1, seed=seed)
+    found = discover_shuffled(
+        splits.train, validation=splits.validation, device=device.type, seed=seed, **arguments
+    )
     return found, {
         "taken_s": found.seconds,
         "satisfied": pyorder.satisfied_dependencies(found.order, made.dependencies),

@@ -159,16 +159,16 @@ def kernel(case: str, rows: int, length: int, values: int, dtype: str) -> Measur
     )
 
 
-def discovery(task: str, length: int, steps: int) -> Measurement:
+def discovery(task: str, length: int, steps: int, seed: int = 0) -> Measurement:
     def seconds(chip: Chip) -> float:
         return discovery_seconds(chip, length, steps)
 
     estimate = 1.2 * seconds(CHIPS[0]) + 2
     return Measurement(
-        f"discover {task}, L = {length}",
+        f"discover {task}, L = {length}" + (f", seed {seed}" if seed else ""),
         "discovery",
         {"task": task, "length": length, "options": {}, "train": 100_000, "validation": 1000}
-        | {"steps": None, "batch_size": None},
+        | {"steps": None, "batch_size": None, "seed": seed},
         estimate,
         3 * estimate + 30,
         Prediction(
@@ -264,18 +264,19 @@ LARGE = 2**14, 16  # 262,144 slots
 PLAN = (
     ceilings(),
     tests("tests marked gpu", ["-m", "gpu", "tests"], 70),
+    discovery("relu", 100, 1100),
+    discovery("square", 200, 400),
+    discovery("relu", 200, 2700),
     training_step("bfloat16"),
     discovery("square", 13, 300),
     discovery("relu", 40, 800),
     discovery("square", 100, 400),
     kernel(SLOPES, 128, 13, 20, "bfloat16"),
     kernel(SLOPES, *LARGE, 64, "bfloat16"),
+    *(discovery("relu", 100, 1100, seed) for seed in (1, 2)),
     eight_seeds(),
-    discovery("relu", 100, 1100),
-    discovery("square", 200, 400),
     evaluation("bfloat16", 300),
     published("relu", 13),
-    discovery("relu", 200, 2700),
     profiling_run(5040),
     launches(),
     kernel(SLOPES, 2**16, 16, 256, "bfloat16"),
