@@ -24,7 +24,7 @@ from pyorder.orders.posets import Poset
 from pyorder.search import discover_shuffled
 
 SORTS, SEEDS = 16, 3
-TRAINING: dict[str, Any] = {"steps": 500, "learning_rate": 3e-3}
+TRAINING: dict[str, Any] = {"model": "base", "steps": 500, "learning_rate": 3e-3}
 DELAYS = ("delay_chain", "delay_ring", "delay_slow")
 PROBLEMS = [
     *({"task": "graph", "length": 20, "seed": seed} for seed in range(10)),

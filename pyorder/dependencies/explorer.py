@@ -28,7 +28,6 @@ from pyorder.models.decoder import Block
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.permutations import sample
 from pyorder.streams import on_device, seed_from, stream
-from pyorder.training.divergence import AGAIN
 from pyorder.training.memory import check_run
 from pyorder.training.orders import RowQueue, Succession
 from pyorder.training.recipe import Recipe
@@ -157,9 +156,9 @@ class Explorer:
         self.trainer.change(self.learner, max(WEIGHT_DECAY, self.recipe.weight_decay))
         return True
 
-    def slow_down(self) -> None:
-        """Go on at a tenth of the learning rate."""
-        self.recipe = replace(self.recipe, learning_rate=AGAIN * self.recipe.learning_rate)
+    def slow_down(self, share: float) -> None:
+        """Go on at this share of the learning rate."""
+        self.recipe = replace(self.recipe, learning_rate=share * self.recipe.learning_rate)
         self.trainer.recipe = self.recipe
 
     @property

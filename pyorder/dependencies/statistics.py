@@ -165,6 +165,17 @@ def mean_and_error(values: Floats, cluster: Ints | None = None) -> tuple[float, 
     return float(values.mean()), float(np.sqrt((apart**2).sum())) / len(values)
 
 
+def difference(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """The difference of two independent means, and its error.
+
+    Examples
+    --------
+    >>> difference((2.0, 0.3), (0.5, 0.4))
+    (1.5, 0.5)
+    """
+    return one[0] - other[0], float(np.hypot(one[1], other[1]))
+
+
 def measure(evidence: Evidence, seed: int) -> FirstLook:
     """Take the first look at all pairs; see this module's notes.
 

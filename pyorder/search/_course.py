@@ -1,11 +1,14 @@
-"""How the loss goes from round to round: whether anything is gained, and whether that is the end."""
+"""How the loss goes from round to round: whether anything is gained, whether that is the end, or a step back."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from pyorder.dependencies.graph import Round
 
 Floats = npt.NDArray[np.float64]
 
@@ -18,6 +21,9 @@ PROGRESS = 0.01  # which is this share of the entropy, or a tenth of the loss th
 RELATIVE = 0.1
 TOLD_LEFT = 0.02  # nats a row; what steps that the input nearly tells may keep between them
 TOLD_PATIENCE = 6
+# By which share of the entropy the loss rises where training broke down. Long targets do that at a constant rate,
+# and of a relu of 200 steps nothing was left: what is then learned anew may be the reverse of what it was.
+SPIKE = 0.05
 
 
 def gains(losses: list[float], patience: int, enough: float = math.inf) -> bool:
@@ -74,3 +80,29 @@ def settled(
         return True
     patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * entropy).all() else PATIENCE
     return paired >= STABLE_ROUNDS and exhausted(losses, entropy, patience)
+
+
+def spiked(rounds: Sequence[Round], entropy: Floats) -> bool:
+    """Whether training broke down in the last round, which then loses more than the best of all rounds before.
+
+    It does so in sorts of its graph, on rows that were trained on too, and, as the graph may have changed instead,
+    in uniformly random orders, where much is lost anyway and half the rise counts.
+
+    Examples
+    --------
+    >>> best, broken, overfitted = (
+    ...     Round(100, *losses, dependencies=9, gained=0, withdrawn=0, seconds=1.0)
+    ...     for losses in ((2.0, 0.5, 0.5), (2.2, 0.9, 0.9), (2.2, 0.9, 0.4))
+    ... )
+    >>> spiked([best, broken], np.array([3.0])), spiked([best, overfitted], np.array([3.0]))
+    (True, False)
+    """
+    *before, last = rounds
+    if not before:
+        return False
+    best, rise = min(before, key=lambda one: one.graph_loss), SPIKE * float(entropy.mean())
+    return (
+        last.graph_loss > best.graph_loss + rise
+        and last.training_loss > best.training_loss + rise
+        and last.uniform_loss > best.uniform_loss + rise / 2
+    )

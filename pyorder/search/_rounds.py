@@ -36,6 +36,7 @@ from pyorder.dependencies.statistics import (
     Evidence,
     FirstLook,
     Support,
+    difference,
     mean_and_error,
     measure,
     pairs,
@@ -44,11 +45,12 @@ from pyorder.dependencies.statistics import (
 )
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
-from pyorder.search._course import PATIENCE, exhausted, settled
+from pyorder.search._course import PATIENCE, exhausted, settled, spiked
 from pyorder.search._exploring import MEMORY_ROWS, Exploring
 from pyorder.search._leanings import lean, training_orders, weighed
 from pyorder.search.laboratory import Laboratory
 from pyorder.streams import seed_from
+from pyorder.training.divergence import AGAIN
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -61,6 +63,7 @@ POOLED = 8  # rounds whose evidence on such steps counts together: it is about l
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
 WORSE_ROUNDS = 2  # in which the loss lies above the best one
+AFTER_SPIKE = 0.5  # of the learning rate
 EPOCHS = 4  # passes over few rows in a round, at most
 FEWEST_STEPS = 10
 
@@ -201,6 +204,10 @@ class Rounds:
             if not self.weigh():
                 self.calm_down()
                 continue
+            if spiked(self.done, self.explorer.base):
+                self.go_back()
+                self.explorer.slow_down(AFTER_SPIKE)
+                continue
             if self.has_settled():
                 gap, error = self.known.gap
                 self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
@@ -211,16 +218,21 @@ class Rounds:
             if self.is_stuck() and self.explorer.look_up():
                 self.stuck = self.lost
             if self.overfits():
-                assert self.best is not None
-                *_, known, state = self.best
-                self.known = replace(known, gap=self.known.gap)  # that is what is said of few rows
-                self.explorer.restore(state)
-                self.worse = self.stable = self.paired = 0
-                self.longest = 0, self.known
-                self.recent = []
+                gap = self.known.gap  # that is what is said of few rows
+                self.go_back()
+                self.known = replace(self.known, gap=gap)
                 if not self.explorer.regularise():
                     self.memorised = True
                     return
+
+    def go_back(self) -> None:
+        """Go back to the model and the graph of the round that lost least."""
+        assert self.best is not None
+        *_, self.known, state = self.best
+        self.explorer.restore(state)
+        self.worse = self.stable = self.paired = 0
+        self.longest = 0, self.known
+        self.recent = []
 
     def describe(self, number: int) -> str:
         """Say what round is being done."""
@@ -255,7 +267,7 @@ class Rounds:
         self.known = _Known(
             graph, supports, fine, held.mean(0), look,
             order_gain=mean_and_error(at_random - held.sum(1), explorer.cluster),
-            gap=_difference(mean_and_error(held.sum(1), explorer.cluster), mean_and_error(kept)),
+            gap=difference(mean_and_error(held.sum(1), explorer.cluster), mean_and_error(kept)),
         )  # fmt: skip
         self.losses.append(held.mean(0))
         self.done.append(
@@ -293,8 +305,8 @@ class Rounds:
                 "the strategy a recipe with a lower one"
             )
         self.calmed = True
-        self.explorer.restore(self.best[-1])
-        self.explorer.slow_down()
+        self.go_back()
+        self.explorer.slow_down(AGAIN)
         told = f"The exploration diverged at a learning rate of {rate:g} and went on at a tenth of it."
         self.laboratory.remarks.append(told)
 
@@ -388,8 +400,3 @@ class Rounds:
             opposed=self.opposed,
         )
         return replace(explored, settled=explored.settled and not explored.unresolved)
-
-
-def _difference(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    """The difference of two independent means, and its error."""
-    return one[0] - other[0], float(np.hypot(one[1], other[1]))

@@ -134,3 +134,35 @@ def test_an_exploration_goes_on_from_its_best_state(again, splits, monkeypatch):
         )
         assert len(found.exploration.rounds) == 2
     assert rates == pytest.approx([0.003, 0.003, 0.0003])
+
+
+def test_an_exploration_whose_training_breaks_down_goes_back_and_on_at_half_the_rate(monkeypatch):
+    """Without that a graph that was found is withdrawn, and what is learned anew need not be the same."""
+    splits = pyorder.make_task("square", length=5).splits(train=8000, validation=500, test=10, seed=1000)
+    train, restore, course = Explorer.train, Explorer.restore, []
+
+    def broken(explorer, *arguments, **named):
+        train(explorer, *arguments, **named)
+        course.append(explorer.trainer.recipe.rate_at(1000))
+        if len(course) == 2:
+            with torch.no_grad():
+                for parameter in explorer.trainer.module.parameters():
+                    parameter.mul_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+
+    def back(explorer, state):
+        restore(explorer, state)
+        assert all(map(torch.equal, explorer.trainer.module.state_dict().values(), state["module"].values()))
+        course.append("back")
+
+    monkeypatch.setattr(Explorer, "train", broken)
+    monkeypatch.setattr(Explorer, "restore", back)
+    strategy = pyorder.search.Precedence(candidates=2, racers=0)
+    found = pyorder.discover(
+        splits.train, validation=splits.validation, strategy=strategy, steps=5, device="cpu", seed=1000
+    )
+    first, second, *_ = found.exploration.rounds
+    assert second.graph_loss > first.graph_loss + 0.5
+    assert second.training_loss > first.training_loss + 0.5
+    assert course[:4] == pytest.approx([0.003, 0.003, "back", 0.0015]), course
+    assert found.exploration.settled
+    assert found.order.tolist() == list(range(5))
