@@ -23,7 +23,7 @@ TOLD_LEFT = 0.02  # nats a row; what steps that the input nearly tells may keep 
 TOLD_PATIENCE = 6
 # By which share of the entropy the loss rises where training broke down. Long targets do that at a constant rate,
 # and of a relu of 200 steps nothing was left: what is then learned anew may be the reverse of what it was.
-SPIKE = 0.05
+SPIKE = 0.25
 
 
 def gains(losses: list[float], patience: int, enough: float = math.inf) -> bool:
@@ -92,7 +92,7 @@ def spiked(rounds: Sequence[Round], entropy: Floats) -> bool:
     --------
     >>> best, broken, overfitted = (
     ...     Round(100, *losses, dependencies=9, gained=0, withdrawn=0, seconds=1.0)
-    ...     for losses in ((2.0, 0.5, 0.5), (2.2, 0.9, 0.9), (2.2, 0.9, 0.4))
+    ...     for losses in ((2.0, 0.5, 0.5), (2.5, 1.4, 1.4), (2.5, 1.4, 0.4))
     ... )
     >>> spiked([best, broken], np.array([3.0])), spiked([best, overfitted], np.array([3.0]))
     (True, False)

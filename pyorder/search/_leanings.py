@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.dependencies.assembly import lost_last
+from pyorder.dependencies.assembly import assemble, lost_last
+from pyorder.dependencies.graph import LOST
+from pyorder.dependencies.statistics import Support
 from pyorder.orders import linear_ordering
 from pyorder.orders.permutations import sample
 from pyorder.orders.posets import Poset
@@ -16,17 +20,23 @@ Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+PARTLY = 0.1  # of its entropy: what a step keeps that the input tells in part
 UNIFORM_SHARE = 0.35  # of the training orders; chosen as the constants of `pyorder.search._rounds`
 STARTS = 400  # times steps, at most, in weighing all evidence: each takes some L^3 comparisons
 
 
-def training_orders(graph: Poset, lost: Mask, count: int, rng: np.random.Generator) -> Orders:
-    """Draw the orders of a round: uniformly random ones, sorts, and sorts with the steps ``lost`` (L,) late.
+def training_orders(
+    graph: Poset, freed: Poset, late: Sequence[Mask], count: int, rng: np.random.Generator
+) -> Orders:
+    """Draw the orders of a round: uniformly random ones, sorts, and sorts with some steps behind the others.
+
+    The last are sorts of ``freed``, the graph or less of it; steps that one of the masks ``late`` (L,) names stand
+    behind the rest there, those of the last mask at the end.
 
     Examples
     --------
     >>> graph, rng = Poset(3, [[2, 0]]), np.random.default_rng(0)
-    >>> orders = training_orders(graph, np.zeros(3, bool), 1000, rng)
+    >>> orders = training_orders(graph, graph, [np.zeros(3, bool)], 1000, rng)
     >>> bool(0.75 < graph.is_sort(orders).mean() < 0.9)  # all sorts, and half of the others
     True
     """
@@ -35,9 +45,58 @@ def training_orders(graph: Poset, lost: Mask, count: int, rng: np.random.Generat
         kind = rng.random(count)
         sorts = kind > UNIFORM_SHARE
         orders[sorts] = graph.sample_sorts(int(sorts.sum()), seed=seed_from(rng))
-        late = kind > (1 + UNIFORM_SHARE) / 2
-        orders[late] = lost_last(graph, lost, rng).sample_sorts(int(late.sum()), seed=seed_from(rng))
+        behind = kind > (1 + UNIFORM_SHARE) / 2
+        for steps in late:
+            freed = lost_last(freed, steps, rng)
+        orders[behind] = freed.sample_sorts(int(behind.sum()), seed=seed_from(rng))
     return orders
+
+
+def doubtful(supports: list[list[Support]], left: Floats, before: Mask, *, standing: bool) -> Mask:
+    """Steps (L,) that others may only have been read off: no other helps them, and they are learned in part.
+
+    What needs several steps together is learned late, and until then it may be read off a step that follows it,
+    which its input tells but for a part.
+
+    Parameters
+    ----------
+    left : (L,) what each step keeps of its entropy, from 0 to 1
+    before : (L,) those that were doubted before, which stay so as long as this is true of them
+    standing : whether the graph has stood for a while: only then are more doubted
+
+    Examples
+    --------
+    >>> supports = [[], [Support(0, 1, 2.0, 0.1, 9.0)], []]
+    >>> left, nothing = np.array([0.3, 0.0, 0.3]), np.zeros(3, bool)
+    >>> doubtful(supports, left, nothing, standing=True).tolist()
+    [True, False, False]
+    >>> doubtful(supports, np.array([0.05, 0.0, 0.3]), ~nothing, standing=True).tolist()
+    [False, False, True]
+    """
+    partly = np.array([not found for found in supports]) & (left > PARTLY) & (left <= LOST)
+    follow = {one.before for found in supports for one in found}
+    return partly & (before | (standing & np.isin(np.arange(len(left)), sorted(follow))))
+
+
+def set_free(
+    constraints: Poset, supports: list[list[Support]], doubted: Mask, lost: Mask, rng: np.random.Generator
+) -> tuple[Poset, list[Mask]]:
+    """A graph without what rests on doubted steps, and who comes late in it.
+
+    Late are lost steps (L,) and those that stand behind doubted ones alone: there they have all that they may need
+    together, and cannot be read off a doubted one, since those come last.
+
+    Examples
+    --------
+    >>> supports, first = [[], [Support(0, 1, 2.0, 0.1, 9.0)], []], np.array([True, False, False])
+    >>> freed, late = set_free(Poset(3), supports, first, np.zeros(3, bool), np.random.default_rng(0))
+    >>> freed, [np.flatnonzero(steps).tolist() for steps in late]
+    (Poset(3, []), [[0, 1], [0]])
+    """
+    kept = [[one for one in found if not doubted[one.before]] for found in supports]
+    read_off = np.array([bool(found) and not rest for found, rest in zip(supports, kept, strict=True)])
+    freed = assemble(constraints, [one for found in kept for one in found], rng)
+    return freed, [lost | read_off | doubted, doubted]
 
 
 def lean(

@@ -28,26 +28,22 @@ import numpy.typing as npt
 from pyorder.dependencies.assembly import assemble, dependencies, edge_set
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import LOST, Exploration, Round
-from pyorder.dependencies.mutual import part_mutual
 from pyorder.dependencies.opposed import Opposed, cost_in_rows, opposed_pairs, suspects
 from pyorder.dependencies.statistics import (
-    EXPLAINED,
-    FINE,
-    Evidence,
     FirstLook,
     Support,
     difference,
     mean_and_error,
     measure,
     pairs,
-    predecessors,
     z_threshold,
 )
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search._course import PATIENCE, exhausted, settled, spiked
 from pyorder.search._exploring import MEMORY_ROWS, Exploring
-from pyorder.search._leanings import lean, training_orders, weighed
+from pyorder.search._gathering import Gathering
+from pyorder.search._leanings import doubtful, lean, set_free, training_orders, weighed
 from pyorder.search.laboratory import Laboratory
 from pyorder.streams import seed_from
 from pyorder.training.divergence import AGAIN
@@ -59,7 +55,6 @@ Floats = npt.NDArray[np.float64]
 STANDING = 3  # rounds that a graph has to have stood to be preferred to one that came later and did not
 STUCK_ROUNDS = 6  # without a change of the graph, after which lost steps are looked up in the input
 LOOKS_BEHIND = 3  # rounds
-POOLED = 8  # rounds whose evidence on such steps counts together: it is about little, and changes slowly
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
 WORSE_ROUNDS = 2  # in which the loss lies above the best one
@@ -102,9 +97,11 @@ class Rounds:
         self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
         self.longest = 0, self.known  # the most that it was, and of which graph
         self.stuck = np.zeros(self.length, bool)  # steps that were lost when looking up began
+        self.doubted = np.zeros(self.length, bool)  # steps that others may only have been read off
+        self.began = 0  # round from which on the model is what it is: another looks values up
         self.best: tuple[float, float, _Known, Mapping[str, Any]] | None = None
         self.worse = 0
-        self.recent: list[Evidence] = []
+        self.gathering = Gathering(options, base, self.explorer.rng)
         # After look-ups: of steps to others, where inputs are hidden that say the same as steps.
         self.worth: Floats | None = None
         self.opposed: tuple[Opposed, ...] = ()
@@ -191,7 +188,14 @@ class Rounds:
         cost = self.round_cost
         tell = self.laboratory.teller(stage, cost, to_come=self.laboratory.run_cost(self.last))
         count = cost.training_steps * self.options.recipe.batch_size
-        orders = training_orders(self.graph, self.lost, count, self.explorer.rng)
+        known, rng = self.known, self.explorer.rng
+        self.doubted = doubtful(
+            known.supports, known.graph_loss / self.explorer.base, self.doubted, standing=self.stable >= STANDING
+        )
+        freed, late = self.graph, [self.lost]
+        if self.doubted.any():
+            freed, late = set_free(self.laboratory.constraints, known.supports, self.doubted, self.lost, rng)
+        orders = training_orders(self.graph, freed, late, count, rng)
         self.explorer.train(orders, partial(tell, "training"))
         self.laboratory.cost += cost
 
@@ -204,7 +208,7 @@ class Rounds:
             if not self.weigh():
                 self.calm_down()
                 continue
-            if spiked(self.done, self.explorer.base):
+            if spiked(self.done[self.began :], self.explorer.base):
                 self.go_back()
                 self.explorer.slow_down(AFTER_SPIKE)
                 continue
@@ -216,11 +220,12 @@ class Rounds:
             if exhausted(self.losses, self.explorer.base, 2 * PATIENCE):
                 return
             if self.is_stuck() and self.explorer.look_up():
-                self.stuck = self.lost
+                self.stuck, self.began = self.lost, len(self.done)
+                self.best, self.worse = None, 0
             if self.overfits():
-                gap = self.known.gap  # that is what is said of few rows
+                seen = self.known.gap  # that is what is said of few rows
                 self.go_back()
-                self.known = replace(self.known, gap=gap)
+                self.known = replace(self.known, gap=seen)
                 if not self.explorer.regularise():
                     self.memorised = True
                     return
@@ -232,7 +237,7 @@ class Rounds:
         self.explorer.restore(state)
         self.worse = self.stable = self.paired = 0
         self.longest = 0, self.known
-        self.recent = []
+        self.gathering.recent = []
 
     def describe(self, number: int) -> str:
         """Say what round is being done."""
@@ -250,7 +255,7 @@ class Rounds:
         look = measure(evidence, seed_from(explorer.rng))
         self.benefits += look.benefit
         self.errors += look.standard_error
-        supports, fine = self.gather(look, evidence)
+        supports, fine = self.gathering.gather(look, evidence, self.known.supports, self.known.fine)
         before = edge_set(self.graph)
         graph = assemble(self.laboratory.constraints, [one for found in supports for one in found], explorer.rng)
         now = edge_set(graph)
@@ -309,37 +314,6 @@ class Rounds:
         self.explorer.slow_down(AGAIN)
         told = f"The exploration diverged at a learning rate of {rate:g} and went on at a tenth of it."
         self.laboratory.remarks.append(told)
-
-    def gather(self, look: FirstLook, evidence: Evidence) -> tuple[list[list[Support]], npt.NDArray[np.bool_]]:
-        """The predecessors of every step by the evidence of a round, and for which steps they are fine."""
-        base, supports, fine = self.explorer.base, list(self.known.supports), self.known.fine.copy()
-        threshold = z_threshold(self.options.error_rate, pairs(self.length))
-        told = look.step_loss <= EXPLAINED * base
-        kept = np.array([bool(found) for found in supports]) & ~fine  # their last verdict stands
-        closely = told & ~kept & (look.step_loss > FINE * base)
-        self.recent = [*self.recent[1 - POOLED :], evidence] if closely.any() else []
-        pooled = now = look, evidence
-        if len(self.recent) > 1:
-            together = Evidence.together(self.recent)
-            pooled = measure(together, seed_from(self.explorer.rng)), together
-
-        def gathered(step: int, without: int | None = None) -> list[Support]:
-            if told[step] and not closely[step]:  # its last verdict stands
-                return [one for one in supports[step] if one.before != without]
-            told_by, floor = (pooled, FINE) if closely[step] else (now, EXPLAINED)
-            return predecessors(
-                step,
-                *told_by,
-                share=self.options.share,
-                threshold=threshold,
-                floor=floor * float(base[step]),
-                without=without,
-            )
-
-        for step in np.flatnonzero(closely | ~told).tolist():
-            fine[step] = told[step]
-            supports[step] = gathered(step)
-        return part_mutual(supports, gathered, evidence, share=self.options.share, threshold=threshold), fine
 
     def has_settled(self) -> bool:
         """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""

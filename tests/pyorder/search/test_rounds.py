@@ -14,8 +14,11 @@ from pyorder.dependencies.statistics import Evidence, Support, measure
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner
 from pyorder.orders.posets import Poset
+from pyorder.profiling.result import Cost
 from pyorder.search import Precedence, Verdict
 from pyorder.search import _rounds as rounds
+from pyorder.search._exploring import Exploring
+from pyorder.search._gathering import POOLED, Gathering
 from pyorder.search._rounds import Rounds
 from pyorder.training.presets import EXPLORER
 
@@ -157,60 +160,64 @@ def evidence(rng, benefit, rows=400):
     return Evidence(losses, orders, np.arange(rows))
 
 
-def gathered(rounds_, told):
-    return rounds_.gather(measure(told, seed=0), told)
+NOTHING = [[], [], []], np.zeros(3, bool)
 
 
 @pytest.fixture
-def gathering(monkeypatch):
-    monkeypatch.setattr(Rounds, "__init__", lambda self: None)
-    made = Rounds()
-    made.length, made.recent, made.options, made.worth = 3, [], Precedence(), None
-    made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0))
-    made.known = SimpleNamespace(supports=[[], [], []], fine=np.zeros(3, bool))
-    return made
+def gathering():
+    return Gathering(Precedence(), np.full(3, 2.0), np.random.default_rng(0))
+
+
+def gather(gathering, told, supports, fine):
+    return gathering.gather(measure(told, seed=0), told, supports, fine)
 
 
 def test_little_that_a_round_cannot_tell_is_told_by_several_together(gathering):
-    rng, found = np.random.default_rng(1), []
-    for _ in range(rounds.POOLED):
-        supports, fine = gathered(gathering, evidence(rng, 0.03))
-        found.append([(one.before, one.after) for group in supports for one in group])
-        gathering.known = SimpleNamespace(supports=supports, fine=fine)
+    rng, found, known = np.random.default_rng(1), [], NOTHING
+    for _ in range(POOLED):
+        known = gather(gathering, evidence(rng, 0.03), *known)
+        found.append([(one.before, one.after) for group in known[0] for one in group])
     assert found[0] == []
     assert found[-1] == [(0, 1)]
-    assert fine.all()
-    gathered(gathering, evidence(rng, 0.03))
-    assert len(gathering.recent) == rounds.POOLED
+    assert known[1].all()
+    gather(gathering, evidence(rng, 0.03), *known)
+    assert len(gathering.recent) == POOLED
 
 
 def test_the_last_verdict_on_a_step_that_has_nothing_left_to_lose_stands(gathering):
     known = Support(2, 1, 1.5, 0.1, 9.0)
-    gathering.known = SimpleNamespace(supports=[[], [known], []], fine=np.zeros(3, bool))
     told = evidence(np.random.default_rng(1), 0.03)
-    supports, fine = gathered(gathering, told)
+    supports, fine = gather(gathering, told, [[], [known], []], np.zeros(3, bool))
     assert supports[1] == [known]
     assert fine.tolist() == [True, False, True]
     losses = told.losses.copy()
     losses[:, :, 1] += 1.0  # until it loses again
-    supports, fine = gathered(gathering, replace(told, losses=losses))
+    supports, fine = gather(gathering, replace(told, losses=losses), [[], [known], []], np.zeros(3, bool))
     assert supports[1] == []
     assert not fine[1]
     told = replace(told, losses=np.full_like(losses, 0.001))  # and what loses nothing is not looked at
-    gathering.known = SimpleNamespace(supports=[[], [], []], fine=np.zeros(3, bool))
-    assert gathered(gathering, told)[0] == [[], [], []]
+    assert gather(gathering, told, *NOTHING)[0] == [[], [], []]
     assert gathering.recent == []
 
 
-def test_among_sorts_a_step_stands_behind_what_helped_it_and_a_lost_step_behind_all_others(gathering):
+@pytest.fixture
+def made(monkeypatch):
+    monkeypatch.setattr(Rounds, "__init__", lambda self: None)
+    made = Rounds()
+    made.length, made.options, made.worth = 3, Precedence(), None
+    made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0))
+    return made
+
+
+def test_among_sorts_a_step_stands_behind_what_helped_it_and_a_lost_step_behind_all_others(made):
     """Step 1 lost less behind step 0, over all rounds; step 2 keeps all of its entropy."""
     benefit = np.array([[0.0, 0.5, 0.0], [0.1, 0.0, 0.0], [0.3, 0.2, 0.0]])
-    gathering.done, gathering.benefits = [None] * 4, 4 * benefit
+    made.done, made.benefits = [None] * 4, 4 * benefit
 
     def leanings(error, edges=(), lost=(0.0, 0.0, 2.0), supports=((), (), ())):
-        gathering.errors = np.full((3, 3), 4 * error)
-        gathering.known = SimpleNamespace(graph=Poset(3, edges), graph_loss=np.array(lost), supports=supports)
-        return sorted(map(tuple, gathering.leanings().reduction.tolist()))
+        made.errors = np.full((3, 3), 4 * error)
+        made.known = SimpleNamespace(graph=Poset(3, edges), graph_loss=np.array(lost), supports=supports)
+        return sorted(map(tuple, made.leanings().reduction.tolist()))
 
     assert leanings(0.01) == [(0, 1), (2, 0)]  # who helps goes before who is lost
     assert leanings(10.0) == [(0, 2), (1, 2)]  # nothing is sure, and what is lost comes last
@@ -219,8 +226,8 @@ def test_among_sorts_a_step_stands_behind_what_helped_it_and_a_lost_step_behind_
     known = ((), ("a predecessor",), ())  # what step 1 lost before that was found may have another reason
     assert leanings(0.01, lost=(0.0, 0.0, 0.0), supports=known) == [(2, 0)]
     assert leanings(0.01, edges=[[1, 0]], lost=(0.0, 0.0, 0.0)) == [(1, 0), (2, 1)]
-    gathering.errors[:] = np.inf  # too few rows
-    assert len(gathering.leanings().edges) == 1
+    made.errors[:] = np.inf  # too few rows
+    assert len(made.leanings().edges) == 1
 
 
 def test_steps_that_stay_lost_are_looked_up(monkeypatch):
@@ -239,28 +246,28 @@ def test_steps_that_stay_lost_are_looked_up(monkeypatch):
     assert (found.exploration.graph_loss < 0.1).all()  # of 3 nats
 
 
-def test_a_round_is_stuck_where_steps_are_lost_and_nothing_changes(gathering):
-    gathering.known = SimpleNamespace(graph_loss=np.array([0.0, 0.9, 1.1]))
-    gathering.stable = rounds.STUCK_ROUNDS
-    assert gathering.is_stuck()
-    gathering.stable -= 1
-    assert not gathering.is_stuck()
-    gathering.stable += 9
-    gathering.known.graph_loss[2] = 0.9
-    assert not gathering.is_stuck()
+def test_a_round_is_stuck_where_steps_are_lost_and_nothing_changes(made):
+    made.known = SimpleNamespace(graph_loss=np.array([0.0, 0.9, 1.1]))
+    made.stable = rounds.STUCK_ROUNDS
+    assert made.is_stuck()
+    made.stable -= 1
+    assert not made.is_stuck()
+    made.stable += 9
+    made.known.graph_loss[2] = 0.9
+    assert not made.is_stuck()
 
 
-def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(gathering, monkeypatch):
+def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(made, monkeypatch):
     first, last, less = (
         SimpleNamespace(graph=Poset(3, edges), graph_loss=np.zeros(3))
         for edges in ([[0, 1], [1, 2]], [[0, 2], [2, 1]], [[0, 1]])
     )
 
     def told(settled=False, memorised=False, stood=4, stable=0, longest=first):
-        gathering.settled, gathering.memorised, gathering.stuck = settled, memorised, np.zeros(3, bool)
-        gathering.longest, gathering.known, gathering.stable = (stood, longest), last, stable
-        gathering.run()
-        return gathering.known
+        made.settled, made.memorised, made.stuck = settled, memorised, np.zeros(3, bool)
+        made.longest, made.known, made.stable = (stood, longest), last, stable
+        made.run()
+        return made.known
 
     monkeypatch.setattr(Rounds, "_run", lambda self: None)
     assert told() is first
@@ -280,14 +287,14 @@ def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(gathering
         ([True, False, False], [0.1, 0.1, 0.1], True, False),
     ],
 )
-def test_more_rounds_are_for_what_was_learned_by_looking_up(gathering, monkeypatch, stuck, loss, memorised, looks):
+def test_more_rounds_are_for_what_was_learned_by_looking_up(made, monkeypatch, stuck, loss, memorised, looks):
     seen = []
     monkeypatch.setattr(Rounds, "_run", lambda self: None)
     monkeypatch.setattr(Rounds, "look_behind", lambda self: seen.append(True))
-    gathering.known = SimpleNamespace(graph=Poset(3), graph_loss=np.array(loss))
-    gathering.longest, gathering.stable, gathering.settled = (0, gathering.known), 1, True
-    gathering.stuck, gathering.memorised = np.array(stuck), memorised
-    gathering.run()
+    made.known = SimpleNamespace(graph=Poset(3), graph_loss=np.array(loss))
+    made.longest, made.stable, made.settled = (0, made.known), 1, True
+    made.stuck, made.memorised = np.array(stuck), memorised
+    made.run()
     assert bool(seen) is looks
 
 
@@ -301,12 +308,12 @@ def test_rounds_end_where_edges_come_and_go_and_nothing_is_gained(monkeypatch):
     assert found.verdict is Verdict.OPEN
 
 
-def test_what_was_looked_up_is_written_behind_what_it_is_looked_up_from(gathering):
-    gathering.benefits, gathering.done = np.zeros((3, 3)), []
-    orders = {tuple(gathering.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)}
+def test_what_was_looked_up_is_written_behind_what_it_is_looked_up_from(made):
+    made.benefits, made.done = np.zeros((3, 3)), []
+    orders = {tuple(made.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)}
     assert len(orders) > 1  # nothing speaks for any of them
-    gathering.worth = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 0.0]])
-    assert {tuple(gathering.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)} == {(0, 2, 1)}
+    made.worth = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 0.0]])
+    assert {tuple(made.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)} == {(0, 2, 1)}
 
 
 @pytest.mark.parametrize("looked_up", [False, True])
@@ -321,3 +328,36 @@ def test_orders_that_were_looked_up_do_not_race(monkeypatch, looked_up):
     names = [stage.name.split(":")[0] for stage in found.history]
     assert names == ["final candidates"] + ["race"] * (0 if looked_up else len(names) - 1)
     assert looked_up or len(names) > 1
+
+
+@pytest.mark.parametrize(
+    ("stood", "left", "bound", "doubts"),
+    [(3, 0.6, [], True), (2, 0.6, [], False), (3, 0.1, [], False), (3, 1.2, [], False), (3, 0.6, [[4, 0]], True)],
+)
+def test_what_is_read_off_a_step_that_is_learned_in_part_is_trained_with_all_others_ahead(
+    made, stood, left, bound, doubts
+):
+    """Step 3 is read off step 4, of which the input leaves a part open."""
+    constraints, seen = Poset(5, bound), []
+    made.length, made.stable, made.doubted, made.options = 5, stood, np.zeros(5, bool), Exploring()
+    supports = [[], [], [], [Support(4, 3, 1.5, 0.1, 9.0)], []]
+    loss = np.array([0.01, 0.01, 0.01, 0.01, left])
+    made.known = SimpleNamespace(supports=supports, graph_loss=loss, graph=Poset(5, [[4, 3], *bound]))
+    made.explorer = SimpleNamespace(
+        base=np.full(5, 2.0), rng=np.random.default_rng(0), training_rows=100_000,
+        train=lambda orders, told: seen.append(orders),
+    )  # fmt: skip
+    made.laboratory = SimpleNamespace(
+        constraints=constraints, teller=lambda *told, **named: print, cost=Cost(0, 0), run_cost=lambda last: None
+    )
+    made.last, made.done = 1, []
+    made.train("a round")
+    (orders,) = seen
+    last_two = (orders[:, -2] == 3) & (orders[:, -1] == 4)
+    if not doubts:
+        assert 0.005 < last_two.mean() < 0.05  # of the uniform ones
+        return
+    slots = np.argsort(orders, axis=1)
+    behind = last_two if not bound else (slots[:, 3] > slots[:, 1]) & (slots[:, 3] > slots[:, 2])
+    assert behind.mean() > 0.32
+    assert constraints.is_sort(orders).mean() > 0.75  # all but half of the uniform ones
