@@ -38,6 +38,7 @@ class Recipe:
     learning_rate : AdamW's at its highest
     warmup : steps in which the rate rises linearly, a quarter of all at most
     weight_decay : AdamW's
+    betas : AdamW's: what it keeps of the means of gradients, and of their squares, from step to step
     schedule : "linear": after the rise the rate falls linearly to zero at the last step; "constant": it stays
     precision : of matrix products, "auto", "float32" or "bfloat16"; weights are float32 always
     step_weights : how much each step counts, by canonical step: L numbers of at least 0, one of them positive.
@@ -55,6 +56,7 @@ class Recipe:
     warmup: int = 0
     batch_size: int = 128
     weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
     schedule: Schedule = "linear"
     precision: Precision = "auto"
     step_weights: tuple[float, ...] | None = None
@@ -68,6 +70,7 @@ class Recipe:
             raise ValueError(f"learning_rate: {self.learning_rate} is not a positive number")
         if not self.weight_decay >= 0 or not math.isfinite(self.weight_decay):
             raise ValueError(f"weight_decay: {self.weight_decay} is not a number of at least 0")
+        object.__setattr__(self, "betas", _checked_betas(self.betas))
         for name, value, allowed in (
             ("schedule", self.schedule, get_args(Schedule)),
             ("precision", self.precision, get_args(Precision)),
@@ -132,7 +135,19 @@ class Recipe:
         """The numbers as they are written beside a result: what the run on ``device`` really had."""
         precision = str(resolve_precision(self.precision, device)).removeprefix("torch.")
         told = {**asdict(self), "warmup": min(self.warmup, self.steps // 4), "precision": precision}
+        told["betas"] = list(self.betas)
         return {**told, "step_weights": None if self.step_weights is None else list(self.step_weights)}
+
+
+def _checked_betas(given: Iterable[float]) -> tuple[float, ...]:
+    wanted = f"betas: two numbers from 0 to below 1 are needed, {given!r} given"
+    try:
+        betas = tuple(float(beta) for beta in given)
+    except (TypeError, ValueError):
+        raise TypeError(wanted) from None
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(wanted)
+    return betas
 
 
 def _checked_weights(given: Iterable[float]) -> tuple[float, ...]:

@@ -105,7 +105,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             module.parameters(),
             lr=recipe.learning_rate if self._rate is None else self._rate,
-            betas=(0.9, 0.999),
+            betas=recipe.betas,
             weight_decay=recipe.weight_decay,
             fused=True,
             capturable=captured,

@@ -82,22 +82,37 @@ def tokens(square5):
     return Tokens.of(square5.train.select(range(200)), "train", CPU)
 
 
-def test_a_step_is_adamw_on_the_mean_loss_of_its_rows(tokens):
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.8)])
+def test_steps_are_adamws_on_the_mean_loss_of_their_rows(tokens, betas):
     """Against the same written out with a plain forward pass."""
-    trainer = make(tokens)
+    trainer = make(tokens, TINY.but(betas=betas))
     module = copy.deepcopy(trainer.module)
-    optimiser = torch.optim.AdamW(module.parameters(), lr=TINY.recipe.rate_at(0), weight_decay=0.01)
-    rows = torch.tensor([3, 1, 4, 1, 5, 9, 2, 6])
-    columns = torch.stack([torch.randperm(5, generator=torch.Generator().manual_seed(row)) for row in range(8)])
-    emitted = tokens.targets[rows].long().gather(1, columns)
-    logits = module(tokens.inputs[rows].long(), emitted)
-    loss = F.cross_entropy(logits.flatten(0, 1), emitted.flatten())
-    loss.backward()
-    optimiser.step()
-    trainer.module.train()
-    assert trainer.take_steps(rows[None], columns[None]).item() == pytest.approx(loss.item(), rel=1e-6)
+    optimiser = torch.optim.AdamW(module.parameters(), betas=betas, weight_decay=0.01)
+    for step in range(3):
+        rows = torch.tensor([3, 1, 4, 1, 5, 9, 2, 6]) + step
+        columns = torch.stack(
+            [torch.randperm(5, generator=torch.Generator().manual_seed(row)) for row in rows.tolist()]
+        )
+        emitted = tokens.targets[rows].long().gather(1, columns)
+        logits = module(tokens.inputs[rows].long(), emitted)
+        loss = F.cross_entropy(logits.flatten(0, 1), emitted.flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.param_groups[0]["lr"] = TINY.recipe.rate_at(step)
+        optimiser.step()
+        trainer.module.train()
+        assert trainer.take_steps(rows[None], columns[None]).item() == pytest.approx(loss.item(), rel=1e-5)
     for ours, theirs in zip(trainer.module.parameters(), module.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("betas", "error"),
+    [((0.9,), ValueError), ((0.9, 1.0), ValueError), ((-0.1, 0.9), ValueError), (0.9, TypeError)],
+)
+def test_betas_that_are_none_are_refused(betas, error):
+    with pytest.raises(error, match="betas: two numbers from 0 to below 1 are needed, "):
+        TINY.but(betas=betas)
 
 
 @pytest.mark.parametrize("learner", [None, AnyOrderLearner(TINY.architecture)])
