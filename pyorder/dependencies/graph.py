@@ -97,6 +97,7 @@ class Exploration(ByContents):
     rounds : in sequence
     seconds : wall time to the settled graph
     opposed : pairs of steps of which each should come first in some of the rows, so that no one order fits all
+    exhausted : whether it ended because nothing had been learned for long, its graph not being at rest
     """
 
     dependencies: tuple[Dependency, ...]
@@ -115,6 +116,7 @@ class Exploration(ByContents):
     rounds: tuple[Round, ...]
     seconds: float
     opposed: tuple[Opposed, ...] = ()
+    exhausted: bool = False
 
     @property
     def lost(self) -> tuple[int, ...]:
@@ -175,7 +177,11 @@ class Exploration(ByContents):
                 "do not."
             )
         elif not self.settled and not self.unresolved:
-            said.append("The exploration ended before graph and loss had settled.")
+            said.append(
+                "Nothing more was learned for long, and yet the graph did not come to rest."
+                if self.exhausted
+                else "The exploration ended before graph and loss had settled."
+            )
         if self.unmoved:
             shares = 100 * (self.graph_loss / self.entropy)[list(self.unmoved)]
             said.append(
@@ -271,6 +277,7 @@ class Exploration(ByContents):
             ),
             order_gain=tuple(summary["order_gain"]),
             gap=tuple(summary["gap"]),
+            exhausted=summary.get("exhausted", False),  # folders of earlier versions do not say
             **{name: summary[name] for name in PLAIN},
             **{name: arrays[name] for name in EVIDENCE},  # type: ignore[arg-type]
         )
@@ -285,7 +292,7 @@ class Exploration(ByContents):
             pair |= {f"{end}_name": step_names[pair[end]] for end in ("one", "other")}
         return {
             "dependencies": edges,
-            **{name: getattr(self, name) for name in PLAIN},
+            **{name: getattr(self, name) for name in (*PLAIN, "exhausted")},
             "order_gain": list(self.order_gain),
             "gap": list(self.gap),
             "uniform_loss": self.uniform_loss.tolist(),

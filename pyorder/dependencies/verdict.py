@@ -58,11 +58,15 @@ def judge(exploration: Exploration) -> Verdict:
         return Verdict.ROW_DEPENDENT
     if exploration.unresolved:
         return Verdict.UNRESOLVED
+    gain, error = exploration.order_gain
+    alike = exploration.dependencies and gain + 2 * error < INDIFFERENT_SHARE * float(
+        exploration.uniform_loss.sum()
+    )
+    # Where steps tell each other as much in any order edges come and go, and no graph is at rest.
+    if alike and (exploration.settled or (exploration.exhausted and not exploration.unmoved)):
+        return Verdict.INDIFFERENT
     if not exploration.settled:
         return Verdict.OPEN
-    gain, error = exploration.order_gain
-    if exploration.dependencies and gain + 2 * error < INDIFFERENT_SHARE * float(exploration.uniform_loss.sum()):
-        return Verdict.INDIFFERENT  # steps tell each other something, and as much in any order
     if exploration.unmoved:
         return Verdict.OPEN
     if exploration.dependencies:

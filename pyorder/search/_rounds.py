@@ -91,7 +91,7 @@ class Rounds:
         self.done: list[Round] = []
         self.losses: list[Floats] = []  # of each round, (L,) in sorts of its graph
         self.benefits, self.errors = np.zeros((2, self.length, self.length))  # summed over rounds
-        self.settled = False
+        self.settled = self.exhausted = False
         self.memorised = False
         self.calmed = False  # whether it diverged and goes on at a lower rate
         self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
@@ -218,6 +218,7 @@ class Rounds:
                 self.settled = not self.memorised
                 return
             if exhausted(self.losses, self.explorer.base, 2 * PATIENCE):
+                self.exhausted = True
                 return
             if self.is_stuck() and self.explorer.look_up():
                 self.stuck, self.began = self.lost, len(self.done)
@@ -372,5 +373,6 @@ class Rounds:
             rounds=tuple(self.done),
             seconds=self.laboratory.seconds,
             opposed=self.opposed,
+            exhausted=self.exhausted,
         )
         return replace(explored, settled=explored.settled and not explored.unresolved)

@@ -62,6 +62,13 @@ CHAIN = {"dependencies": (EDGE,), "uniform_loss": AT_RANDOM, "order_gain": (1.5,
         ({**CHAIN, "uniform_loss": np.full(4, 1.0), "order_gain": (0.01, 0.2)}, Verdict.FOUND),
         ({**CHAIN, "order_gain": (0.001, 0.001), "graph_loss": LOST_ONE}, Verdict.INDIFFERENT),
         ({**CHAIN, "order_gain": (0.001, 0.001), "graph_loss": LOST_ONE, "settled": False}, Verdict.OPEN),
+        # no graph was at rest, for orders are alike; but a lost step may need one that was not tried
+        ({**CHAIN, "order_gain": (0.001, 0.001), "settled": False, "exhausted": True}, Verdict.INDIFFERENT),
+        ({**CHAIN, "settled": False, "exhausted": True}, Verdict.OPEN),
+        (
+            {**CHAIN, "order_gain": (0.001, 0.001), "graph_loss": LOST_ONE, "settled": False, "exhausted": True},
+            Verdict.OPEN,
+        ),
     ],
 )
 def test_verdicts(changes, expected):
@@ -102,6 +109,8 @@ def test_remarks_say_what_is_open():
     unsettled, lost = explored(settled=False, graph_loss=LOST_ONE).remarks
     assert unsettled.startswith("The exploration ended before")
     assert lost.startswith("No order that was tried lowers 1 of 4 steps below 95 to 95 % of their entropy")
+    (restless, *_) = explored(settled=False, exhausted=True, graph_loss=told, uniform_loss=told).remarks
+    assert restless == "Nothing more was learned for long, and yet the graph did not come to rest."
     (unresolved,) = explored(settled=False, graph_loss=LOST_TWO).remarks
     assert unresolved.startswith("No order that was tried lowers 2 of 4 steps")
     (heart,) = explored(
@@ -121,5 +130,7 @@ def test_remarks_say_what_is_open():
 
 
 def test_an_exploration_is_read_back_as_it_was_written():
-    told = explored(opposed=(OPPOSED,), **CHAIN)
+    told = explored(opposed=(OPPOSED,), exhausted=True, **CHAIN)
     assert graph.Exploration.of(told.summary(), told.arrays()) == told
+    earlier = {name: value for name, value in told.summary().items() if name != "exhausted"}
+    assert not graph.Exploration.of(earlier, told.arrays()).exhausted
