@@ -10,6 +10,7 @@ import torch
 import pyorder
 from pyorder.data.tokens import Tokens
 from pyorder.dependencies.explorer import DROPOUT, WEIGHT_DECAY, Explorer
+from pyorder.dependencies.graph import Round
 from pyorder.dependencies.statistics import Evidence, Support, measure
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner
@@ -361,3 +362,28 @@ def test_what_is_read_off_a_step_that_is_learned_in_part_is_trained_with_all_oth
     behind = last_two if not bound else (slots[:, 3] > slots[:, 1]) & (slots[:, 3] > slots[:, 2])
     assert behind.mean() > 0.32
     assert constraints.is_sort(orders).mean() > 0.75  # all but half of the uniform ones
+
+
+@pytest.mark.parametrize(("looks", "back"), [(False, [3]), (True, [])])
+def test_a_rise_that_comes_with_looking_up_is_no_breakdown(made, monkeypatch, looks, back):
+    """The model is another one then. After two rounds the loss rises by half of the entropy, and stays there."""
+    losses, gone = [0.2, 0.2, 1.2, 1.2], []
+
+    def weigh():
+        loss = losses[len(made.done)]
+        made.done.append(Round(100, 1.5 + loss, loss, loss, 2, 0, 0, 1.0))
+        return True
+
+    made.options, made.done, made.losses, made.began = Exploring(rounds=4), [], [np.zeros(3)], 0
+    made.known = SimpleNamespace(graph_loss=np.full(3, 1.9))
+    made.explorer.look_up, made.explorer.slow_down = lambda: looks and len(made.done) == 2, lambda share: None
+    made.laboratory = SimpleNamespace(affords=lambda last, beside: True)
+    made.last = 1
+    monkeypatch.setattr(made, "weigh", weigh)
+    monkeypatch.setattr(made, "go_back", lambda: gone.append(len(made.done)))
+    monkeypatch.setattr(made, "train", lambda stage: None)
+    monkeypatch.setattr(Rounds, "round_cost", None)
+    for question, answer in (("has_settled", False), ("overfits", False), ("is_stuck", True)):
+        monkeypatch.setattr(made, question, lambda answer=answer: answer)
+    made._run()
+    assert gone[:1] == back
