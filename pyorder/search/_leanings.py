@@ -20,7 +20,7 @@ Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-PARTLY = 0.1  # of its entropy: what a step keeps that the input tells in part
+PARTLY = 0.1  # of its entropy: what a step keeps that the input tells in part; not tuned
 UNIFORM_SHARE = 0.35  # of the training orders; chosen as the constants of `pyorder.search._rounds`
 STARTS = 400  # times steps, at most, in weighing all evidence: each takes some L^3 comparisons
 

@@ -12,7 +12,8 @@ yet all that is left to gain. Such a step is looked at more closely, and the rou
 
 Few rows are learned by heart: the loss on others rises while that on the training rows falls. Then the model goes
 back to where it was best and goes on with dropout; when that, too, learns nothing more, the rounds end there. Nor
-is anything called settled that holds for rows known by heart, or says nothing about most steps.
+is anything called settled that holds for rows known by heart, or says nothing about most steps. Where training
+breaks down it goes back in the same way, and on at half the rate.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ LOOKS_BEHIND = 3  # rounds
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
 WORSE_ROUNDS = 2  # in which the loss lies above the best one
-AFTER_SPIKE = 0.5  # of the learning rate
+AFTER_SPIKE = 0.5  # of the learning rate; not tuned
 EPOCHS = 4  # passes over few rows in a round, at most
 FEWEST_STEPS = 10
 
