@@ -135,6 +135,12 @@ class Exploration(ByContents):
         return tuple(sorted(set(self.lost) & set(self.apart)))
 
     @property
+    def helped(self) -> tuple[int, ...]:
+        """Steps to which another, ahead of them, is surely worth more than a hundredth of their entropy."""
+        surely = self.benefit - z_threshold(NOTHING, pairs(len(self.entropy))) * self.standard_error
+        return tuple(np.flatnonzero((surely > NOTHING_OF_ENTROPY * self.entropy).any(0)).tolist())
+
+    @property
     def unresolved(self) -> bool:
         """Whether half of the steps or more are so."""
         return len(self.unmoved) >= UNRESOLVED_SHARE * len(self.entropy)

@@ -62,8 +62,10 @@ def judge(exploration: Exploration) -> Verdict:
     alike = exploration.dependencies and gain + 2 * error < INDIFFERENT_SHARE * float(
         exploration.uniform_loss.sum()
     )
-    # Where steps tell each other as much in any order edges come and go, and no graph is at rest.
-    if alike and (exploration.settled or (exploration.exhausted and not exploration.unmoved)):
+    # Where steps tell each other as much in any order edges come and go, and no graph is at rest. A lost step that
+    # nothing helps may need several together; one that is helped a little is told a little in any order.
+    dark = set(exploration.unmoved) - set(exploration.helped)
+    if alike and (exploration.settled or (exploration.exhausted and not dark)):
         return Verdict.INDIFFERENT
     if not exploration.settled:
         return Verdict.OPEN

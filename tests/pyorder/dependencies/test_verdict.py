@@ -35,6 +35,11 @@ LOST_TWO = np.array([0.01, 0.01, 1.9, 1.9])
 LOST_ONE = np.array([0.01, 0.01, 0.01, 1.9])
 AT_RANDOM = np.array([0.01, 0.01, 1.5, 0.01])
 CHAIN = {"dependencies": (EDGE,), "uniform_loss": AT_RANDOM, "order_gain": (1.5, 0.02)}
+RESTLESS = {
+    **CHAIN, "order_gain": (0.001, 0.001), "graph_loss": LOST_ONE, "settled": False, "exhausted": True,
+}  # fmt: skip
+HELPED = np.zeros((4, 4))
+HELPED[0, 3] = 0.06
 
 
 @pytest.mark.parametrize(
@@ -65,10 +70,11 @@ CHAIN = {"dependencies": (EDGE,), "uniform_loss": AT_RANDOM, "order_gain": (1.5,
         # no graph was at rest, for orders are alike; but a lost step may need one that was not tried
         ({**CHAIN, "order_gain": (0.001, 0.001), "settled": False, "exhausted": True}, Verdict.INDIFFERENT),
         ({**CHAIN, "settled": False, "exhausted": True}, Verdict.OPEN),
-        (
-            {**CHAIN, "order_gain": (0.001, 0.001), "graph_loss": LOST_ONE, "settled": False, "exhausted": True},
-            Verdict.OPEN,
-        ),
+        (RESTLESS, Verdict.OPEN),
+        # one that others surely tell a little about is random but for that
+        ({**RESTLESS, "benefit": HELPED}, Verdict.INDIFFERENT),
+        ({**RESTLESS, "benefit": HELPED, "standard_error": np.full((4, 4), 0.02)}, Verdict.OPEN),
+        ({**RESTLESS, "benefit": HELPED.T}, Verdict.OPEN),
     ],
 )
 def test_verdicts(changes, expected):
