@@ -166,10 +166,16 @@ class Explorer:
         """Whether the model looks values up in the input."""
         return bool(getattr(self.trainer.module, "looks_up", False))
 
+    @property
+    def may_look_up(self) -> bool:
+        """Whether the model could look values up in the input, and does not yet."""
+        module = self.trainer.module
+        return isinstance(module, AnyOrderDecoder) and not self.looks_up and self.tokens.shape.input_length > 0
+
     def look_up(self) -> bool:
         """Go on with a model that looks values up in the input; False where that is so already, or cannot be."""
         module = self.trainer.module
-        if not isinstance(module, AnyOrderDecoder) or self.looks_up or not self.tokens.shape.input_length:
+        if not self.may_look_up or not isinstance(module, AnyOrderDecoder):
             return False
         module.looks_up = True
         self.trainer.change(self.learner, self.trainer.weight_decay)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +20,7 @@ from pyorder.dependencies.statistics import (
     predecessors,
     z_threshold,
 )
+from pyorder.orders.posets import Poset
 from pyorder.search._exploring import Exploring
 from pyorder.streams import seed_from
 
@@ -24,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 POOLED = 8  # rounds whose evidence on such steps counts together: it is about little, and changes slowly
+OFTEN = 2  # rounds that must have found a dependency, for it to be one of what several found together; not tuned
 
 
 class Gathering:
@@ -71,3 +76,35 @@ class Gathering:
             fine[step] = told[step]
             supports[step] = gathered(step)
         return part_mutual(supports, gathered, evidence, share=self.options.share, threshold=threshold), fine
+
+
+def agreed(rounds: Sequence[list[Support]], constraints: Poset) -> tuple[Poset, list[list[Support]]] | None:
+    """What rounds found more than once between them, if all of it fits one graph: the graph, and its supports.
+
+    Where values are noisy a step is told as well by the step before the last as by the last one. Then each round
+    finds now the one, now the other, and no graph comes to rest, though all of them ask for the same orders.
+
+    Parameters
+    ----------
+    rounds : of each, the supports that its own graph keeps
+    constraints : edges that the graph has anyway
+
+    Examples
+    --------
+    >>> one, other, back = (Support(*pair, 1.0, 0.1, 9.0) for pair in ((0, 2), (1, 2), (2, 1)))
+    >>> graph, supports = agreed([[one], [other], [other, one]], Poset(3))
+    >>> graph, [len(found) for found in supports]
+    (Poset(3, [[0, 2], [1, 2]]), [0, 0, 2])
+    >>> agreed([[other], [back], [other], [back]], Poset(3)) is None
+    True
+    """
+    graph = constraints.copy()
+    supports: list[list[Support]] = [[] for _ in range(graph.length)]
+    found = {(one.before, one.after): one for several in rounds for one in several}
+    times = Counter((one.before, one.after) for several in rounds for one in several)
+    for pair, last in found.items():
+        if times[pair] >= OFTEN:
+            if not graph.add(*pair):
+                return None
+            supports[pair[1]].append(last)
+    return graph, supports

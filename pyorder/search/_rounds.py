@@ -43,7 +43,7 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search._course import PATIENCE, exhausted, settled, spiked
 from pyorder.search._exploring import MEMORY_ROWS, Exploring
-from pyorder.search._gathering import Gathering
+from pyorder.search._gathering import Gathering, agreed
 from pyorder.search._leanings import doubtful, lean, set_free, training_orders, weighed
 from pyorder.search.laboratory import Laboratory
 from pyorder.streams import seed_from
@@ -91,6 +91,7 @@ class Rounds:
         self.known = _Known(laboratory.constraints.copy(), nothing, np.zeros(self.length, bool), base)
         self.done: list[Round] = []
         self.losses: list[Floats] = []  # of each round, (L,) in sorts of its graph
+        self.findings: list[list[Support]] = []  # of each round since the last step back, what its graph keeps
         self.benefits, self.errors = np.zeros((2, self.length, self.length))  # summed over rounds
         self.settled = self.exhausted = False
         self.memorised = False
@@ -213,12 +214,12 @@ class Rounds:
                 self.go_back()
                 self.explorer.slow_down(AFTER_SPIKE)
                 continue
-            if self.has_settled():
+            if self.has_settled() or self.agrees():
                 gap, error = self.known.gap
                 self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
                 self.settled = not self.memorised
                 return
-            if exhausted(self.losses, self.explorer.base, 2 * PATIENCE):
+            if self.has_stalled(2 * PATIENCE):
                 self.exhausted = True
                 return
             if self.is_stuck() and self.explorer.look_up():
@@ -239,7 +240,7 @@ class Rounds:
         self.explorer.restore(state)
         self.worse = self.stable = self.paired = 0
         self.longest = 0, self.known
-        self.gathering.recent = []
+        self.gathering.recent, self.findings = [], []
 
     def describe(self, number: int) -> str:
         """Say what round is being done."""
@@ -277,6 +278,7 @@ class Rounds:
             gap=difference(mean_and_error(held.sum(1), explorer.cluster), mean_and_error(kept)),
         )  # fmt: skip
         self.losses.append(held.mean(0))
+        self.findings.append([one for found in supports for one in found if graph.precedes(one.before, one.after)])
         self.done.append(
             Round(
                 training_steps=explorer.steps_done,
@@ -323,9 +325,25 @@ class Rounds:
         told = np.array([fine or not found for found, fine in zip(supports, fine, strict=True)])
         return settled(self.losses, self.explorer.base, told, stable=self.stable, paired=self.paired)
 
+    def agrees(self) -> bool:
+        """Whether nothing more is learned, and the graphs since then fit into one, which stands from then on."""
+        if len(self.findings) < PATIENCE or not self.has_stalled(PATIENCE):
+            return False
+        if self.lost.any() and self.explorer.may_look_up:
+            return False
+        together = agreed(self.findings[-PATIENCE:], self.laboratory.constraints)
+        if together is None or not any(together[1]):
+            return False
+        self.known = replace(self.known, graph=together[0], supports=together[1])
+        return True
+
     def is_stuck(self) -> bool:
         """Whether steps are lost, and nothing new has been found out for a while."""
-        return bool(self.lost.any()) and self.stable >= STUCK_ROUNDS
+        return bool(self.lost.any()) and (self.stable >= STUCK_ROUNDS or self.has_stalled(PATIENCE))
+
+    def has_stalled(self, patience: int) -> bool:
+        """Whether the model, in the form that it has now, has gained nothing for so many rounds."""
+        return exhausted(self.losses[self.began :], self.explorer.base, patience)
 
     def overfits(self) -> bool:
         """Whether the model gets worse on rows that it is not trained on, and knows the others better."""

@@ -13,7 +13,7 @@ from pyorder.dependencies.assembly import assemble, lost_last
 from pyorder.dependencies.statistics import Support
 from pyorder.orders.posets import Poset
 from pyorder.runs.folder import load_run
-from pyorder.search import Budget, Precedence, _course, _leanings
+from pyorder.search import Budget, Precedence, _course, _gathering, _leanings
 from pyorder.search._pools import distinct, sort_along
 from pyorder.search.strategies import precedence
 from pyorder.search.strategies.precedence import finalists, leader, race
@@ -294,7 +294,7 @@ def test_three_steps_are_searched_as_more_are():
     assert pyorder.satisfied_dependencies(found.order, task.dependencies) == 1
 
 
-@pytest.mark.parametrize("module", [precedence, _course, _leanings, assembly])
+@pytest.mark.parametrize("module", [precedence, _course, _gathering, _leanings, assembly])
 def test_docstring_examples(module, doctests):
     doctests(module)
 

@@ -112,45 +112,6 @@ def test_a_state_is_gone_back_to(square5):
     assert (explorer.losses(rows, seen) == before).all()  # no dropout where losses are measured
 
 
-def ends(monkeypatch, losses, stable, paired=None, supports=((), (1,), (1,)), fine=(False,) * 3):
-    """Whether rounds end that have seen losses (n, 3) of steps whose entropy is 2 nats."""
-    monkeypatch.setattr(Rounds, "__init__", lambda self: None)
-    told = Rounds()
-    told.explorer = type("Seen", (), {"base": np.full(3, 2.0)})
-    told.stable, told.paired = stable, stable if paired is None else paired
-    told.known = type("Known", (), {"graph_loss": np.array(losses[-1]), "supports": supports, "fine": fine})
-    told.losses = [np.array(loss) for loss in losses]
-    return told.has_settled()
-
-
-def test_a_graph_that_is_learned_settles_and_one_that_gets_better_does_not(monkeypatch):
-    learned, half, little = [0.01, 0.1, 0.1], [0.01, 0.4, 0.4], [0.01, 1.2, 1.2]
-    assert ends(monkeypatch, [learned], stable=1)
-    assert not ends(monkeypatch, [learned], stable=0)
-    assert not ends(monkeypatch, [half] * 3, stable=2)
-    assert ends(monkeypatch, [half] * 3, stable=3)
-    assert not ends(monkeypatch, [little] * 12, stable=11)
-    assert ends(monkeypatch, [little] * 13, stable=12)
-    assert ends(monkeypatch, [little] * 13, stable=0, paired=2)  # directions may come and go
-    assert not ends(monkeypatch, [half] * 3, stable=0, paired=3)
-    falling = [[0.01, 1.2 - 0.01 * n, 1.2 - 0.01 * n] for n in range(13)]
-    assert not ends(monkeypatch, falling, stable=12)
-
-
-def test_steps_that_the_input_nearly_tells_are_waited_for_while_they_get_better(monkeypatch):
-    nearly = {"supports": ((), (), ()), "stable": 9}
-    falling = [[0.2 * 0.95**n] * 3 for n in range(10)]
-    assert not ends(monkeypatch, falling, **nearly)
-    assert ends(monkeypatch, [*falling, *[falling[-1]] * 6], **nearly)
-    assert ends(monkeypatch, [[0.006] * 3], **nearly)
-    assert not ends(monkeypatch, [[0.01] * 3], **nearly)  # carries of an addition that are not yet learned
-    assert not ends(monkeypatch, falling, supports=((), (1,), (1,)), fine=(False, True, True), stable=9)
-    assert ends(monkeypatch, [[0.01, 0.15, 0.15]] * 2, stable=1)
-    noisy = [[0.3, 0.4 * 0.97**n, 0.4 * 0.97**n] for n in range(10)]  # the first gets no better, the others do
-    assert ends(monkeypatch, noisy, stable=9)
-    assert not ends(monkeypatch, noisy[:5], stable=5)
-
-
 def evidence(rng, benefit, rows=400):
     """A round's, of three steps: step 1 loses less by ``benefit`` nats behind step 0, beside rare large losses."""
     orders = np.argsort(rng.random((rows, 3)), axis=1)
@@ -201,15 +162,6 @@ def test_the_last_verdict_on_a_step_that_has_nothing_left_to_lose_stands(gatheri
     assert gathering.recent == []
 
 
-@pytest.fixture
-def made(monkeypatch):
-    monkeypatch.setattr(Rounds, "__init__", lambda self: None)
-    made = Rounds()
-    made.length, made.options, made.worth = 3, Precedence(), None
-    made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0))
-    return made
-
-
 def test_among_sorts_a_step_stands_behind_what_helped_it_and_a_lost_step_behind_all_others(made):
     """Step 1 lost less behind step 0, over all rounds; step 2 keeps all of its entropy."""
     benefit = np.array([[0.0, 0.5, 0.0], [0.1, 0.0, 0.0], [0.3, 0.2, 0.0]])
@@ -247,38 +199,6 @@ def test_steps_that_stay_lost_are_looked_up(monkeypatch):
     assert (found.exploration.graph_loss < 0.1).all()  # of 3 nats
 
 
-def test_a_round_is_stuck_where_steps_are_lost_and_nothing_changes(made):
-    made.known = SimpleNamespace(graph_loss=np.array([0.0, 0.9, 1.1]))
-    made.stable = rounds.STUCK_ROUNDS
-    assert made.is_stuck()
-    made.stable -= 1
-    assert not made.is_stuck()
-    made.stable += 9
-    made.known.graph_loss[2] = 0.9
-    assert not made.is_stuck()
-
-
-def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(made, monkeypatch):
-    first, last, less = (
-        SimpleNamespace(graph=Poset(3, edges), graph_loss=np.zeros(3))
-        for edges in ([[0, 1], [1, 2]], [[0, 2], [2, 1]], [[0, 1]])
-    )
-
-    def told(settled=False, memorised=False, stood=4, stable=0, longest=first):
-        made.settled, made.memorised, made.stuck = settled, memorised, np.zeros(3, bool)
-        made.longest, made.known, made.stable = (stood, longest), last, stable
-        made.run()
-        return made.known
-
-    monkeypatch.setattr(Rounds, "_run", lambda self: None)
-    assert told() is first
-    assert told(settled=True) is last
-    assert told(memorised=True) is last
-    assert told(stood=2) is last
-    assert told(stable=4) is last  # which is that graph
-    assert told(longest=less) is last  # in which more was found, as it is where the budget ends a search
-
-
 @pytest.mark.parametrize(
     ("stuck", "loss", "memorised", "looks"),
     [
@@ -301,6 +221,7 @@ def test_more_rounds_are_for_what_was_learned_by_looking_up(made, monkeypatch, s
 
 def test_rounds_end_where_edges_come_and_go_and_nothing_is_gained(monkeypatch):
     monkeypatch.setattr(Rounds, "has_settled", lambda self: False)
+    monkeypatch.setattr(Rounds, "agrees", lambda self: False)
     monkeypatch.setattr(rounds, "PATIENCE", 2)
     data = pyorder.make_task("square", length=3).generate(3000, seed=1)
     found = search(data, recipe=replace(SMALL["recipe"], steps=30), rounds=60)
