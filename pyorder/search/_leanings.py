@@ -142,17 +142,32 @@ def lean(
     return lost_last(graph, lost, rng)
 
 
+def as_matrix(supports: list[list[Support]]) -> Floats:
+    """Benefits (L, L) of rows to columns, 0 where nothing speaks for a dependency.
+
+    Examples
+    --------
+    >>> as_matrix([[Support(1, 0, 2.0, 0.1, 9.0)], []]).tolist()
+    [[0.0, 0.0], [2.0, 0.0]]
+    """
+    matrix = np.zeros((len(supports), len(supports)))
+    for one in (one for found in supports for one in found):
+        matrix[one.before, one.after] = one.benefit
+    return matrix
+
+
 def weighed(graph: Poset, weights: Floats, worth: Floats | None, seed: int) -> Orders:
     """The sort of a graph that all evidence speaks for, also what is too weak to count as a dependency.
 
     Among the sorts it earns the largest sum of benefits, averaged over the rounds: a step that has become easy in
-    any place may have been learned with another's help. Where steps were looked up, each stands right behind one
-    that it can be looked up from: a decoder learns one operation at several slots sooner than at one.
+    any place may have been learned with another's help. Where the graph has settled, each stands right behind one
+    that it is told, or looked up, from, if that can be: a decoder has the last value at hand, and learns one
+    operation at several slots sooner than at one.
 
     Parameters
     ----------
     weights : (L, L), mean benefits of rows to columns
-    worth : (L, L) as `close_up` has it, after look-ups
+    worth : (L, L) as `close_up` has it, of a graph that has settled
 
     Examples
     --------

@@ -90,27 +90,29 @@ def close_up(graph: Poset, order: Orders, worth: npt.NDArray[np.float64]) -> Ord
     """The topological sort whose steps are worth the most to those right behind them, as far as greed finds it.
 
     From each step that may be first it goes on with the one that the last is worth the most to, and where that is
-    nothing with the first in ``order``. ``worth`` (L, L) is of rows to columns.
+    nothing with the first in ``order``. ``worth`` (L, L) is of rows to columns, and nowhere below 0.
 
     Examples
     --------
     >>> close_up(Poset(4), np.array([0, 1, 2, 3]), np.eye(4, k=-2) + np.eye(4, k=3))
     array([2, 0, 3, 1])
     """
-    waits = graph.closure
-    found: list[tuple[float, list[int]]] = []
-    for first in (step for step in order.tolist() if not waits[:, step].any()):
-        total, emitted = 0.0, [first]
-        waiting = [step for step in order.tolist() if step != first]
-        while waiting:
-            free = [step for step in waiting if not waits[waiting, step].any()]
+    waits, worth = graph.closure[np.ix_(order, order)], worth[np.ix_(order, order)]  # by their places in ``order``
+    waits_for = waits.sum(0)
+    best, found = -1.0, order
+    for first in np.flatnonzero(waits_for == 0).tolist():
+        total, emitted, left = 0.0, [first], waits_for.copy()
+        left[first] = -1
+        while len(emitted) < len(order):
+            left -= waits[emitted[-1]]
             last = worth[emitted[-1]]
-            step = max(free, key=last.__getitem__)
+            step = int(np.where(left == 0, last, -1.0).argmax())
             total += float(last[step])
+            left[step] = -1
             emitted.append(step)
-            waiting.remove(step)
-        found.append((total, emitted))
-    return np.array(max(found, key=lambda one: one[0])[1], np.int64)
+        if total > best:
+            best, found = total, order[emitted]
+    return np.asarray(found)
 
 
 def bend(constraints: Poset, orders: Orders) -> Orders:

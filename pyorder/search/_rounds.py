@@ -44,7 +44,7 @@ from pyorder.profiling.result import Cost
 from pyorder.search._course import PATIENCE, exhausted, settled, spiked
 from pyorder.search._exploring import MEMORY_ROWS, Exploring
 from pyorder.search._gathering import Gathering, agreed
-from pyorder.search._leanings import doubtful, lean, set_free, training_orders, weighed
+from pyorder.search._leanings import as_matrix, doubtful, lean, set_free, training_orders, weighed
 from pyorder.search.laboratory import Laboratory
 from pyorder.streams import seed_from
 from pyorder.training.divergence import AGAIN
@@ -365,8 +365,10 @@ class Rounds:
 
     def weighed_order(self, graph: Poset) -> Orders:
         """The sort of a graph that all evidence speaks for: see `weighed`."""
-        weights = self.benefits / max(1, len(self.done))
-        return weighed(graph, weights, self.worth, seed_from(self.explorer.rng))
+        weights, worth = self.benefits / max(1, len(self.done)), self.worth
+        if worth is None and self.settled:
+            worth = as_matrix(self.known.supports)
+        return weighed(graph, weights, worth, seed_from(self.explorer.rng))
 
     def result(self) -> Exploration | None:
         """What was found; None before the first round has ended."""

@@ -231,11 +231,28 @@ def test_rounds_end_where_edges_come_and_go_and_nothing_is_gained(monkeypatch):
 
 
 def test_what_was_looked_up_is_written_behind_what_it_is_looked_up_from(made):
-    made.benefits, made.done = np.zeros((3, 3)), []
+    made.benefits, made.done, made.settled = np.zeros((3, 3)), [], False
     orders = {tuple(made.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)}
     assert len(orders) > 1  # nothing speaks for any of them
     made.worth = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 0.0]])
     assert {tuple(made.weighed_order(Poset(3, [[2, 1]])).tolist()) for _ in range(20)} == {(0, 2, 1)}
+
+
+def test_steps_of_a_settled_graph_stand_right_behind_what_they_are_told_from(made):
+    """Of two chains that are side by side, one is written after the other."""
+    made.length, made.benefits, made.done = 6, np.zeros((6, 6)), []
+    chains = [[0, 2], [2, 4], [1, 3], [3, 5]]
+    supports = [
+        [Support(before, after, 1.0, 0.1, 9.0) for before, after in chains if after == step] for step in range(6)
+    ]
+    made.known = SimpleNamespace(supports=supports)
+
+    def orders(settled):
+        made.settled = settled
+        return {tuple(made.weighed_order(Poset(6, chains)).tolist()) for _ in range(40)}
+
+    assert orders(settled=True) == {(0, 2, 4, 1, 3, 5), (1, 3, 5, 0, 2, 4)}
+    assert len(orders(settled=False)) > 2
 
 
 @pytest.mark.parametrize("looked_up", [False, True])
