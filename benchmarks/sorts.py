@@ -95,10 +95,8 @@ def search(problem: Problem, seed: int) -> dict[str, Any]:
 
 
 def table() -> None:
-    print(
-        "| problem | by | found, mean of 3 | before the race | sorts: 25, 50, 75 %, best | time / without the race |"
-    )
-    print("|---|---|---|---|---|---|")
+    heads = "problem", "by", "found, mean of 3", "before the race", "sorts: 25, 50, 75 %, best", "time / no race"
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     for problem in PROBLEMS:
         rows = read_rows("sorts", cells(problem))
         if not rows or rows[0]["order"] != "search":
