@@ -110,7 +110,7 @@ def close_up(graph: Poset, order: Orders, worth: npt.NDArray[np.float64]) -> Ord
             total += float(last[step])
             left[step] = -1
             emitted.append(step)
-        if total > best:
+        if total > best + 1e-9:  # the same sum in another sequence is no more
             best, found = total, order[emitted]
     return np.asarray(found)
 

@@ -20,6 +20,7 @@ from pyorder.search import Precedence, Verdict
 from pyorder.search import _rounds as rounds
 from pyorder.search._exploring import Exploring
 from pyorder.search._gathering import POOLED, Gathering
+from pyorder.search._pools import close_up
 from pyorder.search._rounds import Rounds
 from pyorder.training.presets import EXPLORER
 
@@ -253,6 +254,14 @@ def test_steps_of_a_settled_graph_stand_right_behind_what_they_are_told_from(mad
 
     assert orders(settled=True) == {(0, 2, 4, 1, 3, 5), (1, 3, 5, 0, 2, 4)}
     assert len(orders(settled=False)) > 2
+
+
+def test_what_all_evidence_speaks_for_stays_where_no_other_sort_brings_more_together():
+    worth = np.zeros((6, 6))
+    worth[[0, 2, 4], [1, 3, 5]] = 0.3, 0.2, 0.1  # 0.1 + 0.3 + 0.2 comes to more, by rounding
+    graph = Poset(6, [[0, 1], [2, 3], [4, 5]])
+    assert close_up(graph, np.arange(6), worth).tolist() == [0, 1, 2, 3, 4, 5]
+    assert close_up(graph, np.array([2, 0, 3, 4, 1, 5]), worth).tolist() == [2, 3, 0, 1, 4, 5]
 
 
 @pytest.mark.parametrize("looked_up", [False, True])
