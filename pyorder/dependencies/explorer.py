@@ -174,9 +174,10 @@ class Explorer:
 
     def look_up(self) -> bool:
         """Go on with a model that looks values up in the input; False where that is so already, or cannot be."""
-        module = self.trainer.module
-        if not self.may_look_up or not isinstance(module, AnyOrderDecoder):
+        if not self.may_look_up:
             return False
+        module = self.trainer.module
+        assert isinstance(module, AnyOrderDecoder)
         module.looks_up = True
         self.trainer.change(self.learner, self.trainer.weight_decay)
         return True

@@ -64,8 +64,8 @@ def judge(exploration: Exploration) -> Verdict:
     )
     # Where steps tell each other as much in any order edges come and go, and no graph is at rest. A lost step that
     # nothing helps may need several together; one that is helped a little is told a little in any order.
-    dark = set(exploration.unmoved) - set(exploration.helped)
-    if alike and (exploration.settled or (exploration.exhausted and not dark)):
+    unhelped = set(exploration.unmoved) - set(exploration.helped)
+    if alike and (exploration.settled or (exploration.exhausted and not unhelped)):
         return Verdict.INDIFFERENT
     if not exploration.settled:
         return Verdict.OPEN

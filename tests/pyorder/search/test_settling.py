@@ -6,6 +6,7 @@ import numpy as np
 
 from pyorder.dependencies.statistics import Support
 from pyorder.orders.posets import Poset
+from pyorder.search import Precedence
 from pyorder.search import _rounds as rounds
 from pyorder.search._rounds import Rounds
 from pyorder.search._rounds import _Known as Known
@@ -91,6 +92,23 @@ def test_graphs_that_do_not_rest_settle_where_they_fit_together(made):
     made.explorer.may_look_up = True
     assert not agrees(*flicker, loss=1.1)
     assert agrees(*flicker)
+
+
+def test_rounds_end_settled_where_graphs_that_do_not_rest_fit_together(made, monkeypatch):
+    last, skipping = (Support(before, 2, 1.0, 0.1, 9.0) for before in (1, 0))
+    made.known = Known(Poset(3, [[0, 2]]), [[], [], [skipping]], np.zeros(3, bool), np.full(3, 0.9))
+    made.findings, made.losses = [[last], [skipping]] * 6, [np.full(3, 0.9)] * 13
+    made.stable = made.paired = 0
+    made.options, made.last, made.done = Precedence(rounds=1), 1, []
+    made.laboratory = SimpleNamespace(constraints=Poset(3), affords=lambda last, beside: True)
+    monkeypatch.setattr(rounds, "spiked", lambda done, entropy: False)
+    monkeypatch.setattr(Rounds, "round_cost", None)
+    monkeypatch.setattr(made, "train", lambda stage: None)
+    monkeypatch.setattr(made, "weigh", lambda: True)
+    made.settled = False
+    made._run()
+    assert made.settled
+    assert made.known.graph == Poset(3, [[0, 2], [1, 2]])
 
 
 def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(made, monkeypatch):
