@@ -1,15 +1,17 @@
 """Among many valid sorts: how well the order that a search ends with trains, beside sixteen uniform ones.
 
-`python benchmarks/sorts.py graph0 delay_ring0 ...` for single problems, all without a name; with `table` it prints
-what is there. A cell is a whole `pyorder.discover` with defaults on columns that were shuffled in secret, or one
-final training of `base` on 100,000 rows, judged on 10,000: of a sort that was drawn, of the order found, or of the
-one that all evidence spoke for before the race. Training seeds are none of the search's. A training has 500 steps
-at a rate of 0.003: of three sorts of graph 0 it reached 39, 64 and 0 %, with the defaults (1,500 at 0.001) 62, 67
-and 19 % in three times the time. Rows go to docs/results/sorts.jsonl, finished cells are skipped.
+`python benchmarks/sorts.py graph0 delay_ring0 ...` for single problems, `again` for two more training seeds of
+the sorts of some, all without a name; with `table` it prints what is there. A cell is a whole `pyorder.discover`
+with defaults on columns that were shuffled in secret, or one final training of `base` on 100,000 rows, judged on
+10,000: of a sort that was drawn, of the order found, or of the one that all evidence spoke for before the race.
+Training seeds are none of the search's. A training has 500 steps at a rate of 0.003: of three sorts of graph 0 it
+reached 39, 64 and 0 %, with the defaults (1,500 at 0.001) 62, 67 and 19 % in three times the time. Rows go to
+docs/results/sorts.jsonl, finished cells are skipped.
 
 What is wanted: the mean of three trainings of the order found at or above the 75th percentile of the sorts drawn.
 Success after so short a training is in large part chance of its seed: the mean loss over all of the training, in
-nats a step, says with less of it which is learned sooner.
+nats a step, says with less of it which is learned sooner. How much of either is the sort's own, and would be the
+same with another seed, `again` measures: the intraclass correlation, by a one-way analysis of variance.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from precedence import Problem, reference_seconds
 from study import read_rows, run_cells, run_named
@@ -24,6 +27,8 @@ from study import read_rows, run_cells, run_named
 import pyorder
 from pyorder.orders.posets import Poset
 from pyorder.search import discover_shuffled
+
+Floats = npt.NDArray[np.float64]
 
 SORTS, SEEDS = 16, 3
 TRAINING: dict[str, Any] = {"model": "base", "steps": 500, "learning_rate": 3e-3}
@@ -40,7 +45,15 @@ def cells(problem: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**problem, "order": "search"}, *({**problem, **cell} for cell in trained + drawn)]
 
 
-STUDIES = {f"{problem['task']}{problem['seed']}": cells(problem) for problem in PROBLEMS}
+AGAIN = [PROBLEMS[0], PROBLEMS[11]]
+STUDIES = {f"{problem['task']}{problem['seed']}": cells(problem) for problem in PROBLEMS} | {
+    "again": [
+        {**problem, "order": f"sort {number}", "training_seed": seed}
+        for problem in AGAIN
+        for seed in range(1, SEEDS)
+        for number in range(SORTS)
+    ]
+}
 
 
 def measure(task: str, length: int, seed: int, order: str, training_seed: int = 0) -> dict[str, Any]:
@@ -94,6 +107,37 @@ def search(problem: Problem, seed: int) -> dict[str, Any]:
     }
 
 
+def own(values: Floats) -> float:
+    """Share of the variance of values (sorts, seeds) that is the sorts' own: the intraclass correlation.
+
+    Examples
+    --------
+    >>> float(own(np.array([[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]]))), own(np.array([[0.0, 2.0], [2.0, 0.0]]))
+    (1.0, -1.0)
+    """
+    seeds = values.shape[1]
+    between = seeds * values.mean(1).var(ddof=1)
+    within = values.var(1, ddof=1).mean()
+    return float((between - within) / (between + (seeds - 1) * within))
+
+
+def again_table() -> None:
+    heads = "problem", "by", "sorts", "seeds", "share of the variance that is the sorts' own"
+    print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    for problem in AGAIN:
+        rows = [row for row in read_rows("sorts", STUDIES["again"]) if row["task"] == problem["task"]]
+        rows += [row for row in read_rows("sorts", cells(problem)) if row["order"].startswith("sort")]
+        seeds = sorted({row["training_seed"] for row in rows})
+        for measure in ("success", "mean_loss"):
+            told = {(row["order"], row["training_seed"]): row[measure] for row in rows if measure in row}
+            names = dict.fromkeys(order for order, _ in told)
+            orders = [order for order in names if all((order, seed) in told for seed in seeds)]
+            if len(seeds) > 1 and len(orders) > 1:
+                values = np.array([[told[order, seed] for seed in seeds] for order in orders])
+                name = f"{problem['task']} {problem['seed']}"
+                print(f"| {name} | {measure} | {len(orders)} | {len(seeds)} | {own(values):.2f} |")
+
+
 def table() -> None:
     heads = "problem", "by", "found, mean of 3", "before the race", "sorts: 25, 50, 75 %, best", "time / no race"
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
@@ -114,6 +158,7 @@ def table() -> None:
             print(
                 f"| {problem['task']} {problem['seed']} | {name} | {' | '.join(means)} | {sorts} | {ratio:.2f} |"
             )
+    again_table()
 
 
 if __name__ == "__main__":

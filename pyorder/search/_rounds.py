@@ -214,7 +214,7 @@ class Rounds:
                 self.go_back()
                 self.explorer.slow_down(AFTER_SPIKE)
                 continue
-            if self.has_settled() or self.agrees():
+            if self.agrees() or self.has_settled():  # what rounds have in common is more than the last one's
                 gap, error = self.known.gap
                 self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
                 self.settled = not self.memorised
@@ -329,10 +329,11 @@ class Rounds:
         """Whether nothing more is learned, and the graphs since then fit into one, which stands from then on."""
         if len(self.findings) < PATIENCE or not self.has_stalled(PATIENCE):
             return False
-        if self.lost.any() and self.explorer.may_look_up:
-            return False
         together = agreed(self.findings[-PATIENCE:], self.laboratory.constraints)
         if together is None or not any(together[1]):
+            return False
+        untold = self.lost & [not found for found in together[1]]  # an input that is looked up may tell them
+        if untold.any() and self.explorer.may_look_up:
             return False
         self.known = replace(self.known, graph=together[0], supports=together[1])
         return True
