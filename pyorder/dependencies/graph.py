@@ -159,18 +159,17 @@ class Exploration(ByContents):
     @property
     def wide(self) -> int:
         """Number of pairs of steps whose benefit is not significant, and not surely negligible either."""
-        return len(self._unsure())
+        return int(np.count_nonzero(self._unsure()))
 
     def _unsure(self) -> npt.NDArray[np.float64]:
-        """Of such pairs, what the benefit may be as much as, nats."""
+        """(L, L), of such pairs what the benefit may be as much as, nats; 0 of all others."""
         nothing = np.maximum(NOTHING_OF_LOSS * self.uniform_loss, NOTHING_OF_ENTROPY * self.entropy)
         upper = self.benefit + z_threshold(NOTHING, pairs(len(self.entropy))) * self.standard_error
         wide = upper > nothing
         np.fill_diagonal(wide, False)
         for edge in self.dependencies:
             wide[edge.before, edge.after] = False
-        unsure: npt.NDArray[np.float64] = upper[wide]
-        return unsure
+        return np.where(wide, upper, 0.0)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -190,11 +189,16 @@ class Exploration(ByContents):
             )
         if self.unmoved:
             shares = 100 * (self.graph_loss / self.entropy)[list(self.unmoved)]
+            left = " to ".join(dict.fromkeys(f"{share:.0f}" for share in (shares.min(), shares.max())))
             said.append(
-                f"No order that was tried lowers {len(self.unmoved)} of {steps} steps below {shares.min():.0f} to "
-                f"{shares.max():.0f} % of their entropy: they are random, or too difficult for this model, these "
-                "rows and this time."
+                f"No order that was tried lowers {len(self.unmoved)} of {steps} steps below {left} % of their "
+                "entropy: they are random, or too difficult for this model, these rows and this time."
             )
+            if (hidden := self._unsure()[:, list(self.unmoved)].max()) > 0:
+                said.append(
+                    f"Another step may be worth up to {hidden:.3f} nats to one of these: {self.training_rows:,} "
+                    "rows tell it no closer."
+                )
         if self.opposed:
             columns = sorted({" and ".join(pair.columns) for pair in self.opposed if pair.columns})
             which = ", or ".join(f"input {name}" for name in columns)

@@ -31,7 +31,7 @@ def test_docstring_examples(doctests, module):
 
 
 OPPOSED = Opposed(1, 2, 1.5, 1.25, 0.4, ("flag",))
-LOST_TWO = np.array([0.01, 0.01, 1.9, 1.9])
+LOST_TWO = np.array([0.01, 0.01, 1.6, 1.9])
 LOST_ONE = np.array([0.01, 0.01, 0.01, 1.9])
 AT_RANDOM = np.array([0.01, 0.01, 1.5, 0.01])
 CHAIN = {"dependencies": (EDGE,), "uniform_loss": AT_RANDOM, "order_gain": (1.5, 0.02)}
@@ -114,11 +114,14 @@ def test_remarks_say_what_is_open():
     assert explored(graph_loss=told, dependencies=(EDGE, replace(EDGE, after=0))).last_percent == 0
     unsettled, lost = explored(settled=False, graph_loss=LOST_ONE).remarks
     assert unsettled.startswith("The exploration ended before")
-    assert lost.startswith("No order that was tried lowers 1 of 4 steps below 95 to 95 % of their entropy")
+    assert lost.startswith("No order that was tried lowers 1 of 4 steps below 95 % of their entropy: they")
     (restless, *_) = explored(settled=False, exhausted=True, graph_loss=told, uniform_loss=told).remarks
     assert restless == "Nothing more was learned for long, and yet the graph did not come to rest."
     (unresolved,) = explored(settled=False, graph_loss=LOST_TWO).remarks
-    assert unresolved.startswith("No order that was tried lowers 2 of 4 steps")
+    assert unresolved.startswith("No order that was tried lowers 2 of 4 steps below 80 to 95 % of their entropy: ")
+    benefit = np.array([[0.0, 9.0, 0.5, 0.5]]) + np.zeros((4, 1))  # step 1 is learned
+    _, hidden = explored(settled=False, graph_loss=LOST_TWO, benefit=benefit).remarks
+    assert hidden == "Another step may be worth up to 0.506 nats to one of these: 1,000 rows tell it no closer."
     (heart,) = explored(
         memorised=True, settled=False, gap=(1.234, 0.1), dependencies=(EDGE,), uniform_loss=AT_RANDOM
     ).remarks
