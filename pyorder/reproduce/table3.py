@@ -69,7 +69,7 @@ class Table3(Study):
             **base.fit_result(fitted),
             "entropy": float(entropy.mean()),
             "entropy_by_slot": entropy.mean((0, 1)).tolist(),
-            "map": maps.mean((0, 1)).cpu().numpy().round(4).tolist() if kept else None,
+            "map": maps.mean((0, 1)).cpu().double().numpy().round(4).tolist() if kept else None,
         }
 
     def tables(self, rows: Sequence[Row]) -> list[Table]:
