@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder.dependencies.graph import Dependency
-from pyorder.dependencies.statistics import FirstLook, Support, pairs, z_threshold
+from pyorder.dependencies.statistics import EXPLAINED, FirstLook, Support, pairs, z_threshold
 from pyorder.orders import linear_ordering
 from pyorder.orders.posets import Poset
 from pyorder.streams import seed_from
@@ -53,15 +53,20 @@ def dependencies(
     supports: list[list[Support]],
     look: FirstLook,
     fine: npt.NDArray[np.bool_],
+    base: npt.NDArray[np.float64],
     *,
     error_rate: float,
 ) -> tuple[Dependency, ...]:
-    """The edges of a graph's transitive reduction that evidence speaks for, with what it says.
+    """The edges of a graph that evidence speaks for, but for those that follow from others of them.
+
+    An edge that constraints imply as well is one of them. It is *reversible* if the other direction would do as
+    well; of a step that is learned in any order by now the look cannot tell.
 
     Parameters
     ----------
     supports : of each step, what stands before it
     look : at all pairs, which says whether the other direction would do as well
+    base : (L,) nats, the entropy of each step
     fine : (L,) steps whose supports matter for the last percent only
     error_rate : in all pairs
 
@@ -69,12 +74,16 @@ def dependencies(
     --------
     >>> look = FirstLook(np.array([[0.0, 2.0], [0.1, 0.0]]), np.full((2, 2), 0.1), np.ones(2), 100, 1.0)
     >>> (edge,) = dependencies(
-    ...     Poset(2, [[0, 1]]), [[], [Support(0, 1, 2.0, 0.1, 9.0)]], look, np.zeros(2, bool), error_rate=0.01
+    ...     Poset(2, [[0, 1]]), [[], [Support(0, 1, 2.0, 0.1, 9.0)]], look, np.zeros(2, bool), np.full(2, 3.0),
+    ...     error_rate=0.01,
     ... )
     >>> edge.before, edge.after, edge.benefit, edge.reversible
     (0, 1, 2.0, False)
     """
-    edges, threshold = edge_set(graph), z_threshold(error_rate, pairs(graph.length))
+    spoken_for = [(one.before, one.after) for group in supports for one in group]
+    edges = edge_set(Poset(graph.length, [pair for pair in spoken_for if graph.precedes(*pair)]))
+    threshold = z_threshold(error_rate, pairs(graph.length))
+    open_still = look.step_loss > EXPLAINED * base
     found = []
     for support in sorted((s for group in supports for s in group), key=lambda s: (s.before, s.after)):
         if (support.before, support.after) in edges:
@@ -89,7 +98,7 @@ def dependencies(
                     benefit=support.benefit,
                     standard_error=support.standard_error,
                     confidence=max(0.0, 1 - pairs(graph.length) * chance),
-                    reversible=bool(gap < threshold * gap_error),
+                    reversible=bool(open_still[support.after] and gap < threshold * gap_error),
                     fine=bool(fine[support.after]),
                 )
             )

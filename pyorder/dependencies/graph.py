@@ -161,6 +161,16 @@ class Exploration(ByContents):
         """Number of pairs of steps whose benefit is not significant, and not surely negligible either."""
         return int(np.count_nonzero(self._unsure()))
 
+    @property
+    def scarce(self) -> bool:
+        """Whether more rows would narrow the intervals, rather than more samples: evidence is a fifth of few."""
+        return self.training_rows < 5 * self.samples
+
+    def _left(self, steps: list[int]) -> str:
+        """What steps keep of their entropy, in percent: from the least to the most."""
+        shares = 100 * (self.graph_loss / self.entropy)[steps]
+        return " to ".join(dict.fromkeys(f"{share:.0f}" for share in (shares.min(), shares.max())))
+
     def _unsure(self) -> npt.NDArray[np.float64]:
         """(L, L), of such pairs what the benefit may be as much as, nats; 0 of all others."""
         nothing = np.maximum(NOTHING_OF_LOSS * self.uniform_loss, NOTHING_OF_ENTROPY * self.entropy)
@@ -175,6 +185,7 @@ class Exploration(ByContents):
     def remarks(self) -> tuple[str, ...]:
         """What a reader should know, in sentences that name no step."""
         said, edges, steps = [], self.dependencies, len(self.entropy)
+        seen = f"{self.training_rows:,} rows" if self.scarce else f"{self.samples:,} samples"
         if self.memorised:
             said.append(
                 f"The model learned {self.training_rows:,} training rows by heart: it loses {self.gap[0]:.2f} "
@@ -187,18 +198,20 @@ class Exploration(ByContents):
                 if self.exhausted
                 else "The exploration ended before graph and loss had settled."
             )
-        if self.unmoved:
-            shares = 100 * (self.graph_loss / self.entropy)[list(self.unmoved)]
-            left = " to ".join(dict.fromkeys(f"{share:.0f}" for share in (shares.min(), shares.max())))
+        if unhelped := sorted(set(self.unmoved) - set(self.helped)):
             said.append(
-                f"No order that was tried lowers {len(self.unmoved)} of {steps} steps below {left} % of their "
-                "entropy: they are random, or too difficult for this model, these rows and this time."
+                f"No order that was tried lowers {len(unhelped)} of {steps} steps below {self._left(unhelped)} % "
+                "of their entropy: they are random, or too difficult for this model, these rows and this time."
             )
-            if (hidden := self._unsure()[:, list(self.unmoved)].max()) > 0:
+            if (hidden := self._unsure()[:, unhelped].max()) > 0:
                 said.append(
-                    f"Another step may be worth up to {hidden:.3f} nats to one of these: {self.training_rows:,} "
-                    "rows tell it no closer."
+                    f"Another step may be worth up to {hidden:.3f} nats to one of these: {seen} tell it no closer."
                 )
+        if helped := sorted(set(self.unmoved) & set(self.helped)):
+            said.append(
+                f"{len(helped)} of {steps} steps keep {self._left(helped)} % of their entropy; others help them, "
+                "but by too little to count."
+            )
         if self.opposed:
             columns = sorted({" and ".join(pair.columns) for pair in self.opposed if pair.columns})
             which = ", or ".join(f"input {name}" for name in columns)
@@ -220,7 +233,7 @@ class Exploration(ByContents):
         elif not edges and not self.lost and self.wide:
             said.append(
                 f"Whether {self.wide} pairs of steps matter to each other takes more than these "
-                f"{self.training_rows:,} rows to tell: a benefit may be up to {self._unsure().max():.3f} nats."
+                f"{seen} to tell: a benefit may be up to {self._unsure().max():.3f} nats."
             )
         fine = sum(edge.fine for edge in edges)
         if fine:

@@ -8,13 +8,14 @@ lose together, each with the best that may stand before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection
 
 import numpy as np
 
 from pyorder.dependencies.statistics import Evidence, Support, loss_behind
 
-Gather = Callable[[int, int], list[Support]]
+Gather = Callable[[int, Collection[int]], list[Support]]
 
 
 def part_mutual(
@@ -25,7 +26,7 @@ def part_mutual(
     Parameters
     ----------
     supports : of each step, what stands before it
-    gather : finds the supports of a step without another
+    gather : finds the supports of a step without some others
     share : less is less from this share of what is lost on
     threshold : z-score that counts
 
@@ -39,17 +40,19 @@ def part_mutual(
     """
     supports = list(supports)
     seen: set[frozenset[int]] = set()
+    let_go: dict[int, set[int]] = defaultdict(set)
     while (pair := _mutual(supports, seen)) is not None:
         seen.add(frozenset(pair))
         ways = []
         for ahead, behind in (pair, pair[::-1]):
-            alone = gather(ahead, behind)
+            alone = gather(ahead, let_go[ahead] | {behind})
             first, first_error = loss_behind(ahead, _before(alone), evidence, ahead_of=behind)
             second, second_error = loss_behind(behind, _before(supports[behind]), evidence)
-            ways.append((first + second, float(np.hypot(first_error, second_error)), ahead, alone))
-        (least, error, ahead, alone), (most, other_error, *_) = sorted(ways, key=lambda way: way[0])
+            ways.append((first + second, float(np.hypot(first_error, second_error)), ahead, behind, alone))
+        (least, error, ahead, behind, alone), (most, other_error, *_) = sorted(ways, key=lambda way: way[0])
         if most - least > max(threshold * float(np.hypot(error, other_error)), share * most):
             supports[ahead] = alone
+            let_go[ahead].add(behind)
     return supports
 
 

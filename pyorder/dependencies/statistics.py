@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -220,7 +220,7 @@ def predecessors(
     share: float,
     threshold: float,
     floor: float,
-    without: int | None = None,
+    without: Collection[int] = (),
 ) -> list[Support]:
     """Gather the predecessors of one step by the joint fit; see this module's notes.
 
@@ -230,7 +230,7 @@ def predecessors(
     share : a benefit counts from this share of the loss that the step still has
     threshold : z-score that counts, see `z_threshold`
     floor : loss, in nats, at which nothing is left to explain
-    without : a step that is to be none of them
+    without : steps that are to be none of them
     """
     widen = max(1.0, look.inflation)
 
@@ -245,7 +245,7 @@ def predecessors(
     remaining, benefit, error = beside(found)
     while remaining > floor:
         sure = benefit - threshold * error > share * remaining
-        sure[[step, *found, *([] if without is None else [without])]] = False
+        sure[[step, *found, *without]] = False
         if not sure.any():
             break
         found.append(int(np.argmax(np.where(sure, benefit, -np.inf))))

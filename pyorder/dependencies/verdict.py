@@ -75,5 +75,5 @@ def judge(exploration: Exploration) -> Verdict:
         return Verdict.FOUND
     # Where rows are few an interval is wide: then nothing is known of that pair, which is not to say that it is 0.
     if exploration.wide:
-        return Verdict.FEW_ROWS
+        return Verdict.FEW_ROWS if exploration.scarce else Verdict.OPEN
     return Verdict.OPEN if exploration.last_percent else Verdict.INDEPENDENT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -59,9 +59,9 @@ class Gathering:
             together = Evidence.together(self.recent)
             pooled = measure(together, seed_from(self.rng)), together
 
-        def gathered(step: int, without: int | None = None) -> list[Support]:
+        def gathered(step: int, without: Collection[int] = ()) -> list[Support]:
             if told[step] and not closely[step]:  # its last verdict stands
-                return [one for one in supports[step] if one.before != without]
+                return [one for one in supports[step] if one.before not in without]
             told_by, floor = (pooled, FINE) if closely[step] else (now, EXPLAINED)
             return predecessors(
                 step,

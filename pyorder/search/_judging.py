@@ -29,6 +29,8 @@ def judge_runs(profile: Profile, entropy: npt.NDArray[np.float64], orders: int, 
     best = int(profile.ranking[0])
     if (profile.step_loss[best] > LEARNED * entropy).mean() >= UNRESOLVED_SHARE:
         return Verdict.UNRESOLVED
+    if ended and orders == 1:
+        return Verdict.INDIFFERENT
     lead = (profile.loss - profile.loss[best]) / np.maximum(profile.standard_error, 1e-12)
     rest = np.delete(lead, best)
     threshold = z_threshold(ERROR_RATE, len(rest))

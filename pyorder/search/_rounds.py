@@ -378,7 +378,7 @@ class Rounds:
             return None
         explored = Exploration(
             dependencies=dependencies(
-                self.graph, known.supports, look, known.fine, error_rate=self.options.error_rate
+                self.graph, known.supports, look, known.fine, explorer.base, error_rate=self.options.error_rate
             ),
             settled=self.settled,
             memorised=self.memorised,

@@ -23,7 +23,7 @@ def parted(drawn, supports=None):
     threshold = z_threshold(0.01, drawn.length * (drawn.length - 1))
     look = measure(drawn, seed=0)
 
-    def gather(step, without=None):
+    def gather(step, without=()):
         return predecessors(step, look, drawn, share=0.1, threshold=threshold, floor=0.1, without=without)
 
     supports = supports or [gather(step) for step in range(drawn.length)]
@@ -70,3 +70,15 @@ def test_what_is_known_without_the_other_goes_first():
     given, found = parted(evidence(loss, 4), None)
     assert given[2] >= {1}
     assert found == [set(), {0}, {1}, {2}]
+
+
+def test_what_was_let_go_of_stays_so_when_another_is():
+    """Two steps are told by a first one, which was read off them before it was learned; that stands."""
+    drawn = evidence(lambda before, step: 2.0 * (step > 0 and 0 not in before), 3)
+    kept = [
+        [Support(1, 0, 3.0, 0.1, 9.0), Support(2, 0, 2.9, 0.1, 9.0)],
+        *([Support(0, n, 2.0, 0.1, 9.0)] for n in (1, 2)),
+    ]
+    gather = lambda step, without: [one for one in kept[step] if one.before not in without]
+    found = part_mutual(kept, gather, drawn, share=0.1, threshold=4.0)
+    assert found == [[], *kept[1:]]

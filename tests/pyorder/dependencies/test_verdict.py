@@ -47,6 +47,7 @@ HELPED[0, 3] = 0.06
     [
         ({}, Verdict.INDEPENDENT),
         ({"standard_error": np.full((4, 4), 0.2)}, Verdict.FEW_ROWS),
+        ({"standard_error": np.full((4, 4), 0.2), "training_rows": 100_000}, Verdict.OPEN),  # more would not help
         # products of digits: what is left of each is small beside its entropy, and carries may tell it yet
         ({"graph_loss": np.full(4, 0.06), "uniform_loss": np.full(4, 0.06)}, Verdict.OPEN),
         ({"memorised": True, "settled": False}, Verdict.FEW_ROWS),
@@ -106,6 +107,8 @@ def test_remarks_say_what_is_open():
         "Whether 12 pairs of steps matter to each other takes more than these 1,000 rows to tell: a benefit may "
         "be up to 0.629 nats."  # 3.14 standard errors, which chance exceeds in one of 1,200 pairs
     )
+    (wide,) = explored(standard_error=np.full((4, 4), 0.2), training_rows=100_000).remarks
+    assert "takes more than these 2,048 samples to tell" in wide
     told = np.array([0.06, 0.01, 0.04, 0.0])
     (percent,) = explored(graph_loss=told, uniform_loss=told).remarks
     assert percent.startswith("Steps that no other helps keep 0.11 nats a row between them: that is random, or")
@@ -119,9 +122,20 @@ def test_remarks_say_what_is_open():
     assert restless == "Nothing more was learned for long, and yet the graph did not come to rest."
     (unresolved,) = explored(settled=False, graph_loss=LOST_TWO).remarks
     assert unresolved.startswith("No order that was tried lowers 2 of 4 steps below 80 to 95 % of their entropy: ")
-    benefit = np.array([[0.0, 9.0, 0.5, 0.5]]) + np.zeros((4, 1))  # step 1 is learned
-    _, hidden = explored(settled=False, graph_loss=LOST_TWO, benefit=benefit).remarks
-    assert hidden == "Another step may be worth up to 0.506 nats to one of these: 1,000 rows tell it no closer."
+    error = np.array([[0.2, 9.0, 0.2, 0.2]] * 4)  # step 1 is learned
+    _, hidden = explored(settled=False, graph_loss=LOST_TWO, standard_error=error).remarks
+    assert hidden == "Another step may be worth up to 0.629 nats to one of these: 1,000 rows tell it no closer."
+    given = {
+        "settled": False,
+        "graph_loss": LOST_TWO,
+        "benefit": HELPED,
+        "samples": 100,
+        "standard_error": error / 20,
+    }
+    alone, hidden, helped = explored(**given).remarks
+    assert alone.startswith("No order that was tried lowers 1 of 4 steps below 80 % of their entropy: they")
+    assert hidden.endswith("100 samples tell it no closer.")
+    assert helped == "1 of 4 steps keep 95 % of their entropy; others help them, but by too little to count."
     (heart,) = explored(
         memorised=True, settled=False, gap=(1.234, 0.1), dependencies=(EDGE,), uniform_loss=AT_RANDOM
     ).remarks
