@@ -138,8 +138,10 @@ class Explorer:
         return deepcopy({name: state[name] for name in ("module", "optimiser")})
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state."""
+        """Go back to a state of the parameters; what was changed since about how they learn stays."""
+        decay = self.trainer.weight_decay
         self.trainer.go_back(state)
+        self.trainer.change(self.learner, decay)
 
     def regularise(self) -> bool:
         """Go on with what small data need, dropout and more weight decay; False where that is so already.

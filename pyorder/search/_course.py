@@ -55,7 +55,13 @@ def exhausted(losses: list[Floats], entropy: Floats, patience: int) -> bool:
 
 
 def settled(
-    losses: list[Floats], entropy: Floats, told: npt.NDArray[np.bool_], *, stable: int, paired: int
+    losses: list[Floats],
+    entropy: Floats,
+    told: npt.NDArray[np.bool_],
+    *,
+    stable: int,
+    paired: int,
+    patience: int = PATIENCE,
 ) -> bool:
     """Whether a graph stands still and there is nothing left to learn, or nothing more is learned.
 
@@ -64,6 +70,7 @@ def settled(
     losses : (L,) of every round, in sorts of its graph
     told : (L,) steps that only the input tells: of them little is left, or no less than some rounds before
     stable, paired : rounds in which no edge has changed, or but for its direction
+    patience : rounds in which something must be gained
 
     Examples
     --------
@@ -79,8 +86,8 @@ def settled(
     still = left[-1] <= TOLD_LEFT or not gains(left, TOLD_PATIENCE)
     if still and any(stable >= rounds and (loss <= share * entropy).all() for rounds, share in LEARNED):
         return True
-    patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * entropy).all() else PATIENCE
-    return paired >= STABLE_ROUNDS and exhausted(losses, entropy, patience)
+    patience = TOLD_PATIENCE if (loss <= LEARNED[0][1] * entropy).all() else patience
+    return still and paired >= STABLE_ROUNDS and exhausted(losses, entropy, patience)
 
 
 def spiked(rounds: Sequence[Round], entropy: Floats) -> bool:

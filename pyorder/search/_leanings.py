@@ -41,7 +41,7 @@ def training_orders(
     True
     """
     orders = sample(graph.length, count, seed=seed_from(rng))
-    if len(graph.edges):
+    if len(graph.edges) or any(steps.any() and not steps.all() for steps in late):
         kind = rng.random(count)
         sorts = kind > UNIFORM_SHARE
         orders[sorts] = graph.sample_sorts(int(sorts.sum()), seed=seed_from(rng))

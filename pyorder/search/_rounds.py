@@ -18,8 +18,9 @@ breaks down it goes back in the same way, and on at half the rate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,20 +31,13 @@ from pyorder.dependencies.assembly import assemble, dependencies, edge_set
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import LOST, Exploration, Round
 from pyorder.dependencies.opposed import Opposed, cost_in_rows, opposed_pairs, suspects
-from pyorder.dependencies.statistics import (
-    FirstLook,
-    Support,
-    difference,
-    mean_and_error,
-    measure,
-    pairs,
-    z_threshold,
-)
+from pyorder.dependencies.statistics import Evidence, Support, measure, pairs, z_threshold
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search._course import PATIENCE, exhausted, settled, spiked
-from pyorder.search._exploring import MEMORY_ROWS, Exploring
+from pyorder.search._exploring import Exploring
 from pyorder.search._gathering import Gathering, agreed
+from pyorder.search._known import Known
 from pyorder.search._leanings import as_matrix, doubtful, lean, set_free, training_orders, weighed
 from pyorder.search.laboratory import Laboratory
 from pyorder.streams import seed_from
@@ -55,6 +49,7 @@ Floats = npt.NDArray[np.float64]
 # Chosen on square, relu and random graphs, seeds from 1,000 on (docs/precedence.md).
 STANDING = 3  # rounds that a graph has to have stood to be preferred to one that came later and did not
 STUCK_ROUNDS = 6  # without a change of the graph, after which lost steps are looked up in the input
+AFTER_LOOKING_UP = 6  # rounds in which something must be gained then: look-ups that were seen took two or three
 LOOKS_BEHIND = 3  # rounds
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
@@ -62,19 +57,6 @@ WORSE_ROUNDS = 2  # in which the loss lies above the best one
 AFTER_SPIKE = 0.5  # of the learning rate; not tuned
 EPOCHS = 4  # passes over few rows in a round, at most
 FEWEST_STEPS = 10
-
-
-@dataclass(eq=False)
-class _Known:
-    """What is known after a round."""
-
-    graph: Poset
-    supports: list[list[Support]]
-    fine: npt.NDArray[np.bool_]  # steps whose supports matter for the last percent only
-    graph_loss: Floats
-    look: FirstLook | None = None
-    order_gain: tuple[float, float] = (0.0, 0.0)
-    gap: tuple[float, float] = (0.0, 0.0)
 
 
 class Rounds:
@@ -88,7 +70,8 @@ class Rounds:
         self.last = last  # candidates of the last run
         nothing: list[list[Support]] = [[] for _ in range(self.length)]
         base = self.explorer.base
-        self.known = _Known(laboratory.constraints.copy(), nothing, np.zeros(self.length, bool), base)
+        self.known = Known(laboratory.constraints.copy(), nothing, np.zeros(self.length, bool), base)
+        self.evidence: Evidence | None = None  # of the last round
         self.done: list[Round] = []
         self.losses: list[Floats] = []  # of each round, (L,) in sorts of its graph
         self.findings: list[list[Support]] = []  # of each round since the last step back, what its graph keeps
@@ -101,7 +84,7 @@ class Rounds:
         self.stuck = np.zeros(self.length, bool)  # steps that were lost when looking up began
         self.doubted = np.zeros(self.length, bool)  # steps that others may only have been read off
         self.began = 0  # round from which on the model is what it is: another looks values up
-        self.best: tuple[float, float, _Known, Mapping[str, Any]] | None = None
+        self.best: tuple[Known, Mapping[str, Any]] | None = None  # and the state that the model was in
         self.worse = 0
         self.gathering = Gathering(options, base, self.explorer.rng)
         # After look-ups: of steps to others, where inputs are hidden that say the same as steps.
@@ -130,7 +113,7 @@ class Rounds:
         stood, known = self.longest
         more = len(edge_set(self.graph)) > len(edge_set(known.graph))
         if not (self.settled or self.memorised or more) and stood >= max(STANDING, self.stable + 1):
-            self.known = known
+            self.adopt(known)
         if (self.stuck & ~self.lost).any() and not self.memorised:
             self.look_behind()
 
@@ -160,7 +143,9 @@ class Rounds:
         repeated, copies = self.explorer.repeated()
         rounds = LOOKS_BEHIND if repeated.any() else 0
         asking = Cost(0, 2 * self.options.samples)
-        if not self.laboratory.affords(self.last, beside=sum([self.round_cost] * rounds, asking)):
+        if not self.laboratory.affords(
+            self.last, beside=sum([self.round_cost] * rounds, asking + self.options.scoring_cost())
+        ):
             self.laboratory.curtail()
             return
         self.explorer.hide(repeated)
@@ -176,7 +161,7 @@ class Rounds:
         graph = assemble(
             self.laboratory.constraints, [one for found in supports for one in found], self.explorer.rng
         )
-        self.known = replace(self.known, supports=supports, graph=graph)
+        self.adopt(replace(self.known, supports=supports, graph=graph))
 
     @property
     def round_cost(self) -> Cost:
@@ -203,7 +188,7 @@ class Rounds:
 
     def _run(self) -> None:
         for number in range(1, self.options.rounds + 1):
-            if not self.laboratory.affords(self.last, beside=self.round_cost):
+            if not self.laboratory.affords(self.last, beside=self.round_cost + self.options.scoring_cost()):
                 self.laboratory.curtail()
                 return
             self.train(self.describe(number))
@@ -214,7 +199,11 @@ class Rounds:
                 self.go_back()
                 self.explorer.slow_down(AFTER_SPIKE)
                 continue
-            if self.agrees() or self.has_settled():  # what rounds have in common is more than the last one's
+            self.sum_up()
+            agrees = self.agrees()  # what rounds have in common is more than what the last one found
+            if not agrees and self.is_stuck() and self.look_up():
+                continue
+            if agrees or self.has_settled():
                 gap, error = self.known.gap
                 self.memorised = gap > SURE * error and gap > BY_HEART * float(self.explorer.base.sum())
                 self.settled = not self.memorised
@@ -222,9 +211,6 @@ class Rounds:
             if self.has_stalled(2 * PATIENCE):
                 self.exhausted = True
                 return
-            if self.is_stuck() and self.explorer.look_up():
-                self.stuck, self.began = self.lost, len(self.done)
-                self.best, self.worse = None, 0
             if self.overfits():
                 seen = self.known.gap  # that is what is said of few rows
                 self.go_back()
@@ -236,8 +222,21 @@ class Rounds:
     def go_back(self) -> None:
         """Go back to the model and the graph of the round that lost least."""
         assert self.best is not None
-        *_, self.known, state = self.best
+        self.known, state = self.best
         self.explorer.restore(state)
+        self.begin_anew()
+
+    def look_up(self) -> bool:
+        """Go on with a model that looks values up, of which nothing is known yet; False where that cannot be."""
+        if not self.explorer.look_up():
+            return False
+        self.stuck, self.began = self.lost, len(self.done)
+        self.best = replace(self.known, loss=(math.inf, 0.0)), self.explorer.state()
+        self.begin_anew()
+        return True
+
+    def begin_anew(self) -> None:
+        """Forget what is about another state of the model."""
         self.worse = self.stable = self.paired = 0
         self.longest = 0, self.known
         self.gathering.recent, self.findings = [], []
@@ -256,8 +255,6 @@ class Rounds:
         if not np.isfinite(evidence.losses).all():
             return False
         look = measure(evidence, seed_from(explorer.rng))
-        self.benefits += look.benefit
-        self.errors += look.standard_error
         supports, fine = self.gathering.gather(look, evidence, self.known.supports, self.known.fine)
         before = edge_set(self.graph)
         graph = assemble(self.laboratory.constraints, [one for found in supports for one in found], explorer.rng)
@@ -265,26 +262,16 @@ class Rounds:
         self.stable = self.stable + 1 if now == before else 0
         same_pairs = {frozenset(edge) for edge in now} == {frozenset(edge) for edge in before}
         self.paired = self.paired + 1 if same_pairs else 0
-        seen = np.arange(explorer.evidence_rows)
-        sorts = graph.sample_sorts(len(seen), seed=seed_from(explorer.rng))
-        held = explorer.losses(seen, sorts)
-        at_random = (
-            evidence.losses.mean(1).sum(1).reshape(-1, len(seen)).mean(0)
-        )  # all evidence rows, again and again
-        kept = explorer.training_losses(sorts[:MEMORY_ROWS]).sum(1)
-        self.known = _Known(
-            graph, supports, fine, held.mean(0), look,
-            order_gain=mean_and_error(at_random - held.sum(1), explorer.cluster),
-            gap=difference(mean_and_error(held.sum(1), explorer.cluster), mean_and_error(kept)),
-        )  # fmt: skip
-        self.losses.append(held.mean(0))
+        self.evidence = evidence
+        self.known = Known(graph, supports, fine, explorer.base, look).scored(explorer, evidence)
+        self.losses.append(self.known.graph_loss)
         self.findings.append([one for found in supports for one in found if graph.precedes(one.before, one.after)])
         self.done.append(
             Round(
                 training_steps=explorer.steps_done,
                 uniform_loss=float(look.step_loss.mean()),
-                graph_loss=float(held.mean()),
-                training_loss=float(kept.mean() / self.length),
+                graph_loss=float(self.known.graph_loss.mean()),
+                training_loss=self.known.training_loss,
                 dependencies=len(now),
                 gained=len(now - before),
                 withdrawn=len(before - now),
@@ -293,11 +280,23 @@ class Rounds:
         )
         if self.stable > self.longest[0]:
             self.longest = self.stable, self.known
-        loss, error = mean_and_error(held.sum(1), explorer.cluster)
-        if self.best is None or loss < self.best[0]:
-            self.best = loss, error, self.known, explorer.state()
-        self.worse = self.worse + 1 if loss > self.best[0] + 2 * self.best[1] else 0
+        if self.best is None or self.known.loss[0] < self.best[0].loss[0]:
+            self.best = self.known, explorer.state()
+        least, error = self.best[0].loss
+        self.worse = self.worse + 1 if self.known.loss[0] > least + 2 * error else 0
         return True
+
+    def sum_up(self) -> None:
+        """Add what the round tells to the sums over rounds, of which those that broke down are no part."""
+        assert self.known.look is not None
+        self.benefits += self.known.look.benefit
+        self.errors += self.known.look.standard_error
+
+    def adopt(self, known: Known) -> None:
+        """Go on with another graph, and what the model loses in its sorts."""
+        assert self.evidence is not None
+        self.known = known.scored(self.explorer, self.evidence)
+        self.laboratory.cost += self.options.scoring_cost()
 
     def calm_down(self) -> None:
         """Go back to the best state and on from there at a lower rate, once.
@@ -323,7 +322,8 @@ class Rounds:
         """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""
         supports, fine = self.known.supports, self.known.fine
         told = np.array([fine or not found for found, fine in zip(supports, fine, strict=True)])
-        return settled(self.losses, self.explorer.base, told, stable=self.stable, paired=self.paired)
+        losses, patience = self.losses[self.began :], AFTER_LOOKING_UP if self.began else PATIENCE
+        return settled(losses, self.explorer.base, told, stable=self.stable, paired=self.paired, patience=patience)
 
     def agrees(self) -> bool:
         """Whether nothing more is learned, and the graphs since then fit into one, which stands from then on."""
@@ -335,7 +335,7 @@ class Rounds:
         untold = self.lost & [not found for found in together[1]]  # an input that is looked up may tell them
         if untold.any() and self.explorer.may_look_up:
             return False
-        self.known = replace(self.known, graph=together[0], supports=together[1])
+        self.adopt(replace(self.known, graph=together[0], supports=together[1]))
         return True
 
     def is_stuck(self) -> bool:

@@ -5,7 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pyorder.orders.posets import Poset
+from pyorder.profiling.result import Cost
 from pyorder.search import Precedence, laboratory
+from pyorder.search import _rounds as rounds
 from pyorder.search._rounds import Rounds
 
 
@@ -31,4 +34,22 @@ def made(monkeypatch):
     made.length, made.options, made.worth = 3, Precedence(), None
     made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0), may_look_up=False)
     made.losses, made.findings, made.began = [], [], 0
+    return made
+
+
+@pytest.fixture
+def running(made, monkeypatch):
+    """The same, ready to run one round that trains nothing and looks at nothing."""
+    made.options, made.last, made.done = Precedence(rounds=1), 1, []
+    made.laboratory = SimpleNamespace(constraints=Poset(3), affords=lambda last, beside: True, cost=Cost())
+    made.gathering = SimpleNamespace(recent=["evidence"])
+    made.settled = made.memorised = made.exhausted = False
+    made.stable = made.paired = made.worse = 0
+    made.best = None
+    made.explorer.look_up, made.explorer.state = lambda: False, lambda: {"a": "state"}
+    monkeypatch.setattr(rounds, "spiked", lambda done, entropy: False)
+    monkeypatch.setattr(Rounds, "round_cost", Cost())
+    for name, does in (("train", None), ("weigh", True), ("sum_up", None)):
+        monkeypatch.setattr(made, name, lambda *arguments, does=does: does)
+    monkeypatch.setattr(made, "adopt", lambda known: setattr(made, "known", known))
     return made

@@ -11,7 +11,7 @@ import torch
 import pyorder
 from pyorder.profiling.profile import Profiler
 from pyorder.runs.journal import Journal
-from pyorder.search import Annealing, Discovery, Precedence, Random, _rounds, discover_shuffled
+from pyorder.search import Annealing, Discovery, Precedence, Random, _rounds, discover_shuffled, strategies
 from pyorder.training import Fitted, fit
 from pyorder.training.presets import EXPLORER, PRESETS
 from pyorder.training.trainer import Trainer
@@ -120,6 +120,29 @@ def test_what_is_done_is_not_done_again(square5, tmp_path, monkeypatch):
     profiled.clear()
     same(search(square5, strategy, run_dir=tmp_path / "run"), found)  # which has ended, and is read
     assert not profiled
+
+
+def test_what_a_budget_in_seconds_allowed_is_not_asked_of_another_clock(square5, tmp_path, monkeypatch):
+    """The first attempt has no time for another round; the second one has used none yet."""
+    clock = [0.0]
+    monkeypatch.setattr(Journal, "seconds", property(lambda self: clock[0]))
+    budget = pyorder.search.Budget(seconds=50.0)
+
+    def slow(told):
+        if told.stage.startswith("round 2"):
+            clock[0] = 40.0
+
+    def interrupted(*arguments):
+        raise InterruptError
+
+    whole = search(square5, EXPLORING, progress=slow, budget=budget)
+    assert len(whole.exploration.rounds) == 2
+    clock[0] = 0.0
+    with monkeypatch.context() as patched, pytest.raises(InterruptError):
+        patched.setattr(strategies.precedence, "leader", interrupted)  # which follows the last run
+        search(square5, EXPLORING, run_dir=tmp_path / "run", progress=slow, budget=budget)
+    clock[0] = 0.0
+    same(search(square5, EXPLORING, run_dir=tmp_path / "run", budget=budget), whole)
 
 
 def test_an_exploration_goes_back_to_a_state_from_before_the_interruption(tmp_path):

@@ -18,8 +18,10 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search import Precedence, Verdict
 from pyorder.search import _rounds as rounds
+from pyorder.search._course import spiked
 from pyorder.search._exploring import Exploring
 from pyorder.search._gathering import POOLED, Gathering
+from pyorder.search._leanings import training_orders
 from pyorder.search._pools import close_up
 from pyorder.search._rounds import Rounds
 from pyorder.training.presets import EXPLORER
@@ -111,6 +113,7 @@ def test_a_state_is_gone_back_to(square5):
     assert explorer.trainer.learner.draws  # so that the caller's generator is left alone
     explorer.restore(state)
     assert (explorer.losses(rows, seen) == before).all()  # no dropout where losses are measured
+    assert explorer.trainer.weight_decay == WEIGHT_DECAY
 
 
 def evidence(rng, benefit, rows=400):
@@ -182,6 +185,13 @@ def test_among_sorts_a_step_stands_behind_what_helped_it_and_a_lost_step_behind_
     assert leanings(0.01, edges=[[1, 0]], lost=(0.0, 0.0, 0.0)) == [(1, 0), (2, 1)]
     made.errors[:] = np.inf  # too few rows
     assert len(made.leanings().edges) == 1
+
+
+@pytest.mark.parametrize(("lost", "last"), [([False, False, True], 0.55), ([True, True, True], 0.333)])
+def test_lost_steps_come_last_before_anything_depends_on_anything(lost, last):
+    """The parity of others that the input tells is learned where all of them are ahead."""
+    orders = training_orders(Poset(3), Poset(3), [np.array(lost)], 3000, np.random.default_rng(0))
+    assert (orders[:, -1] == 2).mean() == pytest.approx(last, abs=0.03)
 
 
 def test_steps_that_stay_lost_are_looked_up(monkeypatch):
@@ -312,25 +322,28 @@ def test_what_is_read_off_a_step_that_is_learned_in_part_is_trained_with_all_oth
 
 
 @pytest.mark.parametrize(("looks", "back"), [(False, [3]), (True, [])])
-def test_a_rise_that_comes_with_looking_up_is_no_breakdown(made, monkeypatch, looks, back):
+def test_a_rise_that_comes_with_looking_up_is_no_breakdown(running, monkeypatch, looks, back):
     """The model is another one then. After two rounds the loss rises by half of the entropy, and stays there."""
-    losses, gone = [0.2, 0.2, 1.2, 1.2], []
+    losses, gone, summed = [0.2, 0.2, 1.2, 1.2], [], []
 
     def weigh():
-        loss = losses[len(made.done)]
-        made.done.append(Round(100, 1.5 + loss, loss, loss, 2, 0, 0, 1.0))
+        loss = losses[len(running.done)]
+        running.done.append(Round(100, 1.5 + loss, loss, loss, 2, 0, 0, 1.0))
         return True
 
-    made.options, made.done, made.losses, made.began = Exploring(rounds=4), [], [np.zeros(3)], 0
-    made.known = SimpleNamespace(graph_loss=np.full(3, 1.9))
-    made.explorer.look_up, made.explorer.slow_down = lambda: looks and len(made.done) == 2, lambda share: None
-    made.laboratory = SimpleNamespace(affords=lambda last, beside: True)
-    made.last = 1
-    monkeypatch.setattr(made, "weigh", weigh)
-    monkeypatch.setattr(made, "go_back", lambda: gone.append(len(made.done)))
-    monkeypatch.setattr(made, "train", lambda stage: None)
-    monkeypatch.setattr(Rounds, "round_cost", None)
-    for question, answer in (("has_settled", False), ("overfits", False), ("is_stuck", True)):
-        monkeypatch.setattr(made, question, lambda answer=answer: answer)
-    made._run()
+    running.options, running.losses = Exploring(rounds=4), [np.zeros(3)]
+    running.known = SimpleNamespace(graph_loss=np.full(3, 1.9), loss=(1.0, 0.1))
+    running.explorer.look_up, running.explorer.slow_down = (
+        lambda: looks and len(running.done) == 2,
+        lambda share: None,
+    )
+    monkeypatch.setattr(rounds, "replace", lambda known, loss: known)
+    monkeypatch.setattr(rounds, "spiked", spiked)
+    monkeypatch.setattr(running, "weigh", weigh)
+    monkeypatch.setattr(running, "go_back", lambda: gone.append(len(running.done)))
+    monkeypatch.setattr(running, "sum_up", lambda: summed.append(len(running.done)))
+    for question, answer in (("has_settled", False), ("overfits", False), ("is_stuck", True), ("agrees", False)):
+        monkeypatch.setattr(running, question, lambda answer=answer: answer)
+    running._run()
     assert gone[:1] == back
+    assert sorted(gone + summed) == [1, 2, 3, 4]  # what a round that broke down tells counts nothing

@@ -3,13 +3,15 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
-from pyorder.dependencies.statistics import Support
+from pyorder.dependencies.statistics import Evidence, Support
 from pyorder.orders.posets import Poset
+from pyorder.profiling.result import Cost
 from pyorder.search import Precedence
 from pyorder.search import _rounds as rounds
+from pyorder.search._known import Known
 from pyorder.search._rounds import Rounds
-from pyorder.search._rounds import _Known as Known
 
 
 def ends(monkeypatch, losses, stable, paired=None, supports=((), (1,), (1,)), fine=(False,) * 3):
@@ -19,7 +21,7 @@ def ends(monkeypatch, losses, stable, paired=None, supports=((), (1,), (1,)), fi
     told.explorer = type("Seen", (), {"base": np.full(3, 2.0)})
     told.stable, told.paired = stable, stable if paired is None else paired
     told.known = type("Known", (), {"graph_loss": np.array(losses[-1]), "supports": supports, "fine": fine})
-    told.losses = [np.array(loss) for loss in losses]
+    told.losses, told.began = [np.array(loss) for loss in losses], 0
     return told.has_settled()
 
 
@@ -49,6 +51,9 @@ def test_steps_that_the_input_nearly_tells_are_waited_for_while_they_get_better(
     noisy = [[0.3, 0.4 * 0.97**n, 0.4 * 0.97**n] for n in range(10)]  # the first gets no better, the others do
     assert ends(monkeypatch, noisy, stable=9)
     assert not ends(monkeypatch, noisy[:5], stable=5)
+    # Two that others tell keep some, beside which what the first one gains is little.
+    carries = [[0.14 * 0.88**n, 0.28, 0.28] for n in range(8)]
+    assert not ends(monkeypatch, carries, stable=0, paired=7)
 
 
 def test_a_round_is_stuck_where_steps_are_lost_and_nothing_changes(made):
@@ -66,53 +71,110 @@ def test_a_round_is_stuck_where_steps_are_lost_and_nothing_changes(made):
     assert not made.is_stuck()
 
 
-def test_graphs_that_do_not_rest_settle_where_they_fit_together(made):
+def known(loss, edges=(), supports=((), (), ())):
+    """A graph of three steps that lose so much of 2 nats."""
+    return Known(Poset(3, edges), [list(found) for found in supports], np.zeros(3, bool), np.zeros(3) + loss)
+
+
+def test_graphs_that_do_not_rest_settle_where_they_fit_together(running):
     """A step is told as well by the one before the last as by the last, and each round finds another of them."""
     last, skipping, back, rare = (
         Support(*pair, 1.0, 0.1, z) for pair, z in (((1, 2), 9.0), ((0, 2), 9.0), ((2, 1), 9.0), ((2, 0), 5.0))
     )
-    made.laboratory = SimpleNamespace(constraints=Poset(3))
 
     def agrees(*findings, losses=(0.9,) * 13, loss=0.9):
-        made.known = Known(Poset(3), [[], [], []], np.zeros(3, bool), np.zeros(3) + loss)
-        made.findings, made.losses = list(findings), [np.full(3, loss) for loss in losses]
-        return made.agrees()
+        running.known, running.findings = known(loss), list(findings)
+        running.losses = [np.zeros(3) + one for one in losses]
+        return running.agrees()
 
     flicker = [[last], [skipping]] * 6
     assert agrees(*flicker)
-    assert made.known.graph == Poset(3, [[0, 2], [1, 2]])
-    assert [sorted(one.before for one in found) for found in made.known.supports] == [[], [], [0, 1]]
+    assert running.graph == Poset(3, [[0, 2], [1, 2]])
+    assert [sorted(one.before for one in found) for found in running.known.supports] == [[], [], [0, 1]]
     assert not agrees(*flicker[1:])  # too few rounds since a step back
     assert not agrees(*flicker, losses=np.linspace(1.5, 0.9, 13))  # more is learned
     assert not agrees(*[[last], [back]] * 6)
     assert agrees(*flicker[:-1], [rare])  # what one round alone has found contradicts nothing
-    assert made.known.graph == Poset(3, [[0, 2], [1, 2]])
+    assert running.graph == Poset(3, [[0, 2], [1, 2]])
     assert not agrees(*[[]] * 12)  # nothing depends on anything: that is for others to say
     assert agrees(*flicker, loss=1.1)  # lost, and there is nothing to look up
-    made.explorer.may_look_up = True
+    running.explorer.may_look_up = True
     assert not agrees(*flicker, loss=1.1)  # the input may tell steps 0 and 1, when it is looked up
     assert agrees(*flicker, loss=np.array([0.9, 0.9, 1.1]))  # noise is left of a step, and others tell the rest
     assert agrees(*flicker)
 
 
-def test_what_rounds_have_in_common_settles_before_what_the_last_of_them_found(made, monkeypatch):
+@pytest.mark.parametrize("rested", [0, 2])
+def test_what_rounds_have_in_common_settles_before_what_the_last_of_them_found(running, rested):
     """A graph may not come to rest, or two rounds in a row find the same, less than those before."""
     last, skipping = (Support(before, 2, 1.0, 0.1, 9.0) for before in (1, 0))
-    made.options, made.last, made.done = Precedence(rounds=1), 1, []
-    made.laboratory = SimpleNamespace(constraints=Poset(3), affords=lambda last, beside: True)
-    made.explorer.may_look_up, made.explorer.look_up = True, lambda: False
-    monkeypatch.setattr(rounds, "spiked", lambda done, entropy: False)
-    monkeypatch.setattr(Rounds, "round_cost", None)
-    monkeypatch.setattr(made, "train", lambda stage: None)
-    monkeypatch.setattr(made, "weigh", lambda: True)
-    for findings, rested in (([[last], [skipping]] * 6, 0), ([*[[last]] * 9, *[[skipping]] * 3], 2)):
-        made.known = Known(Poset(3, [[0, 2]]), [[], [], [skipping]], np.zeros(3, bool), np.array([0.9, 0.9, 1.1]))
-        made.findings, made.losses = findings, [np.full(3, 0.9)] * 13
-        made.stable = made.paired = rested
-        made.settled = False
-        made._run()
-        assert made.settled
-        assert made.known.graph == Poset(3, [[0, 2], [1, 2]])
+    running.known = known([0.9, 0.9, 1.1], [[0, 2]], ([], [], [skipping]))
+    running.findings = [*[[last]] * 9, *[[skipping]] * 3] if rested else [[last], [skipping]] * 6
+    running.losses = [np.full(3, 0.9)] * 13
+    running.stable = running.paired = rested
+    running.explorer.may_look_up, running.explorer.look_up = True, None
+    running._run()
+    assert running.settled
+    assert running.graph == Poset(3, [[0, 2], [1, 2]])
+
+
+def test_what_is_lost_is_looked_up_before_rounds_settle(running):
+    """Nothing was gained for twelve rounds; then the model that looks up has rounds of its own."""
+    running.known, running.findings = known([0.1, 0.1, 1.9]), [[]] * 12
+    running.losses, running.done = (
+        [np.array([0.1, 0.1, 1.9])] * 13,
+        [SimpleNamespace(dependencies=0, graph_loss=0.7)] * 13,
+    )
+    running.paired = running.stable = rounds.STUCK_ROUNDS - 1
+    asked = []
+    running.explorer.look_up = lambda: asked.append(True) or len(asked) == 1
+    running._run()
+    assert asked == [True]
+    assert not running.settled
+    assert (running.stable, running.paired, running.findings, running.gathering.recent) == (0, 0, [], [])
+    assert running.longest == (0, running.known)
+    assert running.stuck.tolist() == [False, False, True]
+    stalled = [running.losses[-1]] * rounds.AFTER_LOOKING_UP
+    running.losses, running.stable, running.paired = running.losses + stalled, 3, 3
+    running._run()
+    assert not running.settled
+    running.losses = [*running.losses, stalled[0]]
+    running._run()
+    assert running.settled
+    assert len(asked) == 1  # lost steps are asked about again where the graph has stood for long
+
+
+def test_where_training_breaks_down_after_looking_up_it_begins_there_again(running):
+    running.known, running.done = known(1.9), [None]
+    running.explorer.look_up = lambda: True
+    assert running.look_up()
+    state, gone, remarks = running.known, [], []
+    running.explorer.restore, running.explorer.slow_down = gone.append, gone.append
+    running.explorer.recipe = SimpleNamespace(learning_rate=1e-3)
+    running.laboratory.remarks, running.calmed = remarks, False
+    running.calm_down()
+    assert gone == [{"a": "state"}, 0.1]
+    assert running.graph == state.graph
+    assert len(remarks) == 1
+
+
+def test_a_graph_that_is_gone_on_with_is_scored(made):
+    """Step 2 loses 1 nat without step 1 ahead; the graph of the last round did not have that edge."""
+    made.evidence = Evidence(np.full((8, 2, 3), 0.5), np.tile(np.arange(3), (8, 1)), np.arange(4).repeat(2))
+    made.laboratory = SimpleNamespace(cost=Cost())
+
+    def losses(orders):
+        slots = np.argsort(orders, axis=1)
+        return np.stack([np.zeros(len(orders)), np.zeros(len(orders)), 1.0 * (slots[:, 1] > slots[:, 2])], axis=1)
+
+    made.explorer.losses, made.explorer.training_losses = lambda rows, orders: losses(orders), losses
+    made.explorer.evidence_rows, made.explorer.cluster = 4, np.arange(4)
+    made.adopt(known(1.9, [[1, 2]]))
+    assert made.known.graph_loss.tolist() == [0.0, 0.0, 0.0]
+    assert made.known.order_gain == (1.5, 0.0)
+    assert made.known.gap == (0.0, 0.0)
+    assert not made.lost.any()
+    assert made.laboratory.cost == Precedence().scoring_cost()
 
 
 def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(made, monkeypatch):
@@ -128,6 +190,7 @@ def test_of_graphs_that_do_not_rest_the_one_that_stood_longest_is_kept(made, mon
         return made.known
 
     monkeypatch.setattr(Rounds, "_run", lambda self: None)
+    monkeypatch.setattr(made, "adopt", lambda known: setattr(made, "known", known))
     assert told() is first
     assert told(settled=True) is last
     assert told(memorised=True) is last
