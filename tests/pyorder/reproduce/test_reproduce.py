@@ -1,4 +1,4 @@
-"""Published studies at tiny sizes: cells, rows, reports and the statistics in them."""
+"""Published studies at tiny sizes: cells, rows and reports."""
 
 import itertools
 import json
@@ -6,11 +6,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy import stats
 
 import pyorder
 import pyorder.reproduce
@@ -265,65 +263,6 @@ def test_delay_systems_are_judged_by_sorts_choice_and_search(choice, searched, h
     ]
     assert study.finding(rows).holds == holds
     assert study.finding(rows[4:]).holds == []  # one sort is missing
-
-
-def test_steps_to_learn_are_those_of_the_first_look_at_90_percent():
-    curve = np.array([[25, 2.0, 0.5], [50, 1.0, 0.9], [75, 1.0, 0.89]])
-    assert base.steps_to_learn(SimpleNamespace(validation_curve=curve)) == 50
-    assert base.steps_to_learn(SimpleNamespace(validation_curve=curve[:1])) is None
-    with pytest.raises(ValueError, match="^fitted: "):
-        base.steps_to_learn(SimpleNamespace(validation_curve=None))
-
-
-def test_ranks_are_scipys():
-    values = np.random.default_rng(0).integers(0, 9, 40)
-    assert np.array_equal(predictive.mean_ranks(values), stats.rankdata(values))
-
-
-def test_the_permutation_test_is_that_of_all_permutations():
-    rng = np.random.default_rng(0)
-    losses = rng.normal(size=(3, 3)) + np.array([0.0, 0.5, 1.0])[:, None]
-    columns = [list(itertools.permutations(column)) for column in losses.T]
-    every = [np.mean(exchanged, 0).var() for exchanged in itertools.product(*columns)]
-    exact = np.mean(np.array(every) >= losses.mean(1).var() - 1e-12)
-    assert delay.sorts_differ(losses) == pytest.approx(exact, abs=0.02)
-
-
-def test_where_all_losses_of_a_run_tie_there_is_no_agreement():
-    """No warning either: the test run makes errors of warnings."""
-    outcome = np.arange(6.0)
-    assert predictive.agreement([np.arange(6.0), np.ones(6)], outcome, "spearman") == "all equal"
-    assert predictive.agreement([np.arange(6.0)], np.ones(6), "kendall") == "all equal"
-
-
-def test_agreement_is_scipys_with_a_bootstrap_around_it():
-    rng = np.random.default_rng(1)
-    outcome = rng.normal(size=60)
-    runs = [outcome + rng.normal(size=60), outcome + rng.normal(size=60)]
-    told = predictive.agreement(runs, outcome, "spearman")
-    mean, low, _, high = told.replace("(", "").replace(")", "").split()
-    alone = np.mean([stats.spearmanr(run, outcome).statistic for run in runs])
-    assert float(mean) == pytest.approx(alone, abs=0.006)
-    z, error = np.arctanh(float(mean)), 1 / np.sqrt(57)
-    assert float(low) == pytest.approx(np.tanh(z - 1.96 * error), abs=0.12)
-    assert float(high) == pytest.approx(np.tanh(z + 1.96 * error), abs=0.12)
-
-
-def test_strata_are_filled_evenly():
-    orders = predictive.stratified("square", 8, 56)
-    dependencies = pyorder.make_task("square", 8).dependencies
-    broken = [round(6 * (1 - pyorder.satisfied_dependencies(order, dependencies))) for order in orders]
-    assert np.bincount(broken).tolist() == [8] * 7
-    assert len(np.unique(orders, axis=0)) == 56
-
-
-def test_every_sort_of_a_delay_system_is_valid_and_occurs_once():
-    for system in delay.PAPER.systems[:3]:
-        sorts = system.sorts()
-        task = pyorder.make_task(system.task, length=32, variables=4)
-        assert Poset(32, task.dependencies).is_sort(np.stack(list(sorts.values()))).all()
-        assert len(np.unique(list(sorts.values()), axis=0)) == len(sorts) >= 33
-        assert "forward" in sorts
 
 
 # What a cell of prod comes to; nothing in it was measured.
