@@ -143,9 +143,7 @@ class Rounds:
         repeated, copies = self.explorer.repeated()
         rounds = LOOKS_BEHIND if repeated.any() else 0
         asking = Cost(0, 2 * self.options.samples)
-        if not self.laboratory.affords(
-            self.last, beside=sum([self.round_cost] * rounds, asking + self.options.scoring_cost())
-        ):
+        if not self.laboratory.affords(self.last, beside=sum([self.round_cost] * rounds, asking)):
             self.laboratory.curtail()
             return
         self.explorer.hide(repeated)
@@ -188,7 +186,7 @@ class Rounds:
 
     def _run(self) -> None:
         for number in range(1, self.options.rounds + 1):
-            if not self.laboratory.affords(self.last, beside=self.round_cost + self.options.scoring_cost()):
+            if not self.laboratory.affords(self.last, beside=self.round_cost):
                 self.laboratory.curtail()
                 return
             self.train(self.describe(number))
@@ -293,10 +291,12 @@ class Rounds:
         self.errors += self.known.look.standard_error
 
     def adopt(self, known: Known) -> None:
-        """Go on with another graph, and what the model loses in its sorts."""
-        assert self.evidence is not None
-        self.known = known.scored(self.explorer, self.evidence)
-        self.laboratory.cost += self.options.scoring_cost()
+        """Go on with another graph, and what the model loses in its sorts, if the budget has room for asking."""
+        cost = self.options.scoring_cost()
+        if self.evidence is not None and self.laboratory.affords(self.last, beside=cost):
+            known = known.scored(self.explorer, self.evidence)
+            self.laboratory.cost += cost
+        self.known = known
 
     def calm_down(self) -> None:
         """Go back to the best state and on from there at a lower rate, once.

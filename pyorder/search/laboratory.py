@@ -93,7 +93,9 @@ class Laboratory:
         allowed = self._allows(sum(before, beside or Cost()), last)
         if self._budget.seconds is None:
             return allowed
-        return bool(self.journal.told("affords", allowed))  # by the clock, which a search taken up again has not seen
+        return bool(
+            self.journal.told("affords", allowed)
+        )  # by the clock, which a search taken up again has not seen
 
     def _allows(self, before: Cost, last: Cost) -> bool:
         spent, before = self._effort(self.cost), self.cost + before

@@ -161,7 +161,8 @@ def test_where_training_breaks_down_after_looking_up_it_begins_there_again(runni
 def test_a_graph_that_is_gone_on_with_is_scored(made):
     """Step 2 loses 1 nat without step 1 ahead; the graph of the last round did not have that edge."""
     made.evidence = Evidence(np.full((8, 2, 3), 0.5), np.tile(np.arange(3), (8, 1)), np.arange(4).repeat(2))
-    made.laboratory = SimpleNamespace(cost=Cost())
+    room = [True]
+    made.laboratory, made.last = SimpleNamespace(cost=Cost(), affords=lambda last, beside: room[0]), 1
 
     def losses(orders):
         slots = np.argsort(orders, axis=1)
@@ -174,6 +175,10 @@ def test_a_graph_that_is_gone_on_with_is_scored(made):
     assert made.known.order_gain == (1.5, 0.0)
     assert made.known.gap == (0.0, 0.0)
     assert not made.lost.any()
+    assert made.laboratory.cost == Precedence().scoring_cost()
+    room[0] = False
+    made.adopt(known(1.9, [[1, 2]]))
+    assert made.known.graph_loss.tolist() == [1.9, 1.9, 1.9]
     assert made.laboratory.cost == Precedence().scoring_cost()
 
 
