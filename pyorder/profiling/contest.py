@@ -34,7 +34,7 @@ class Contest:
     profiler : data, model and numbers
     orders : (T, L)
     seeds : k of them
-    steps : of the whole contest, at whose end the rate has fallen to zero, and stays there; the recipe's if not given
+    steps : of the whole contest, at whose end the rate has fallen to zero; the recipe's if not given
 
     Examples
     --------

@@ -101,6 +101,8 @@ def fit(
     world = World.of(device)
     shown, on = resolve_progress(world.only_first(progress), "training"), world.device
     learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", recipe, numbers)
+    if not learner.writes:
+        raise InputError(f"model: expected one that writes targets in an order, got {learner.name}")
     recipe.check_data(train.rows, train.target_length)
     like = train.vocabulary, train.schema
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)
