@@ -97,8 +97,11 @@ class Fitted(ByContents):
 
     @property
     def row_loss_interval(self) -> tuple[float, float]:
-        """95 % interval of the row loss over test rows; by the normal approximation."""
-        half = 1.959963984540054 * float(self.row_losses.std(dtype=np.float64)) / math.sqrt(len(self.row_losses))
+        """95 % interval of the row loss over test rows, by the normal approximation; without bounds for one row."""
+        if len(self.row_losses) == 1:
+            return -math.inf, math.inf
+        deviation = float(self.row_losses.std(ddof=1, dtype=np.float64))
+        half = 1.959963984540054 * deviation / math.sqrt(len(self.row_losses))
         return self.row_loss - half, self.row_loss + half
 
     @property
@@ -172,14 +175,18 @@ class Fitted(ByContents):
         return {**super().contents(), "model": weights, "learner": (self.learner.name, self.learner.record())}
 
     def summary(self) -> dict[str, Any]:
-        """What the model reaches, in values of JSON."""
+        """What the model reaches, in values of JSON.
+
+        Where one row was tested, or losses are not finite, nothing compares by row loss: it is None.
+        """
+        compares = all(map(math.isfinite, self.row_loss_interval))
         return {
             "order": self.order.tolist(),
             "names": list(self.names),
             "success_rate": self.success_rate,
             "success_interval": list(self.success_interval),
-            "row_loss": self.row_loss,
-            "row_loss_interval": list(self.row_loss_interval),
+            "row_loss": self.row_loss if compares else None,
+            "row_loss_interval": list(self.row_loss_interval) if compares else [None, None],
             "test_rows": len(self.success),
             "diverged": self.diverged,
             "diverged_at": self.settings.get("diverged_at"),
