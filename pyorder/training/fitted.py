@@ -97,7 +97,7 @@ class Fitted(ByContents):
 
     @property
     def row_loss_interval(self) -> tuple[float, float]:
-        """95 % interval of the row loss over test rows, by the normal approximation; without bounds for one row."""
+        """95 % interval of the row loss over test rows, by the normal approximation; of one row without bounds."""
         if len(self.row_losses) == 1:
             return -math.inf, math.inf
         deviation = float(self.row_losses.std(ddof=1, dtype=np.float64))
