@@ -46,12 +46,14 @@ class Fitted(ByContents):
     ----------
     order : (L,) int64, the order it was trained on
     success : (R,) bool, test rows whose whole target was generated exactly, greedily
-    step_accuracy : (L,) float64, share of test rows with the right value, by canonical step; greedy generation
+    step_accuracy : (L,) float64, share of the test rows that have the step in which its value is right, by
+        canonical step; greedy generation
     step_loss : (L,) float64, mean loss of each canonical step on the test rows, in nats
     row_losses : (R,) float32, what each test row loses, in nats: the negative logarithm of its likelihood
     loss_curve : (steps,) float32, training loss in nats a step, weighted as the recipe says
     validation_curve : (K, 3) float64, a row a look at the validation rows: training steps so far, loss in nats a
-        step, and the share of steps predicted right, given those before them; None without validation rows
+        step, and the share of steps predicted right of those that rows have, given those before them; None
+        without validation rows
     model : the trained module, in evaluation mode, on the device it was trained on
     learner, schema : what the module is one of, and the data's steps and inputs
     vocabulary : (V,) int64, the value of every token id

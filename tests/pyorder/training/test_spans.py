@@ -256,6 +256,33 @@ def test_a_masked_step_is_neither_seen_nor_lost():
     assert (losses[~gone] > 0).all()
 
 
+def test_only_steps_that_rows_have_are_counted_as_right():
+    """missing="mask", against a loop over rows; no row has the middle one."""
+    data = make(rows=300, missing="mask")
+    train, test = data.select(range(200)), data.select(np.arange(200, 300)[data.lengths[200:, 1] == 0])
+    fitted = pyorder.fit(train, [2, 0, 1], test=test, validation=test, model=TINY)
+    tokens = Tokens.of(test, "test", CPU, (fitted.vocabulary, fitted.schema))
+    written = generate(fitted.learner, fitted.model, tokens, fitted.order, torch.float32)
+    columns = torch.from_numpy(tokens.schema.column_orders(np.array([[2, 0, 1]]))).expand(len(tokens), -1)
+    batch = tokens.batch(torch.arange(len(tokens)), columns)
+    with torch.no_grad():
+        logits = fitted.learner.logits(fitted.model, batch, batch.emitted)
+    predicted = torch.empty_like(columns).scatter(1, columns, logits.argmax(-1))
+    shares, hits = [], []
+    for step, span in enumerate([(0, 1), (2,), (3, 4, 5)]):
+        right = []
+        for row, ids in enumerate(tokens.targets.tolist()):
+            wanted = [column for column in span if ids[column] != IGNORED]
+            if wanted:
+                right.append(all(int(written[row, column]) == ids[column] for column in wanted))
+                hits.append(all(int(predicted[row, column]) == ids[column] for column in wanted))
+        assert len(right) == (test.lengths[:, step] > 0).sum()
+        shares.append(np.mean(right) if right else np.nan)
+    assert np.isnan(shares).tolist() == [False, True, False]
+    np.testing.assert_allclose(fitted.step_accuracy, shares)
+    assert fitted.validation_curve[-1, 2] == pytest.approx(np.mean(hits))
+
+
 @pytest.mark.parametrize("strategy", [
     pyorder.search.Precedence(rounds=2, samples=64, candidates=6), pyorder.search.Random(candidates=6, pool=6),
     pyorder.search.Hierarchical(depth=2), pyorder.search.Greedy(completions=2),
