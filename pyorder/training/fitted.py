@@ -264,8 +264,13 @@ class Fitted(ByContents):
         if kept is not None and learner.record() != asdict(kept):
             given = learner.architecture if isinstance(learner, DecoderLearner) else learner.name
             raise InputError(f"model: {given} given, it was trained with {kept}")
-        if isinstance(learner, DecoderLearner):
-            _check_size(run.folder, learner, shape)
+        if isinstance(learner, DecoderLearner) and not _fits(run.folder, learner, shape):
+            if kept is None:  # a function built it
+                path = run.folder / "model.safetensors"
+                raise InputError(f"model: not the one whose weights are in {str(path)!r}")
+            raise InputError(
+                f"run_dir: {str(run.folder)!r} is damaged: its weights are of no model as config.json has it"
+            )
         with isolated(), RandomStream(0, on).lent():
             module = learner.build(shape).to(on)
         load_weights(run.folder, module)
@@ -287,8 +292,8 @@ def _shape(vocabulary: npt.NDArray[np.int64], schema: Schema) -> Shape:
     return Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
 
 
-def _check_size(folder: Path, learner: DecoderLearner, shape: Shape) -> None:
-    """Refuse an architecture that the weights of a folder are not of, before a module of its size is made."""
+def _fits(folder: Path, learner: DecoderLearner, shape: Shape) -> bool:
+    """Whether the weights of a folder are of an architecture, before a module of its size is made."""
     path = folder / "model.safetensors"
     try:
         told = {name: size for name, (_, size) in list_safetensors(path).items()}
@@ -299,9 +304,8 @@ def _check_size(folder: Path, learner: DecoderLearner, shape: Shape) -> None:
         if learner.architecture.layers <= len(told):
             with isolated(), torch.device("meta"):  # sizes alone, no memory
                 wanted = {name: tuple(value.shape) for name, value in learner.build(shape).state_dict().items()}
-            if all(wanted.get(name) == size for name, size in told.items()):
-                return
-    raise InputError(f"run_dir: {str(folder)!r} is damaged: its weights are of no model as config.json has it")
+            return all(wanted.get(name) == size for name, size in told.items())
+    return False
 
 
 def _bits(value: Any) -> Any:
