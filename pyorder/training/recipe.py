@@ -67,6 +67,11 @@ class Recipe:
         for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0)):
             check_integer(getattr(self, name), name, least)
         check_memory(self.steps, 4, "steps", "losses")
+        for name in ("learning_rate", "weight_decay"):
+            try:
+                math.isfinite(getattr(self, name))
+            except TypeError:
+                raise TypeError(f"{name}: expected a number, got {getattr(self, name)!r}") from None
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
             raise ValueError(f"learning_rate: {self.learning_rate} is not a positive number")
         if not self.weight_decay >= 0 or not math.isfinite(self.weight_decay):

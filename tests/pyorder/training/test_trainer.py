@@ -14,6 +14,7 @@ from pyorder.models.learner import AnyOrderLearner, DecoderLearner
 from pyorder.training import orders, presets, recipe, trainer
 from pyorder.training.orders import Mixture, OneOrder, RowQueue, Succession, assign_orders
 from pyorder.training.presets import EXPLORER, PRESETS
+from pyorder.training.recipe import Recipe
 from pyorder.training.trainer import Trainer, train_together
 
 CPU = torch.device("cpu")
@@ -65,6 +66,13 @@ def test_a_constant_rate_rises_and_stays():
     rates = [EXPLORER.recipe.rate_at(step) for step in range(500)]
     assert all(np.diff(rates[:26]) > 0)
     assert set(rates[25:]) == {EXPLORER.recipe.learning_rate}
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+@pytest.mark.parametrize("given", ["1e-3", None, [0.1]])
+def test_a_rate_that_is_no_number_is_refused_by_name(name, given):
+    with pytest.raises(TypeError, match=f"^{name}: expected a number, got "):
+        Recipe(**{"steps": 1, "learning_rate": 1.0, name: given})
 
 
 def make(tokens, preset=TINY, seed=0, learner=None, **options):
