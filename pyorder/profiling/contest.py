@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 
 from pyorder.execution import RandomStream
-from pyorder.profiling.profile import Profiler, standard_error
-from pyorder.profiling.result import Cost, Orders, Profile
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.result import Cost, Orders, Profile, standard_error
 from pyorder.profiling.scoring import score
 from pyorder.streams import stream
 from pyorder.training.divergence import AGAIN, diverged, guessing
@@ -127,7 +127,7 @@ class Contest:
             orders=self.orders,
             loss=loss,
             step_loss=step_loss,
-            standard_error=standard_error(paired),
+            standard_error=standard_error(paired, profiler.held.groups),
             ranking=ranking,
             seed_loss=seed_loss,
             training_loss=curves.mean(1).numpy(),
