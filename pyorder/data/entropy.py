@@ -17,7 +17,8 @@ def entropies(tokens: Tokens, rows: Tensor | slice = slice(None)) -> npt.NDArray
     """Entropy (L,) in nats of each step over some rows: of its first column, and of each next one given the last.
 
     For a step of one column that is the entropy of its values; for a wide one what is lost by a model that sees
-    nothing but the step's own columns, as far as neighbours tell.
+    nothing but the step's own columns, as far as neighbours tell. Where the data leave a missing step out of the
+    loss, it is the entropy of the rows that have the step, times their share.
 
     Examples
     --------
@@ -29,8 +30,11 @@ def entropies(tokens: Tokens, rows: Tensor | slice = slice(None)) -> npt.NDArray
     found = np.zeros(tokens.length)
     for step, (first, stop) in enumerate(zip(tokens.schema.offsets[:-1], tokens.schema.offsets[1:], strict=True)):
         before: Tensor | None = None
+        there = tokens.targets[rows, first] != IGNORED
+        if not bool(there.any()):
+            continue
         for column in range(first, stop):
-            ids = tokens.targets[rows, column].long()
+            ids = tokens.targets[rows, column][there].long()
             ids = torch.where(ids == IGNORED, size - 1, ids)  # nothing there: certain, after an end
             found[step] += _entropy(ids, size)
             if before is not None:
@@ -38,6 +42,7 @@ def entropies(tokens: Tokens, rows: Tensor | slice = slice(None)) -> npt.NDArray
                     _entropy(before * size + ids, size * size) - _entropy(before, size) - _entropy(ids, size)
                 )
             before = ids
+        found[step] *= float(there.double().mean())
     return found + 0.0
 
 

@@ -1,6 +1,6 @@
 """Where a trained decoder looks: attention weights of the emitted steps, and how spread out they are.
 
-R  rows    H  heads    L  slots    S  positions looked at: those of X, then the slots so far
+R  rows    H  heads    C  places: columns as they are emitted    S  positions looked at: those of X, then places
 """
 
 from __future__ import annotations
@@ -10,22 +10,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from pyorder.models.decoder import Block, Decoder
+from pyorder.models.decoder import Block, Decoder, sees_shown
 
 
 @torch.inference_mode()
-def attention_maps(module: nn.Module, inputs: Tensor, emitted: Tensor) -> list[Tensor]:
-    """Return the attention weights of every layer, as each slot is predicted.
+def attention_maps(
+    module: nn.Module, inputs: Tensor, emitted: Tensor, padding: Tensor | None = None
+) -> list[Tensor]:
+    """Return the attention weights of every layer, as each place is predicted.
 
     Parameters
     ----------
     module : a `Decoder`, in evaluation mode
-    inputs, emitted : (R, X) and (R, L) token ids; ``emitted`` by slot
+    inputs, emitted : (R, X) and (R, C) token ids; ``emitted`` by place
+    padding : (R, C) bool by place, where nothing was emitted and no other place looks; nowhere without it
 
     Returns
     -------
-    (R, H, L, S) float32 for every layer, S = X + L; rows add up to 1
+    (R, H, C, S) float32 for every layer, S = X + C; rows add up to 1
 
     Raises
     ------
@@ -52,6 +56,8 @@ def attention_maps(module: nn.Module, inputs: Tensor, emitted: Tensor) -> list[T
 
     before = torch.cat([module.separator.expand(len(emitted), 1), emitted[:, :-1]], dim=1)
     visible = module.visible[module.input_length :, module.input_length :]
+    if padding is not None:
+        visible = sees_shown(visible, F.pad(~padding[:, :-1], (1, 0), value=True))
     memory = module.read(inputs)
     hooks = [block.register_forward_pre_hook(keep) for block in module.blocks]
     try:

@@ -127,7 +127,7 @@ class JsonRecords:
             As `text` does, for no records, and for a tokenizer that does not give a text back.
         """
         emitted = self._order(order)
-        rows = [self._tokens(self._pieces(record, emitted)) for record in records]
+        rows = [self._tokens(self._pieces(record, emitted, row)) for row, record in enumerate(records)]
         if not rows:
             raise InputError("records: expected at least one, got none")
         longest = max(len(ids) for ids, _ in rows)
@@ -143,11 +143,14 @@ class JsonRecords:
         emitted: list[int] = numbers.tolist()
         return emitted
 
-    def _pieces(self, record: Mapping[str, Any], order: Sequence[int]) -> list[tuple[str, int]]:
+    def _pieces(self, record: Mapping[str, Any], order: Sequence[int], row: int = 0) -> list[tuple[str, int]]:
         """The pieces of a record's text, each with the step whose value it is."""
         if not isinstance(record, Mapping):
             raise TypeError(f"records: expected mappings from keys to values, got {type(record).__name__}")
-        flat = flatten(record, 0)
+        try:
+            flat = flatten(record, row)
+        except (TypeError, InputError) as error:  # which calls them rows, as `from_records` does
+            raise type(error)(f"records{str(error).removeprefix('rows')}") from None
         (comma, gap), (colon, space) = ((mark[0], mark[1:]) for mark in self.separators)
         said = "" if self.prompt is None else self.prompt(record)
         if not isinstance(said, str):
@@ -171,9 +174,9 @@ class JsonRecords:
         if name not in flat:
             raise InputError(f"records: there is no {name!r}; there are {', '.join(flat) or 'none'}")
         value = flat[name].tolist() if hasattr(flat[name], "tolist") else flat[name]  # of NumPy, torch and Arrow
-        if value != value or (isinstance(value, float) and math.isinf(value)):  # missing, as in `from_records`
-            return "null"
         try:
+            if value != value or (isinstance(value, float) and math.isinf(value)):  # missing, as in `from_records`
+                return "null"
             return json.dumps(
                 value, ensure_ascii=False, allow_nan=False, separators=self.separators, default=as_json
             )

@@ -123,7 +123,7 @@ class LanguageModel(Learner):
         return self._rows_at_once(self._layout(tokens).longest, tokens.device)
 
     def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
-        """As `Learner.losses`, in the sequence of emission."""
+        """As `Learner.losses`."""
         nats, _ = self._values(module, batch)
         return (nats if weights is None else nats * weights).gather(1, batch.columns)
 

@@ -68,13 +68,18 @@ class Learner(ABC):
     capturable: bool = False
     usual_rate: float | None = None
 
+    @property
+    def writes(self) -> bool:
+        """Whether it can write targets in an order: whether it has `logits` of places."""
+        return type(self).logits is not Learner.logits
+
     @abstractmethod
     def build(self, shape: Shape) -> nn.Module:
         """Build a module on the CPU; its parameters are drawn from torch's global generator."""
 
     @abstractmethod
     def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
-        """Nats (B, C) at each place, times the weight (C,) of its column; in whatever sequence of places."""
+        """Nats (B, C) in the sequence of emission, each times the weight (C,) of its column."""
 
     @abstractmethod
     def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
@@ -174,7 +179,7 @@ class DecoderLearner(Learner):
         return logits
 
     def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
-        """As `Learner.losses`, in the sequence of emission."""
+        """As `Learner.losses`."""
         return permuted_losses(self.logits(module, batch, batch.emitted), batch, weights)
 
     def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
@@ -221,16 +226,20 @@ class AnyOrderLearner(Learner):
         return self.architecture.numbers(*shape)
 
     def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
-        """As `Learner.losses`, by canonical column."""
-        logits = module(batch.inputs, batch.tokens.filled(batch.targets), batch.columns, batch.padding)
-        nats = F.cross_entropy(
-            logits.transpose(1, 2).float(), batch.targets, reduction="none", ignore_index=IGNORED
-        )
-        return nats if weights is None else nats * weights
+        """As `Learner.losses`."""
+        nats = self._of_columns(module, batch)
+        return (nats if weights is None else nats * weights).gather(1, batch.columns)
 
     def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:
         """As `Learner.step_loss`."""
-        return batch.tokens.by_step(self.losses(module, batch))
+        return batch.tokens.by_step(self._of_columns(module, batch))
+
+    def _of_columns(self, module: nn.Module, batch: Batch) -> Tensor:
+        """Nats (B, C) by canonical column."""
+        logits = module(batch.inputs, batch.tokens.filled(batch.targets), batch.columns, batch.padding)
+        return F.cross_entropy(
+            logits.transpose(1, 2).float(), batch.targets, reduction="none", ignore_index=IGNORED
+        )
 
     def record(self) -> dict[str, Any]:
         """The architecture's numbers."""
@@ -278,7 +287,7 @@ class CustomLearner(Learner):
         return logits
 
     def losses(self, module: nn.Module, batch: Batch, weights: Tensor | None = None) -> Tensor:
-        """As `Learner.losses`, in the sequence of emission."""
+        """As `Learner.losses`."""
         return permuted_losses(self.logits(module, batch, batch.emitted), batch, weights)
 
     def step_loss(self, module: nn.Module, batch: Batch) -> Tensor:

@@ -14,12 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from pyorder.execution import RandomStream
-from pyorder.profiling.profile import Profiler, standard_error
-from pyorder.profiling.result import Cost, Orders, Profile
+from pyorder.profiling.profile import Profiler
+from pyorder.profiling.result import Cost, Orders, Profile, standard_error
 from pyorder.profiling.scoring import score
 from pyorder.streams import stream
+from pyorder.training.divergence import AGAIN, diverged, guessing
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.trainer import Trainer, column_weights, train_together
 
@@ -27,7 +29,8 @@ from pyorder.training.trainer import Trainer, column_weights, train_together
 class Contest:
     """Models in training, one for each order and seed, which go on together until they are dropped.
 
-    Of one seed all start from the same parameters and see the same rows in the same sequence.
+    Of one seed all start from the same parameters and see the same rows in the same sequence. They learn at the
+    rate that the profiler came down to, where its runs diverged.
 
     Parameters
     ----------
@@ -51,7 +54,10 @@ class Contest:
     ) -> None:
         self.profiler, self.orders, self.seeds = profiler, orders, list(seeds)
         self.recipe = profiler.recipe if steps is None else replace(profiler.recipe, steps=steps)
+        if profiler.calmed:
+            self.recipe = replace(self.recipe, learning_rate=AGAIN * self.recipe.learning_rate)
         self.steps_done = self.behind = 0
+        self._curves = torch.empty(len(self.seeds), len(orders), 0, dtype=torch.float32)
         self._trainers = [[self._trainer(seed) for _ in orders] for seed in seeds]
 
     def cost(self, steps: int) -> Cost:
@@ -60,7 +66,15 @@ class Contest:
         return Cost(steps * models, len(self.profiler.held) * models)
 
     def go_on(self, steps: int, on_share: Callable[[str, float], None] | None = None) -> Profile:
-        """Train all that are left for some more steps, and score each in its order on the validation rows."""
+        """Train all that are left for some more steps, and score each in its order on the validation rows.
+
+        An order whose training diverged has an infinite loss.
+
+        Raises
+        ------
+        RuntimeError
+            If all diverged.
+        """
         started, profiler = time.perf_counter(), self.profiler
         columns = profiler.tokens.column_orders(self.orders)
         trainers = [trainer for of_seed in self._trainers for trainer in of_seed]
@@ -70,11 +84,11 @@ class Contest:
             if on_share is not None:
                 on_share("training", (step + 1) / steps)
 
-        train_together(trainers, sources, self.behind)
+        passed = train_together(trainers, sources, self.behind)
         self.behind = 0
-        curves = train_together(trainers, sources, steps, after_step).view(
-            len(self.seeds), len(self.orders), steps
-        )
+        now = train_together(trainers, sources, steps, after_step)
+        curves = now.view(len(self.seeds), len(self.orders), steps)
+        self._curves = torch.cat([self._curves, passed.view(*curves.shape[:2], -1), curves], dim=2)
         self.steps_done += steps
         rows = np.zeros((len(self.seeds), len(profiler.held), len(self.orders)))
         step_loss = np.zeros(self.orders.shape)
@@ -94,21 +108,38 @@ class Contest:
                 losses[:, place] = found.weighted[:, 0] / profiler.length
                 step_loss[place] += found.step_loss[0] / len(self.seeds)
         seed_loss = rows.mean(1)
+        lost = self._diverged() | ~np.isfinite(seed_loss)
+        seed_loss[lost] = np.inf
+        step_loss[lost.any(0)] = np.inf
         loss = seed_loss.mean(0)
+        if not np.isfinite(loss).any():
+            seeds = [seed for seed, of_seed in zip(self.seeds, lost, strict=True) if of_seed.any()]
+            raise RuntimeError(
+                f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, seeds))}, at "
+                f"the learning rate {self.recipe.learning_rate:g}; give a lower learning_rate"
+            )
         ties = stream(self.seeds[0], "ties").permutation(len(loss))
         ranking = np.lexsort((ties, loss))
         by_row = rows.mean(0)
+        paired = by_row - by_row[:, ranking[:1]]
+        paired[:, lost.any(0)] = 0  # what is lost is so whatever the rows
         return Profile(
             orders=self.orders,
             loss=loss,
             step_loss=step_loss,
-            standard_error=standard_error(by_row - by_row[:, ranking[:1]]),
+            standard_error=standard_error(paired, profiler.held.groups),
             ranking=ranking,
             seed_loss=seed_loss,
             training_loss=curves.mean(1).numpy(),
             cost=self.cost(steps),
             seconds=time.perf_counter() - started,
-            settings={**profiler.settings, "steps": self.steps_done, "seeds": self.seeds, "alone": True},
+            settings={
+                **profiler.settings,
+                "learning_rate": self.recipe.learning_rate,
+                "steps": self.steps_done,
+                "seeds": self.seeds,
+                "alone": True,
+            },
             step_names=profiler.step_names,
         )
 
@@ -121,6 +152,13 @@ class Contest:
         """Let only the orders at these places go on."""
         self.orders = self.orders[places]
         self._trainers = [[of_seed[place] for place in places] for of_seed in self._trainers]
+        self._curves = self._curves[:, places]
+
+    def _diverged(self) -> npt.NDArray[np.bool_]:
+        """Whether the training of each order (k, T) diverged, from its first step on."""
+        tokens = self.profiler.tokens
+        guess = guessing(tokens.shape, tokens.length)
+        return np.array([[diverged(curve, guess) for curve in of_seed] for of_seed in self._curves])
 
     def _trainer(self, seed: int) -> Trainer:
         profiler = self.profiler

@@ -20,8 +20,7 @@ from pyorder.data.reordering import Order, steps_of
 from pyorder.errors import InputError
 from pyorder.models.json_records import JsonRecords, step_losses
 from pyorder.orders.permutations import lexicographic, sample
-from pyorder.profiling.profile import standard_error
-from pyorder.profiling.result import Cost, Orders, Profile
+from pyorder.profiling.result import Cost, Orders, Profile, standard_error
 from pyorder.streams import stream
 
 __all__ = ["FieldOrders", "undisturbed"]

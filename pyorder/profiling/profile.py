@@ -27,7 +27,7 @@ from pyorder.execution import Precision, RandomStream, isolated, resolve_precisi
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
-from pyorder.profiling.result import Cost, Floats, Orders, Profile
+from pyorder.profiling.result import Cost, Orders, Profile, standard_error
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.journal import Journal
@@ -175,7 +175,7 @@ class Profiler:
             orders=orders,
             loss=loss,
             step_loss=step_loss,
-            standard_error=standard_error(paired),
+            standard_error=standard_error(paired, self.held.groups),
             ranking=ranking,
             seed_loss=np.array(seed_loss),
             training_loss=np.array(training_loss),
@@ -384,17 +384,3 @@ def profile(
 
     with shown:
         return profiler.profile(pool, seeds=repeated, on_share=on_share, row_loss=row_loss)
-
-
-def standard_error(values: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Standard error of the mean over axis 0.
-
-    Examples
-    --------
-    >>> standard_error(np.array([[1.0], [3.0]])).tolist()
-    [1.0]
-    """
-    if len(values) == 1:
-        return np.full(values.shape[1:], np.nan)
-    error: Floats = values.std(0, ddof=1, dtype=np.float64) / np.sqrt(len(values))
-    return error

@@ -50,7 +50,8 @@ class Profile(ByContents):
     loss : (T,) float64, mean validation loss in nats a step, mean over seeds; where steps have weights, the sum of
         weights times step losses over the sum of the weights
     step_loss : (T, L) float64, mean validation loss of each canonical step, whatever its weight
-    standard_error : (T,) float64, over validation rows, of the paired difference to the best order
+    standard_error : (T,) float64, over validation rows, of the paired difference to the best order; where the
+        validation rows have groups, by groups
     ranking : (T,) int64, candidates by loss, best first; ties are broken at random, by the seed
     seed_loss : (k, T) float64, the loss of each seed's run
     training_loss : (k, steps) float32, nats a step
@@ -223,3 +224,26 @@ class Profile(ByContents):
             settings=settings,
             **{array: getattr(record, array) for array in STAGE_ARRAYS},
         )
+
+
+def standard_error(
+    values: npt.NDArray[np.floating[Any]], clusters: npt.NDArray[np.integer[Any]] | None = None
+) -> Floats:
+    """Standard error of the mean over axis 0; with clusters rows of one may depend on each other. NaN for one.
+
+    Examples
+    --------
+    >>> standard_error(np.array([[1.0], [3.0]])).tolist()
+    [1.0]
+    >>> standard_error(np.array([[1.0], [1.0], [3.0], [3.0]]), np.array([0, 0, 1, 1])).tolist()
+    [1.0]
+    """
+    if clusters is not None:
+        numbers, of = np.unique(clusters, return_inverse=True)
+        sums = np.zeros((len(numbers), *values.shape[1:]))
+        np.add.at(sums, of, values - values.mean(0, dtype=np.float64))
+        return standard_error(sums) * len(sums) / len(values)
+    if len(values) == 1:
+        return np.full(values.shape[1:], np.nan)
+    error: Floats = values.std(0, ddof=1, dtype=np.float64) / np.sqrt(len(values))
+    return error

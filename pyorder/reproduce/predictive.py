@@ -122,8 +122,8 @@ class Predictive(Study):
         return [
             Table(
                 "Rank correlation of profile loss with the outcome of training on each order alone; orders that "
-                "never get there rank last, and equal. Mean over profiling seeds, with the 95 % interval over "
-                "orders.",
+                "never get there, or diverge, rank last, and equal. Mean over profiling seeds, with the 95 % "
+                "interval over orders.",
                 ("task", "outcome", ">profile steps", ">Spearman", ">Kendall", ">seeds", ">never reached"),
                 lines,
             )
@@ -156,7 +156,8 @@ class Predictive(Study):
             if outcomes is None or not longest or np.ptp(last := _ranked(outcomes["steps_to_learn"])) == 0:
                 continue
             ranks = mean_ranks(last)
-            found = [np.corrcoef(mean_ranks(run["result"]["losses"]), ranks)[0, 1] for run in longest]
+            early = (mean_ranks(_ranked(run["result"]["losses"])) for run in longest)
+            found = [np.corrcoef(losses, ranks)[0, 1] for losses in early]
             told.append(f"{np.mean(found):.2f} for {base.task_name({'task': task, 'length': length})}")
             holds.append(bool(np.mean(found) >= 0.5))
         return Finding(", ".join(told), holds)
@@ -215,8 +216,7 @@ def agreement(runs: Sequence[Sequence[float]], outcome: npt.NDArray[np.float64],
     from scipy import stats
 
     measure = {"spearman": stats.spearmanr, "kendall": stats.kendalltau}[kind]
-    losses = np.array(runs)
-    last = _ranked(outcome)
+    losses, last = _ranked(runs), _ranked(outcome)
 
     def mean_over_runs(chosen: npt.NDArray[np.int64]) -> float:
         if np.ptp(last[chosen]) == 0 or (np.ptp(losses[:, chosen], axis=1) == 0).any():  # nothing to rank
@@ -245,9 +245,10 @@ def mean_ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return (sides[0] + sides[1] + 1) / 2
 
 
-def _ranked(outcome: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Put what was never reached last, and equal."""
-    return np.where(np.isinf(outcome), np.finfo(float).max, outcome)
+def _ranked(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Put what was never reached last, and equal; so too the losses of what diverged, None in JSON."""
+    array = np.array(values, np.float64)
+    return np.where(np.isfinite(array), array, np.finfo(float).max)
 
 
 LAPTOP = Predictive(

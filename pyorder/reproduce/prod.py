@@ -149,20 +149,23 @@ class Prod(Study):
     def _meeting(self, found: np.ndarray, splits: Splits, seed: int) -> dict[str, Any]:
         """Early loss of the order found beside others, and how many of all have a lower one."""
         from pyorder.profiling import profile
+        from pyorder.search._pools import distinct
 
         forward = np.arange(len(found))
-        others = sample(len(found), COMPANY, seed=seed)
+        named = {"found": found, LEAST: forward, MOST: forward[::-1]}
+        # One that is there twice would be shown twice as often.
+        pool = distinct(np.concatenate([list(named.values()), sample(len(found), COMPANY, seed=seed)]))
         met = profile(
             splits.train,
-            np.concatenate([[found, forward, forward[::-1]], others]),
+            pool,
             validation=splits.test,
             seed=seed,
             **self.sizes.profiling,
         )
-        names = ("found", LEAST, MOST)
+        losses = {name: float(met.loss[(pool == order).all(1)][0]) for name, order in named.items()}
         return {
-            "early_loss": dict(zip(names, met.loss.tolist(), strict=False)),
-            "early_rank": {name: int((met.loss < met.loss[place]).sum()) for place, name in enumerate(names)},
+            "early_loss": losses,
+            "early_rank": {name: int((met.loss < loss).sum()) for name, loss in losses.items()},
         }
 
     def tables(self, rows: Sequence[Row]) -> list[Table]:

@@ -32,7 +32,7 @@ from pyorder.runs.journal import Journal
 from pyorder.streams import stream
 from pyorder.training.divergence import AGAIN, diverged, guessing
 from pyorder.training.fitted import Fitted
-from pyorder.training.generation import GENERATED_AT_ONCE, generate, row_losses
+from pyorder.training.generation import GENERATED_AT_ONCE, generate, row_losses, steps_there
 from pyorder.training.memory import check_run
 from pyorder.training.orders import OneOrder, RowQueue
 from pyorder.training.presets import Model, resolve_model
@@ -101,6 +101,8 @@ def fit(
     world = World.of(device)
     shown, on = resolve_progress(world.only_first(progress), "training"), world.device
     learner, recipe = resolve_model(model, "large" if on.type == "cuda" else "base", recipe, numbers)
+    if not learner.writes:
+        raise InputError(f"model: expected one that writes targets in an order, got {learner.name}")
     recipe.check_data(train.rows, train.target_length)
     like = train.vocabulary, train.schema
     rows, tested = Tokens.of(train, "train", on), Tokens.of(test, "test", on, like)
@@ -184,10 +186,11 @@ def fit(
             world.gather(of_rows(learner, module, share, chosen, precision), len(tested)).cpu().numpy()
             for of_rows in (_wrong, row_losses)
         )
+        there = steps_there(tested, tested.targets)
         fitted = Fitted(
             order=chosen,
             success=np.logical_not(wrong.any(1)),
-            step_accuracy=(wrong == 0).mean(0),
+            step_accuracy=np.ma.masked_array(wrong == 0, ~there.cpu().numpy()).mean(0).filled(np.nan),
             step_loss=losses.mean(0, dtype=np.float64),
             row_losses=losses.sum(1),
             loss_curve=curve.numpy(),

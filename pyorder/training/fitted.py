@@ -46,12 +46,14 @@ class Fitted(ByContents):
     ----------
     order : (L,) int64, the order it was trained on
     success : (R,) bool, test rows whose whole target was generated exactly, greedily
-    step_accuracy : (L,) float64, share of test rows with the right value, by canonical step; greedy generation
+    step_accuracy : (L,) float64, share of the test rows that have the step in which its value is right, by
+        canonical step; greedy generation
     step_loss : (L,) float64, mean loss of each canonical step on the test rows, in nats
     row_losses : (R,) float32, what each test row loses, in nats: the negative logarithm of its likelihood
     loss_curve : (steps,) float32, training loss in nats a step, weighted as the recipe says
     validation_curve : (K, 3) float64, a row a look at the validation rows: training steps so far, loss in nats a
-        step, and the share of steps predicted right, given those before them; None without validation rows
+        step, and the share of steps predicted right of those that rows have, given those before them; None
+        without validation rows
     model : the trained module, in evaluation mode, on the device it was trained on
     learner, schema : what the module is one of, and the data's steps and inputs
     vocabulary : (V,) int64, the value of every token id
@@ -97,8 +99,11 @@ class Fitted(ByContents):
 
     @property
     def row_loss_interval(self) -> tuple[float, float]:
-        """95 % interval of the row loss over test rows; by the normal approximation."""
-        half = 1.959963984540054 * float(self.row_losses.std(dtype=np.float64)) / math.sqrt(len(self.row_losses))
+        """95 % interval of the row loss over test rows, by the normal approximation; of one row without bounds."""
+        if len(self.row_losses) == 1:
+            return -math.inf, math.inf
+        deviation = float(self.row_losses.std(ddof=1, dtype=np.float64))
+        half = 1.959963984540054 * deviation / math.sqrt(len(self.row_losses))
         return self.row_loss - half, self.row_loss + half
 
     @property
@@ -172,14 +177,18 @@ class Fitted(ByContents):
         return {**super().contents(), "model": weights, "learner": (self.learner.name, self.learner.record())}
 
     def summary(self) -> dict[str, Any]:
-        """What the model reaches, in values of JSON."""
+        """What the model reaches, in values of JSON.
+
+        Where one row was tested, or losses are not finite, nothing compares by row loss: it is None.
+        """
+        compares = all(map(math.isfinite, self.row_loss_interval))
         return {
             "order": self.order.tolist(),
             "names": list(self.names),
             "success_rate": self.success_rate,
             "success_interval": list(self.success_interval),
-            "row_loss": self.row_loss,
-            "row_loss_interval": list(self.row_loss_interval),
+            "row_loss": self.row_loss if compares else None,
+            "row_loss_interval": list(self.row_loss_interval) if compares else [None, None],
             "test_rows": len(self.success),
             "diverged": self.diverged,
             "diverged_at": self.settings.get("diverged_at"),
@@ -255,8 +264,13 @@ class Fitted(ByContents):
         if kept is not None and learner.record() != asdict(kept):
             given = learner.architecture if isinstance(learner, DecoderLearner) else learner.name
             raise InputError(f"model: {given} given, it was trained with {kept}")
-        if isinstance(learner, DecoderLearner):
-            _check_size(run.folder, learner, shape)
+        if isinstance(learner, DecoderLearner) and not _fits(run.folder, learner, shape):
+            if kept is None:  # a function built it
+                path = run.folder / "model.safetensors"
+                raise InputError(f"model: not the one whose weights are in {str(path)!r}")
+            raise InputError(
+                f"run_dir: {str(run.folder)!r} is damaged: its weights are of no model as config.json has it"
+            )
         with isolated(), RandomStream(0, on).lent():
             module = learner.build(shape).to(on)
         load_weights(run.folder, module)
@@ -278,8 +292,8 @@ def _shape(vocabulary: npt.NDArray[np.int64], schema: Schema) -> Shape:
     return Shape(len(vocabulary) + schema.ends, schema.input_length, schema.columns)
 
 
-def _check_size(folder: Path, learner: DecoderLearner, shape: Shape) -> None:
-    """Refuse an architecture that the weights of a folder are not of, before a module of its size is made."""
+def _fits(folder: Path, learner: DecoderLearner, shape: Shape) -> bool:
+    """Whether the weights of a folder are of an architecture, before a module of its size is made."""
     path = folder / "model.safetensors"
     try:
         told = {name: size for name, (_, size) in list_safetensors(path).items()}
@@ -290,9 +304,8 @@ def _check_size(folder: Path, learner: DecoderLearner, shape: Shape) -> None:
         if learner.architecture.layers <= len(told):
             with isolated(), torch.device("meta"):  # sizes alone, no memory
                 wanted = {name: tuple(value.shape) for name, value in learner.build(shape).state_dict().items()}
-            if all(wanted.get(name) == size for name, size in told.items()):
-                return
-    raise InputError(f"run_dir: {str(folder)!r} is damaged: its weights are of no model as config.json has it")
+            return all(wanted.get(name) == size for name, size in told.items())
+    return False
 
 
 def _bits(value: Any) -> Any:

@@ -5,6 +5,7 @@ R  rows    X  input length    C  columns    L  steps    V  vocabulary size
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -132,17 +133,17 @@ def look(
     precision: torch.dtype,
     world: World | None = None,
 ) -> tuple[float, float]:
-    """Mean loss in nats a step, and the share of steps predicted right, each given those before it.
+    """Mean loss in nats a step, and the share of steps that are there predicted right, each given those before it.
 
     The processes of a world look at a share of the rows each.
     """
     world, rows_in_all = World(tokens.device) if world is None else world, len(tokens)
     tokens = tokens.part(world.share(rows_in_all))
     (columns,) = tokens.column_orders(order[None])
-    loss = right = 0.0
+    loss = right = told = 0.0
 
     def work(rows: slice) -> None:
-        nonlocal loss, right
+        nonlocal loss, right, told
         batch = tokens.batch(
             torch.arange(rows.start, rows.stop, device=tokens.device), columns.expand(rows.stop - rows.start, -1)
         )
@@ -150,10 +151,16 @@ def look(
             nats, hit = learner.look(module, batch)
         missed = ~hit & (batch.targets.gather(1, batch.columns) != IGNORED)
         wrong = tokens.by_step(torch.zeros_like(batch.columns).scatter(1, batch.columns, missed.long()))
-        loss, right = loss + float(nats.sum()), right + float((wrong == 0).sum())
+        there = steps_there(tokens, batch.targets)
+        loss, right = loss + float(nats.sum()), right + float(((wrong == 0) & there).sum())
+        told += float(there.sum())
 
     in_parts(len(tokens), 1, _rows_at_once(tokens), work)
-    cells = rows_in_all * tokens.length
-    sums = world.sum(torch.tensor([loss, right], dtype=torch.float64, device=tokens.device))
-    loss, right = sums.tolist()
-    return loss / cells, right / cells
+    sums = world.sum(torch.tensor([loss, right, told], dtype=torch.float64, device=tokens.device))
+    loss, right, told = sums.tolist()
+    return loss / (rows_in_all * tokens.length), right / told if told else math.nan
+
+
+def steps_there(tokens: Tokens, targets: Tensor) -> Tensor:
+    """Which steps rows of targets (R, C) have: (R, L); one that the loss leaves out is neither right nor wrong."""
+    return targets[:, tokens.schema.offsets[:-1].tolist()] != IGNORED

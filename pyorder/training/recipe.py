@@ -39,7 +39,8 @@ class Recipe:
     warmup : steps in which the rate rises linearly, a quarter of all at most
     weight_decay : AdamW's
     betas : AdamW's: what it keeps of the means of gradients, and of their squares, from step to step
-    schedule : "linear": after the rise the rate falls linearly to zero at the last step; "constant": it stays
+    schedule : "linear": after the rise the rate falls linearly, to zero one step after the last, and stays there;
+        "constant": it stays at its highest
     precision : of matrix products, "auto", "float32" or "bfloat16"; weights are float32 always
     step_weights : how much each step counts, by canonical step: L numbers of at least 0, one of them positive.
         What is trained on is then the weighted mean loss over steps, and so is what ranks orders. None: all alike
@@ -47,8 +48,8 @@ class Recipe:
     Examples
     --------
     >>> recipe = Recipe(steps=100, learning_rate=0.5, warmup=1)
-    >>> [round(recipe.rate_at(step), 3) for step in (0, 1, 50, 99)]
-    [0.25, 0.5, 0.253, 0.005]
+    >>> [round(recipe.rate_at(step), 3) for step in (0, 1, 50, 99, 100, 200)]
+    [0.25, 0.5, 0.253, 0.005, 0.0, 0.0]
     """
 
     steps: int
@@ -66,6 +67,11 @@ class Recipe:
         for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0)):
             check_integer(getattr(self, name), name, least)
         check_memory(self.steps, 4, "steps", "losses")
+        for name in ("learning_rate", "weight_decay"):
+            try:
+                math.isfinite(getattr(self, name))
+            except TypeError:
+                raise TypeError(f"{name}: expected a number, got {getattr(self, name)!r}") from None
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
             raise ValueError(f"learning_rate: {self.learning_rate} is not a positive number")
         if not self.weight_decay >= 0 or not math.isfinite(self.weight_decay):
@@ -128,7 +134,7 @@ class Recipe:
         rise = (step + 1) / (warmup + 1)
         if self.schedule == "constant":
             return self.learning_rate * min(rise, 1.0)
-        fall = (self.steps - step) / max(1, self.steps - warmup)
+        fall = max(0, self.steps - step) / max(1, self.steps - warmup)
         return self.learning_rate * min(rise, fall, 1.0)
 
     def record(self, device: torch.device) -> dict[str, Any]:

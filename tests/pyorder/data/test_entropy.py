@@ -30,3 +30,26 @@ def test_entropy_of_a_wide_step_is_that_of_its_columns_each_given_the_last(monke
     tokens = Tokens.of(pyorder.Dataset(None, values, widths=[3, 1]), "train", torch.device("cpu"))
     wanted = [entropy(np.bincount(3 * pairs[:, 0] + pairs[:, 1])), entropy(np.bincount(values[:, 3]))]
     assert entropies(tokens, torch.arange(500)) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_step_that_is_left_out_where_it_is_missing_has_entropy_only_where_it_is_there():
+    """As its loss counts: nothing of rows without it, in the mean over all rows. One step is in no row."""
+    rng = np.random.default_rng(0)
+    values = np.ma.array(rng.integers(4, size=(500, 4)))
+    gone = rng.random((500, 2)) < [0.5, 0.2]
+    values[gone[:, 0], 0] = np.ma.masked
+    values[gone[:, 1], 1:3] = np.ma.masked
+    values[rng.random(500) < 0.3, 2] = np.ma.masked  # some of the wide ones end early, by a symbol
+    values[:, 3] = np.ma.masked
+    ended = np.ma.filled(values, 4)
+    there = ~gone
+    wanted = [
+        there[:, 0].mean() * entropy(np.bincount(ended[there[:, 0], 0])),
+        there[:, 1].mean() * entropy(np.bincount(5 * ended[there[:, 1], 1] + ended[there[:, 1], 2])),
+        0,
+    ]
+    data = pyorder.Dataset(None, values, widths=[1, 2, 1], missing="mask")
+    assert entropies(Tokens.of(data, "train", torch.device("cpu"))) == pytest.approx(wanted, abs=1e-9)
+    data = pyorder.Dataset(None, values, widths=[1, 2, 1])
+    wanted = [entropy(np.bincount(ended[:, 0])), entropy(np.bincount(5 * ended[:, 1] + ended[:, 2])), 0]
+    assert entropies(Tokens.of(data, "train", torch.device("cpu"))) == pytest.approx(wanted, abs=1e-9)

@@ -30,10 +30,13 @@ def test_every_slot_sees_the_input_and_the_slots_before_it(looked_at):
         assert (layer[..., torch.from_numpy(seen)] > 0).all()
 
 
-def test_the_weights_are_those_that_the_model_uses(looked_at):
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_weights_are_those_that_the_model_uses(looked_at, gaps):
     """With values that are one at a single place and zero elsewhere, attention gives back that place's weight."""
     model, inputs, emitted = looked_at
-    maps = attention_maps(model, inputs, emitted)
+    padding = torch.tensor([[0, 1, 0, 1], [1, 0, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]]) > 0
+    given = (padding,) if gaps else ()
+    maps = attention_maps(model, inputs, emitted, *given)
     block, wanted = model.blocks[-1], []
 
     def spy(module, arguments, named):
@@ -47,7 +50,7 @@ def test_the_weights_are_those_that_the_model_uses(looked_at):
 
     hook = block.register_forward_pre_hook(spy, with_kwargs=True)
     with torch.inference_mode():
-        model(inputs, emitted)
+        model(inputs, emitted, *given)
     hook.remove()
     torch.testing.assert_close(maps[-1], torch.stack(wanted[-7:], -1))
     assert not block._forward_pre_hooks

@@ -4,6 +4,7 @@ import datetime
 import json
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -162,6 +163,21 @@ def test_a_tokenizer_that_puts_blanks_between_pieces_is_refused():
             lambda: JsonRecords(Characters(), ["a"]).text({"a": {1, 2}}, [0]),
             InputError,
             "field 'a': expected what JSON holds, got set: ",
+        ),
+        (
+            lambda: JsonRecords(Characters(), ["a"]).text({"a": pandas.NA}, [0]),
+            InputError,
+            "field 'a': expected what JSON holds, got NAType: ",
+        ),
+        (
+            lambda: JsonRecords(Characters(), ["a"]).tokens([{"a": 1}, {"a": 1, 2: 3}], [0]),
+            TypeError,
+            "records: expected keys of text, got 2 in row 1$",
+        ),
+        (
+            lambda: JsonRecords(Characters(), ["a"]).tokens([{"a": 1}, {"a": {"b": 1}, "a.b": 1}], [0]),
+            InputError,
+            "records: expected distinct keys, got 'a.b' twice in row 1$",
         ),
         (
             lambda: JsonRecords(Characters(), STEPS).text(RECORD, [0, 1]),

@@ -9,7 +9,7 @@ from pyorder.data.schema import make_schema
 from pyorder.data.tokens import Tokens
 from pyorder.execution import row_slices
 from pyorder.models.decoder import Decoder
-from pyorder.models.learner import CustomLearner, DecoderLearner
+from pyorder.models.learner import AnyOrderLearner, CustomLearner, DecoderLearner
 from pyorder.profiling import scoring
 from pyorder.profiling.scoring import chunks, prefix_ids, score
 from pyorder.training.presets import PRESETS
@@ -82,6 +82,24 @@ def test_a_callers_module_is_scored_the_same(decoder, rows):
     plain = score(CustomLearner(lambda *_: Wrapped()), Wrapped(), rows, ORDERS, torch.float32)
     for one, other in zip(tree, plain, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_a_module_that_is_told_the_order_is_scored_by_step(rows):
+    """Its logits are by canonical column: with weights, so that each must meet its own step."""
+    learner = AnyOrderLearner(TINY.architecture)
+    torch.manual_seed(0)
+    module = learner.build(rows.shape).eval()
+    for link in module.links:
+        torch.nn.init.normal_(link)
+    weights = torch.tensor([0.0, 1.0, 2.0, 4.0, 8.0, 16.0])
+    found = score(learner, module, rows, ORDERS[:5], torch.float32, weights=weights)
+    for t, order in enumerate(ORDERS[:5]):
+        with torch.no_grad():
+            logits = module(rows.inputs, rows.targets, torch.from_numpy(order).expand(len(rows), -1))
+        wanted = F.cross_entropy(logits.transpose(1, 2), rows.targets, reduction="none")
+        np.testing.assert_allclose(found.row_loss[:, t], wanted.sum(1), rtol=1e-4)
+        np.testing.assert_allclose(found.step_loss[t], wanted.mean(0), rtol=1e-4)
+        np.testing.assert_allclose(found.weighted[:, t], wanted @ weights, rtol=1e-4)
 
 
 def test_the_share_of_work_done_rises_to_one(decoder, rows):

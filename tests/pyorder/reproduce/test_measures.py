@@ -10,7 +10,9 @@ from scipy import stats
 import pyorder
 from pyorder.orders.posets import Poset
 from pyorder.reproduce import _base as base
-from pyorder.reproduce import delay, predictive
+from pyorder.reproduce import delay, predictive, prod
+
+OUTCOMES = predictive.OUTCOMES.values()
 
 
 def test_steps_to_learn_are_those_of_the_first_look_at_90_percent():
@@ -53,6 +55,53 @@ def test_agreement_is_scipys_with_a_bootstrap_around_it():
     z, error = np.arctanh(float(mean)), 1 / np.sqrt(57)
     assert float(low) == pytest.approx(np.tanh(z - 1.96 * error), abs=0.12)
     assert float(high) == pytest.approx(np.tanh(z + 1.96 * error), abs=0.12)
+
+
+@pytest.mark.parametrize("kind", ["spearman", "kendall"])
+def test_orders_that_diverged_rank_last_and_equal(kind):
+    """In the runs, whose losses JSON has as None, and among the outcomes; as SciPy has it of a large number."""
+    rng = np.random.default_rng(1)
+    outcome, loss = rng.normal(size=(2, 30))
+    lost = np.where(np.arange(30) < 3, np.nan, outcome), [None, *loss[1:]]
+    last = np.where(np.arange(30) < 3, 1e9, outcome), [1e9, *loss[1:]]
+    measure = {"spearman": stats.spearmanr, "kendall": stats.kendalltau}[kind]
+    told = predictive.agreement([lost[1]], lost[0], kind)
+    assert told.split()[0] == f"{measure(last[1], last[0]).statistic:.2f}"
+    assert told == predictive.agreement([last[1]], last[0], kind)
+
+
+def test_a_claim_is_told_of_runs_with_orders_that_diverged():
+    study, steps = predictive.LAPTOP, predictive.LAPTOP.run_lengths[-1]
+    cell = {"task": "square", "length": 5, "seed": 0}
+    places = [float(place) for place in range(120)]
+    rows = [
+        {"cell": cell | {"orders_from": start}, "result": dict.fromkeys(OUTCOMES, places[start:][:10])}
+        for start in range(0, 120, 10)
+    ]
+    rows[-1]["result"]["steps_to_learn"][-1] = None
+    losses = [*places[:-1], None]
+    rows.append({"cell": cell | {"profile_steps": steps, "profile_seed": 0}, "result": {"losses": losses}})
+    assert study.finding(rows) == base.Finding("1.00 for square L = 5", [True])
+
+
+def test_an_order_that_a_search_finds_right_is_in_the_mixture_once(monkeypatch):
+    """Its losses are those of the named order that it is."""
+    pools = []
+
+    def profile(train, pool, **named):
+        pools.append(pool.tolist())
+        return SimpleNamespace(loss=np.array(pool)[:, 0].astype(float))
+
+    monkeypatch.setattr("pyorder.profiling.profile", profile)
+    splits = SimpleNamespace(train=None, test=None)
+    for found in (range(6), range(5, -1, -1), [2, 1, 0, 3, 4, 5]):
+        met = prod.LAPTOP._meeting(np.array(found), splits, seed=0)
+        assert len({tuple(order) for order in pools[-1]}) == len(pools[-1])
+        assert pools[-1][0] == list(found)
+        assert met["early_loss"] == {"found": found[0], prod.LEAST: 0.0, prod.MOST: 5.0}
+        below = [sum(order[0] < first for order in pools[-1]) for first in (found[0], 0, 5)]
+        assert list(met["early_rank"].values()) == below
+    assert pools[2][1:3] == [list(range(6)), list(range(5, -1, -1))]
 
 
 def test_strata_are_filled_evenly():

@@ -258,6 +258,8 @@ def test_what_is_no_fit_is_refused(search, square5, fit_folder, tmp_path):
         pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, **settings)
         pyorder.Fitted.load(own, model=other)
     assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match=r"^model: not the one whose weights are in '.*model\.safetensors'$"):
+        pyorder.Fitted.load(own, model="base")  # another than the function's, which config.json does not know
     with pytest.raises(
         ValueError, match=r"^model: Architecture\(layers=1, heads=4, .*with Architecture\(.*heads=2, "
     ):

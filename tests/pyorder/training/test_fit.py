@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 import pyorder
 from pyorder.data.files import read_safetensors
 from pyorder.data.tokens import Tokens
-from pyorder.models.learner import CustomLearner, DecoderLearner
+from pyorder.models.learner import AnyOrderLearner, CustomLearner, DecoderLearner
 from pyorder.training.fitted import wilson_interval
 from pyorder.training.generation import generate
 from pyorder.training.presets import PRESETS
@@ -47,6 +47,13 @@ def test_generation_is_greedy(fitted, square5):
         for slot in range(5):
             emitted[:, slot] = fitted.model(tokens.inputs.long(), emitted)[:, slot].argmax(-1)
     assert torch.equal(generate(fitted.learner, fitted.model, tokens, fitted.order, torch.float32), emitted)
+
+
+def test_a_model_that_writes_in_no_order_is_refused_before_any_work(square5, monkeypatch):
+    learner = AnyOrderLearner(PRESETS["nano"].architecture)
+    monkeypatch.setattr(learner, "build", None)
+    with pytest.raises(ValueError, match="^model: expected one that writes targets in an order, got any-order$"):
+        pyorder.fit(square5.train, [0, 1, 2, 3, 4], test=square5.test, model=learner, steps=2)
 
 
 def test_a_callers_module_generates_the_same(fitted, square5):

@@ -1,17 +1,20 @@
 """Steps of several columns, rows with gaps, and targets without inputs, against plain loops over rows."""
 
 import itertools
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import chisquare, norm, sem
 
 import pyorder
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
 from pyorder.models.learner import CustomLearner, DecoderLearner
 from pyorder.profiling.scoring import score
+from pyorder.report.comparison import beaten, tells
 from pyorder.training.generation import generate, row_losses
 from pyorder.training.presets import PRESETS
 
@@ -217,13 +220,28 @@ def test_the_row_loss_of_a_final_training_is_that_of_its_test_rows():
     assert fitted.row_loss == pytest.approx(fitted.row_losses.mean())
     assert fitted.step_loss.sum() == pytest.approx(fitted.row_loss, rel=1e-5)
     low, high = fitted.row_loss_interval
-    error = fitted.row_losses.astype(float).std() / 10
-    assert (high - fitted.row_loss, fitted.row_loss - low) == pytest.approx((1.96 * error, 1.96 * error), rel=1e-3)
+    error = sem(fitted.row_losses.astype(float))
+    assert (low, high) == pytest.approx(norm.interval(0.95, fitted.row_loss, error), rel=1e-6)
     assert fitted.summary()["row_loss"] == fitted.row_loss
+    assert fitted.summary()["row_loss_interval"] == [low, high]
     predicted, wanted = (
         np.ma.filled(part, -1) for part in (fitted.predict(test.inputs), test.decode(test.encode()[1]))
     )
     assert (predicted == wanted).all(1).tolist() == fitted.success.tolist()
+
+
+def test_one_test_row_tells_no_orders_apart():
+    """Not even the one that it loses least in, beside one that it loses most in."""
+    data = make(rows=300)
+    train, test = data.select(range(200)), data.select([250])
+    told = {}
+    for name, loss in (("discovered", 9.0), ("reverse", 0.1)):
+        fitted = pyorder.fit(train, [2, 0, 1], test=test, model=TINY)
+        fitted = replace(fitted, row_losses=np.full(1, loss, np.float32))
+        assert fitted.row_loss_interval == (-np.inf, np.inf)
+        told[name] = json.loads(json.dumps(fitted.summary(), allow_nan=False))
+    assert beaten(told) == []
+    assert tells(list(told.values())) == "success"
 
 
 def test_a_masked_step_is_neither_seen_nor_lost():
@@ -236,6 +254,33 @@ def test_a_masked_step_is_neither_seen_nor_lost():
     assert gone.any()
     assert (losses[gone] == 0).all()
     assert (losses[~gone] > 0).all()
+
+
+def test_only_steps_that_rows_have_are_counted_as_right():
+    """missing="mask", against a loop over rows; no row has the middle one."""
+    data = make(rows=300, missing="mask")
+    train, test = data.select(range(200)), data.select(np.arange(200, 300)[data.lengths[200:, 1] == 0])
+    fitted = pyorder.fit(train, [2, 0, 1], test=test, validation=test, model=TINY)
+    tokens = Tokens.of(test, "test", CPU, (fitted.vocabulary, fitted.schema))
+    written = generate(fitted.learner, fitted.model, tokens, fitted.order, torch.float32)
+    columns = torch.from_numpy(tokens.schema.column_orders(np.array([[2, 0, 1]]))).expand(len(tokens), -1)
+    batch = tokens.batch(torch.arange(len(tokens)), columns)
+    with torch.no_grad():
+        logits = fitted.learner.logits(fitted.model, batch, batch.emitted)
+    predicted = torch.empty_like(columns).scatter(1, columns, logits.argmax(-1))
+    shares, hits = [], []
+    for step, span in enumerate([(0, 1), (2,), (3, 4, 5)]):
+        right = []
+        for row, ids in enumerate(tokens.targets.tolist()):
+            wanted = [column for column in span if ids[column] != IGNORED]
+            if wanted:
+                right.append(all(int(written[row, column]) == ids[column] for column in wanted))
+                hits.append(all(int(predicted[row, column]) == ids[column] for column in wanted))
+        assert len(right) == (test.lengths[:, step] > 0).sum()
+        shares.append(np.mean(right) if right else np.nan)
+    assert np.isnan(shares).tolist() == [False, True, False]
+    np.testing.assert_allclose(fitted.step_accuracy, shares)
+    assert fitted.validation_curve[-1, 2] == pytest.approx(np.mean(hits))
 
 
 @pytest.mark.parametrize("strategy", [

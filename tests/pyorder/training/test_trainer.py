@@ -14,6 +14,7 @@ from pyorder.models.learner import AnyOrderLearner, DecoderLearner
 from pyorder.training import orders, presets, recipe, trainer
 from pyorder.training.orders import Mixture, OneOrder, RowQueue, Succession, assign_orders
 from pyorder.training.presets import EXPLORER, PRESETS
+from pyorder.training.recipe import Recipe
 from pyorder.training.trainer import Trainer, train_together
 
 CPU = torch.device("cpu")
@@ -52,19 +53,26 @@ def test_every_pass_shows_every_row_once(sizes):
 
 def test_the_rate_rises_then_falls_to_zero():
     numbers = PRESETS["nano"].but(steps=40, learning_rate=0.5).recipe
-    rates = [numbers.rate_at(step) for step in range(41)]
+    rates = [numbers.rate_at(step) for step in range(60)]
     assert numbers.record(CPU)["warmup"] == 10  # a quarter of the steps, not the preset's 50
     assert np.argmax(rates) == 10
     assert rates[10] == 0.5
-    assert rates[40] == 0.0
+    assert set(rates[40:]) == {0.0}  # past the end nothing is unlearned
     assert all(np.diff(rates[:11]) > 0)
-    assert all(np.diff(rates[10:]) < 0)
+    assert all(np.diff(rates[10:41]) < 0)
 
 
 def test_a_constant_rate_rises_and_stays():
     rates = [EXPLORER.recipe.rate_at(step) for step in range(500)]
     assert all(np.diff(rates[:26]) > 0)
     assert set(rates[25:]) == {EXPLORER.recipe.learning_rate}
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+@pytest.mark.parametrize("given", ["1e-3", None, [0.1]])
+def test_a_rate_that_is_no_number_is_refused_by_name(name, given):
+    with pytest.raises(TypeError, match=f"^{name}: expected a number, got "):
+        Recipe(**{"steps": 1, "learning_rate": 1.0, name: given})
 
 
 def make(tokens, preset=TINY, seed=0, learner=None, **options):
