@@ -304,8 +304,7 @@ class _Column:
         distinct = np.unique(self.present)
         if len(distinct) <= most:
             return Codec(self.kind, tuple(map(self._value, distinct)), missing=gone)
-        cuts = np.unique(np.quantile(self.present, np.arange(1, most) / most, method="higher"))
-        cuts = cuts[cuts > distinct[0]]
+        cuts = _cuts(self.present, most)
         bins = np.searchsorted(cuts, self.present, side="right")
         middles = [np.quantile(self.present[bins == k], 0.5, method="lower") for k in range(len(cuts) + 1)]
         return Codec(self.kind, tuple(map(self._value, middles)), tuple(cuts.tolist()), gone)
@@ -342,3 +341,23 @@ class _Column:
                 raise InputError(f"column {self.name!r}: the other table has no value {value!r}")
         found[~self.missing] = np.array([known[value] for value in told], np.int64)[inverse]
         return found
+
+
+def _cuts(numbers: NDArray[Any], most: int) -> NDArray[Any]:
+    """Where bins begin, all but the first: of numbers with more than ``most`` different values, about as many in each.
+
+    A lowest value that fills a bin has one of its own, and the others share those that are left.
+
+    Examples
+    --------
+    >>> _cuts(np.array([0, 0, 0, 0, 0, 0, 1, 2, 3, 4]), 3)
+    array([1, 3])
+    """
+    left, ahead = np.sort(numbers), []
+    while True:
+        cuts = np.unique(np.quantile(left, np.arange(1, most) / most, method="higher"))
+        if not len(cuts) or cuts[0] > left[0]:
+            return np.array([*ahead, *cuts])
+        left = left[np.searchsorted(left, left[0], side="right") :]
+        ahead.append(left[0])
+        most -= 1

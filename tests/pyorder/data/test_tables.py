@@ -37,6 +37,10 @@ def test_docstring_examples(doctests):
         doctests(module)
 
 
+def test_a_single_bin_is_told_in_the_singular():
+    assert codecs.Codec("integers", (0,), ()).describe() == "1 bin of integers"
+
+
 def test_values_of_every_kind_come_back():
     data = Dataset.from_table(TABLE, inputs=["class"])
     assert data.names == ("age", "sex", "alive", "born", "seen")
@@ -105,7 +109,27 @@ def test_one_frequent_value_has_a_bin_of_its_own():
     codec = Dataset.from_table(pyarrow.table({"fare": fares, "b": [1, 2] * 500}), bins=5).schema.steps[0].codec
     assert codec.values[0] == 0.0
     assert codec.edges[0] == 1.0
-    assert len(codec.values) == 3  # no bin is empty
+    assert len(codec.values) == 5  # no bin is empty
+
+
+@pytest.mark.parametrize("bins", [2, 3, 20])
+def test_a_lowest_value_of_almost_all_rows_leaves_the_others_their_bins(bins):
+    delays = np.concatenate([np.zeros(1900, int), np.arange(150, 4150, 40)])
+    table = pyarrow.table({"delay": np.random.default_rng(0).permutation(delays), "b": [1, 2] * 1000})
+    data = Dataset.from_table(table, bins=bins)
+    codec = data.schema.steps[0].codec
+    counts = np.bincount(data.targets[:, 0])
+    assert (codec.values[0], codec.edges[0], counts[0]) == (0, 150, 1900)
+    assert len(counts) == bins
+    assert counts[1:].tolist() == pytest.approx([100 / (bins - 1)] * (bins - 1), abs=1)
+    assert {record["delay"] == 0 for record in data.to_records()} == {True, False}
+
+
+def test_two_lowest_values_of_almost_all_rows_are_told_apart():
+    table = pyarrow.table({"x": [0] * 500 + [1] * 480 + list(range(100, 120)), "b": [1, 2] * 500})
+    data = Dataset.from_table(table, bins=4)
+    assert data.schema.steps[0].codec.edges == (1, 100, 110)
+    assert np.bincount(data.targets[:, 0]).tolist() == [500, 480, 10, 10]
 
 
 def test_columns_that_determine_each_other_count_as_one():
@@ -281,6 +305,18 @@ def test_evidence_is_of_other_groups_than_training():
     assert 60 <= len(held) <= 80
     assert len(set(zip(held.tolist(), apart.cluster.tolist(), strict=True))) == len(set(held.tolist()))
     assert tokens.select(torch.tensor([5, 7])).groups.tolist() == data.groups[[5, 7]].tolist()
+
+
+@pytest.mark.parametrize("ending", ["", ".parquet"])
+def test_groups_may_be_categories(ending, tmp_path):
+    frame, patient = of_patients()
+    frame = frame.astype({"patient": "category"})
+    frame.loc[3, "patient"] = None
+    if ending:
+        frame.to_parquet(path := tmp_path / "mine.parquet")
+    groups = Dataset.from_table(path if ending else frame, groups="patient").groups
+    patient[3] = -1
+    assert len(set(zip(groups.tolist(), patient.tolist(), strict=True))) == 41
 
 
 def test_few_and_large_groups_are_not_torn():
