@@ -103,8 +103,16 @@ def rows_of_table(
 
 def _numbered(column: pyarrow.ChunkedArray) -> NDArray[np.int64]:
     """Numbers of equal values (N,), from 0 on; a missing value is one of its own."""
-    codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices
+    codes = _decoded(column).dictionary_encode(null_encoding="encode").indices
     return np.array(codes.to_numpy(zero_copy_only=False), np.int64)
+
+
+def _decoded(column: pyarrow.ChunkedArray) -> pyarrow.Array:
+    """A column as one array, of values where it has numbers of values, as a frame's categories do."""
+    from pyarrow import types
+
+    array = column.combine_chunks()
+    return array.dictionary_decode() if types.is_dictionary(array.type) else array
 
 
 def read_table(table: Any) -> pyarrow.Table:
@@ -247,9 +255,7 @@ class _Column:
         from pyarrow import compute, types
 
         self.name = name
-        array = column.combine_chunks()
-        if types.is_dictionary(array.type):
-            array = array.dictionary_decode()
+        array = _decoded(column)
         if types.is_floating(array.type) or types.is_decimal(array.type):
             array = array.cast(pyarrow.float64())
             array = compute.if_else(compute.is_finite(array), array, pyarrow.scalar(None, pyarrow.float64()))
@@ -344,7 +350,7 @@ class _Column:
 
 
 def _cuts(numbers: NDArray[Any], most: int) -> NDArray[Any]:
-    """Where bins begin, all but the first: of numbers with more than ``most`` different values, about as many in each.
+    """Where all bins but the first begin, of numbers with more than ``most`` different values: as many in each.
 
     A lowest value that fills a bin has one of its own, and the others share those that are left.
 
