@@ -28,7 +28,7 @@ def discover_parser() -> Any:
 def option_words(option: Any, value: Any) -> list[str]:
     """The words that give an option a value; None gives none.
 
-    A list gives an option that can be repeated several times, and ``--inputs`` and ``--targets`` all names at once.
+    A list gives an option that can be repeated several times, and ``--inputs`` and ``--targets`` their names.
 
     Raises
     ------

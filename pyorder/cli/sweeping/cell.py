@@ -33,8 +33,8 @@ class Cell:
     length : of the task's target
     strategy, seed : as the options of these names
     options : any other options of `pyorder discover`, by their names; True and False stand for an option that is a
-        switch, ``{"levels": True, "fit": False}``, and a list for one that is repeated, ``{"parameter": ["d=4"]}``,
-        or that names columns, ``{"inputs": ["age", "city"]}``
+        switch, ``{"levels": True, "fit": False}``, and a list for one that is repeated or names
+        columns, ``{"parameter": ["d=4"]}``, ``{"inputs": ["age", "city"]}``
 
     Examples
     --------
