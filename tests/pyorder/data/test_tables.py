@@ -10,7 +10,7 @@ import torch
 
 import pyorder
 from pyorder import Dataset
-from pyorder.data import codecs, tables
+from pyorder.data import _columns, codecs, tables
 from pyorder.data.schema import Schema
 from pyorder.data.tokens import Tokens
 from pyorder.errors import InputError
@@ -33,7 +33,7 @@ TABLE = pyarrow.table(MIXED)
 
 
 def test_docstring_examples(doctests):
-    for module in (codecs, tables):
+    for module in (codecs, tables, _columns):
         doctests(module)
 
 
