@@ -80,6 +80,9 @@ def rows_of_table(
     given, wanted = choose(read.column_names, inputs, targets)
     if targets is None and groups in wanted:
         wanted.remove(groups)
+    if "" in (*given, *wanted):
+        number = read.column_names.index("") + 1
+        raise InputError(f"table: column {number} has no name; name it, or leave it out with inputs and targets")
     columns = encode(read, [*given, *wanted], bins, codecs)
     named = tuple(Field(name, 1, codec) for name, codec in zip(columns.names, columns.codecs, strict=True))
     count = sum(name in given for name in columns.names)
@@ -133,6 +136,9 @@ def read_table(table: Any) -> pyarrow.Table:
                 read = parquet.read_table(path)
             else:
                 read = csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True))
+            stripped = [name.strip() for name in read.column_names]  # "age, city" names no " city"
+            if len(set(stripped)) == len(stripped):
+                read = read.rename_columns(stripped)
         except pyarrow.ArrowInvalid as error:
             raise InputError(f"{str(path)!r}: {' '.join(str(error).split())}") from None
     elif isinstance(table, pyarrow.Table):
@@ -148,10 +154,22 @@ def read_table(table: Any) -> pyarrow.Table:
         )
     # What pandas numbers its rows with is no column of the table.
     names = [name for name in read.column_names if not re.fullmatch(r"__index_level_\d+__", name)]
+    if names[:1] == [""] and _counts_rows(read.column(0)):
+        names = names[1:]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"table: expected distinct names of columns, got {name!r} twice")
     return read.select(names) if len(names) < read.num_columns else read
+
+
+def _counts_rows(column: pyarrow.ChunkedArray) -> bool:
+    """Whether a column is the numbers of the rows, from 0 or 1 on."""
+    from pyarrow import types
+
+    if not types.is_integer(column.type) or column.null_count:
+        return False
+    numbers = column.to_numpy()
+    return any(np.array_equal(numbers, np.arange(first, first + len(numbers))) for first in (0, 1))
 
 
 def choose(

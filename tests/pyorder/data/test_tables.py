@@ -237,6 +237,37 @@ def test_refusals_are_one_line(table, options, error, message):
     assert "\n" not in str(raised.value)
 
 
+def test_spaces_around_names_in_a_file_are_no_part_of_them(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("age, city ,\tjob\n1,2,3\n2,3,3\n3,3,4\n")
+    assert Dataset.from_table(path, inputs=["age"]).names == ("city", "job")
+    path.write_text("age, city,city\n1,2,3\n2,3,3\n3,3,4\n")
+    assert Dataset.from_table(path).names == ("age", " city", "city")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_numbers_of_rows_are_no_column(first, tmp_path):
+    frame = pandas.DataFrame({"a": [7, 8, 7], "b": ["x", "x", "y"]}, index=range(first, first + 3))
+    frame.to_csv(tmp_path / "mine.csv")
+    data = Dataset.from_table(tmp_path / "mine.csv")
+    assert data.names == ("a", "b")
+    assert data.to_records() == frame.to_dict("records")
+
+
+@pytest.mark.parametrize("index", [[5, 0, 2], [0, 1, 1], [2, 3, 4], ["p", "q", "r"], [0, 1, None]])
+def test_another_column_without_a_name_is_refused_where_it_is_needed(index, tmp_path):
+    path = tmp_path / "mine.csv"
+    pandas.DataFrame({"a": [7, 8, 7], "b": ["x", "x", "y"]}, index=index).to_csv(path)
+    with pytest.raises(
+        InputError, match=r"^table: column 1 has no name; name it, or leave it out with inputs and "
+    ):
+        Dataset.from_table(path)
+    assert Dataset.from_table(path, targets=["a", "b"]).names == ("a", "b")
+    path.write_text("a,b,\n7,x,0\n8,x,1\n7,y,2\n")
+    with pytest.raises(InputError, match=r"^table: column 3 has no name; name it"):
+        Dataset.from_table(path)
+
+
 def test_a_broken_file_is_named(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("a,b\n1,2\n3\n")
