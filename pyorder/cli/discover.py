@@ -138,7 +138,7 @@ def command(
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import data_text, print_beaten, print_fits, print_levels, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
-    from pyorder.cli._tables import TableColumns, tell_columns
+    from pyorder.cli._tables import TableColumns, tell_columns, telling_left_out
     from pyorder.cli._terminal import print_json, say, show_progress, warn
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
@@ -165,11 +165,12 @@ def command(
         columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
     )
     made_by = find_task(train)
-    graph = Constraints(constraints, first, last, before, tier).graph(train, made_by)
+    with telling_left_out(train):
+        graph = Constraints(constraints, first, last, before, tier).graph(train, made_by)
+        weights = parse_weights(step_weights, train.target_length, given_names(train))
     allowed = graph or Poset(train.target_length)
     searching = _make_strategy(strategy, allowed, parse_pairs(option, "--option"))
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
-    weights = parse_weights(step_weights, train.target_length, given_names(train))
     final = own if fit_model is None and own is not None else parse_model(fit_model, "--fit-model")
     world = context.with_resource(World.launched(device))
     out = world.only_first(out)
