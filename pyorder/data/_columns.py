@@ -112,20 +112,34 @@ class Column:
 
     def codes(self, codec: Codec) -> NDArray[np.int64]:
         """The codes (N,) of a codec, -1 where there is no value."""
-        if codec.kind != self.kind and codec.values and len(self.present):
-            raise InputError(f"column {self.name!r}: expected {codec.kind} as in the other table, got {self.kind}")
+        present = self._as(codec)
         found = np.full(len(self.missing), -1, np.int64)
         if codec.edges is not None:
-            found[~self.missing] = np.searchsorted(np.array(codec.edges), self.present, side="right")
+            found[~self.missing] = np.searchsorted(np.array(codec.edges), present, side="right")
             return found
         known = {value: code for code, value in enumerate(codec.values)}
-        values, inverse = np.unique(self.present, return_inverse=True)
-        told = values.tolist() if self.kind in ("categories", "truth values") else list(map(self._value, values))
+        values, inverse = np.unique(present, return_inverse=True)
+        told = list(map(self._value, values)) if self.kind == "dates" else values.tolist()
         for value in told:
             if value not in known:
                 raise InputError(f"column {self.name!r}: the other table has no value {value!r}")
         found[~self.missing] = np.array([known[value] for value in told], np.int64)[inverse]
         return found
+
+    def _as(self, codec: Codec) -> NDArray[Any]:
+        """The values there are, as what a codec takes: the same ones are integers, numbers or texts by file."""
+        if codec.kind == self.kind or not codec.values or not len(self.present):
+            return self.present
+        present = self.present
+        if self.kind == "numbers" and (np.abs(present) < 2**53).all() and (present == np.round(present)).all():
+            present = present.astype(np.int64)
+        if codec.kind == "numbers" and self.kind == "integers":
+            return present.astype(np.float64)
+        if codec.kind == "integers" and self.kind == "numbers" and present.dtype == np.int64:
+            return present
+        if codec.kind == "categories" and self.kind in ("integers", "numbers"):
+            return np.array([str(value) for value in present.tolist()], object)
+        raise InputError(f"column {self.name!r}: expected {codec.kind} as in the other table, got {self.kind}")
 
 
 def _cuts(numbers: NDArray[Any], most: int) -> NDArray[Any]:
@@ -138,7 +152,8 @@ def _cuts(numbers: NDArray[Any], most: int) -> NDArray[Any]:
     >>> _cuts(np.array([0, 0, 0, 0, 0, 0, 1, 2, 3, 4]), 3)
     array([1, 3])
     """
-    left, ahead = np.sort(numbers), []
+    left = np.sort(numbers)
+    ahead: list[np.generic] = []
     while True:
         cuts = np.unique(np.quantile(left, np.arange(1, most) / most, method="higher"))
         if not len(cuts) or cuts[0] > left[0]:

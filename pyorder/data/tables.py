@@ -87,11 +87,10 @@ def rows_of_table(
     named = tuple(Field(name, 1, codec) for name, codec in zip(columns.names, columns.codecs, strict=True))
     count = sum(name in given for name in columns.names)
     if len(named) - count < 2:
-        gone = [
-            f"; {name!r} is one to one with {other!r} and was left out" for name, other in columns.same.items()
-        ]
         told = ", ".join(columns.names[count:]) or "none"
-        raise InputError(f"targets: expected at least 2 columns, got {told}{''.join(gone)}")
+        for name, other in columns.same.items():
+            told += f"; {name!r} is one to one with {other!r} and was left out"
+        raise InputError(f"targets: expected at least 2 columns, got {told}")
     gaps = columns.gaps
     if like is not None and gaps.any() and not like.ends:
         raise InputError("table: has missing values, and the other table has none")

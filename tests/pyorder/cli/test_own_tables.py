@@ -134,8 +134,8 @@ def test_all_other_columns_are_targets_but_no_free_text(refused, people):
         (["--targets", "fare"], "--data: targets: expected at least 2 columns, got fare"),
         (
             ["--targets", "class,name of class"],
-            "--data: targets: expected at least 2 columns, got class; 'name of class' is one to one with 'class' and "
-            "was left out",
+            "--data: targets: expected at least 2 columns, got class; 'name of class' is one to one with 'class' "
+            "and was left out",
         ),
     ],
 )
@@ -156,8 +156,8 @@ def test_a_column_that_was_left_out_is_said_to_be_where_it_is_named(refused, peo
 def test_an_order_that_names_a_column_that_was_left_out(refused, people):
     words = ["--targets", "class,name of class,age", "--order", "class,name of class"]
     assert refused("train", "--data", people, *words).endswith(
-        "'name of class' is no step; steps are class, age, or 0 to 1; 'name of class' is one to one with 'class' and "
-        "was left out"
+        "'name of class' is no step; steps are class, age, or 0 to 1; 'name of class' is one to one with 'class' "
+        "and was left out"
     )
 
 

@@ -174,6 +174,44 @@ def test_another_table_has_the_same_codes(tmp_path):
         Dataset.from_table(TABLE, like=Dataset(None, [[1, 2]]))
 
 
+def csv_of(path, text):
+    path.write_text(text.replace(" ", "\n"))
+    return path
+
+
+def test_another_file_may_be_of_other_types_that_hold_the_same_values(tmp_path):
+    text = "price,count,code 0,1,12a 0.5,2,3 1,3,4 1,,3 0,2,4"
+    train = Dataset.from_table(csv_of(tmp_path / "train.csv", text), bins={"count": 2})
+    for kind, field in zip(("numbers", "integers", "categories"), train.schema.steps, strict=True):
+        assert field.codec.kind == kind
+    data = Dataset.from_table(csv_of(tmp_path / "other.csv", "price,count,code 1,3,3 0,2,4"), like=train)
+    assert data.schema == train.schema
+    assert [(row["price"], row["code"]) for row in data.to_records()] == [(1.0, "3"), (0.0, "4")]
+    whole = Dataset.from_table(csv_of(tmp_path / "whole.csv", "count,code 1,12a 2,3 3,4 3,3"))
+    data = Dataset.from_table(csv_of(tmp_path / "gap.csv", "count,code 3.0,3.0 2.0,4"), like=whole)
+    assert data.to_records() == [{"count": 3, "code": "3"}, {"count": 2, "code": "4"}]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"price": ["x"]}, "column 'price': expected numbers as in the other table, got categories"),
+        ({"price": [2]}, "column 'price': the other table has no value 2.0"),
+        ({"count": [1.5]}, "column 'count': expected integers as in the other table, got numbers"),
+        ({"count": [True]}, "column 'count': expected integers as in the other table, got truth values"),
+        ({"code": [5]}, "column 'code': the other table has no value '5'"),
+        ({"code": [3.5]}, "column 'code': the other table has no value '3.5'"),
+        ({"code": [True]}, "column 'code': expected categories as in the other table, got truth values"),
+    ],
+)
+def test_values_of_other_types_that_another_table_lacks_are_refused(values, message):
+    columns = {"price": [0, 0.5, 1, 1], "count": [1, 2, 2, 3], "code": ["12a", "3", "4", "3"]}
+    train = Dataset.from_table(pyarrow.table(columns))
+    other = pyarrow.table({"price": [0], "count": [1], "code": [3]} | values)
+    with pytest.raises(InputError, match=f"^{message}$"):
+        Dataset.from_table(other, like=train)
+
+
 def test_codecs_are_kept_in_files_and_orders(tmp_path):
     data = Dataset.from_table(TABLE, inputs=["class"], metadata={"source": "test"})
     data.save(tmp_path / "mine.safetensors")
@@ -193,8 +231,9 @@ def test_what_a_model_writes_comes_back_as_values():
     assert data.to_records(written) == [
         {"age": 31.5, "sex": None, "alive": True, "born": "1990-05-01", "seen": "2020-01-01 12:30:00"}
     ]
-    with pytest.raises(InputError, match=r"^sex: expected codes 0 to 1, got 2$"):
-        data.to_records([[0, 2, 0, 0, 0]])
+    for wrong in (2, -1):
+        with pytest.raises(InputError, match=rf"^sex: expected codes 0 to 1, got {wrong} \(row 1\)$"):
+            data.to_records([[0, 1, 0, 0, 0], [0, wrong, 0, 0, 0], [0, 3, 0, 0, 0]])
     with pytest.raises(InputError, match=r"^targets: expected shape \(M, 5\), got \(1, 2\)$"):
         data.to_records([[0, 0]])
     with pytest.raises(InputError, match="^names: an input and a step are both called '0'"):
