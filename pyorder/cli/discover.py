@@ -186,6 +186,7 @@ def command(
         tell_search(searching, allowed, steps=recipe.steps, rows=validation.rows, seeds=seeds)
     warn_of_shared_inputs(train, validation=validation, test=test)
     parts = {"train": train, "validation": validation, "test": test}
+    kept = None if claimed.finished else out  # what has ended is told again, and stays as it is
 
     with show_progress("search") as progress:
         found = discover_shuffled(
@@ -223,13 +224,13 @@ def command(
         say("\n" + data_text(result["data"]), end="\n\n")
 
     try:
-        if levels and (kept := world.agreed(lambda: _known_levels(out))) is not None:
-            result["levels"] = kept
-        if out is not None:
+        if levels and (known := world.agreed(lambda: _known_levels(out))) is not None:
+            result["levels"] = known
+        if kept is not None:
             told = {name: fingerprint(part) for name, part in parts.items()}
             settings: dict[str, Any] = {"arguments": context.params, "fingerprints": told}
             settings["precision"] = found.settings["precision"]
-            write_run(out, "comparison", settings, result, device=found.settings["device"])
+            write_run(kept, "comparison", settings, result, device=found.settings["device"])
         if levels and found.levels is None:
             warn("--levels: the search tells no levels that could be compared")
         elif levels and found.graph is not None:
@@ -239,8 +240,8 @@ def command(
                         found.graph, train, test=test, seed=seed, device=world, progress=progress
                     )
                 result["levels"] = checked.summary(found.step_names)
-            if out is not None:
-                write_json(out / "result.json", result)
+            if kept is not None:
+                write_json(kept / "result.json", result)
             if not as_json:
                 print_levels(result["levels"])
         orders = _orders_to_train(found.order, seed) if fitting else {}
@@ -271,8 +272,8 @@ def command(
             }
             result["better"] = beaten(result["fits"])
             result["complete"] = len(result["fits"]) == len(orders)
-            if out is not None:
-                write_json(out / "result.json", result)
+            if kept is not None:
+                write_json(kept / "result.json", result)
     finally:  # what is done is told, also when the rest fails
         if as_json:
             print_json(result)
