@@ -144,9 +144,10 @@ def read_constraints(text: str, length: int, task: Task | None, names: Sequence[
                 raise ValueError(
                     f"the run in {text[1:]!r} looked for no dependencies, as strategy precedence does"
                 )
-            with reading(Path(text[1:]), name="run"):
+            folder = Path(text[1:])
+            with reading(folder, name="run"):
                 found = [(edge["before"], edge["after"]) for edge in search["exploration"]["dependencies"]]
-                own = steps_of_run(search, names)
+                own = steps_of_run(search, names, folder, "run")
                 edges = [[own[step] for step in edge] for edge in (*found, *(search.get("constraints") or ()))]
         else:
             edges = as_steps(read_json(text), names)

@@ -84,11 +84,23 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")] if "," in text else text.split()
 
 
-def steps_of_run(result: Mapping[str, Any], names: Sequence[str]) -> dict[int, int]:
-    """The data's step for each step of a run: of the same name where both have the same names, else number."""
-    order, told = result["order"], result.get("names", ())
-    by_name = names and sorted(told) == sorted(names)
-    return {step: list(names).index(told[slot]) if by_name else step for slot, step in enumerate(order)}
+def steps_of_run(result: Mapping[str, Any], names: Sequence[str], folder: Path, name: str) -> dict[int, int]:
+    """The data's step for each step of a run: of the same name where both have names, else number.
+
+    Raises
+    ------
+    InputError
+        If their names are not the same; the option's ``name`` begins the message.
+    """
+    order, told = result["order"], list(result.get("names", ()))
+    if not names or told in ([], list(map(str, order))):
+        return {step: step for step in order}
+    if sorted(told) != sorted(names):
+        known = ", ".join(called for _, called in sorted(zip(order, told, strict=True)))
+        raise InputError(
+            f"{name}: the steps of the run in {str(folder)!r} are {known}, and the data's are {', '.join(names)}"
+        )
+    return {step: list(names).index(called) for step, called in zip(order, told, strict=True)}
 
 
 def parse_order(text: str, length: int, seed: int, names: Sequence[str] = ()) -> Orders:
@@ -111,8 +123,9 @@ def parse_order(text: str, length: int, seed: int, names: Sequence[str] = ()) ->
         result = load_run(text[1:], name="--order").result
         if "order" not in result:
             raise ValueError(f"--order: the run in {text[1:]!r} tells no order")
-        with reading(Path(text[1:]), name="--order"):
-            own = steps_of_run(result, names)
+        folder = Path(text[1:])
+        with reading(folder, name="--order"):
+            own = steps_of_run(result, names, folder, "--order")
             order = [own[step] for step in result["order"]]
     elif names:
         with naming("--order"):  # names may hold spaces, in a JSON list also commas

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from pyorder.cli._terminal import tell
 from pyorder.data.dataset import Dataset
 from pyorder.data.records import MAX_WIDTH
 from pyorder.data.tables import BINS
+from pyorder.errors import InputError
 
 TABLES, RECORDS = (".csv", ".parquet"), (".jsonl",)
 NAMED = (*TABLES, *RECORDS)  # files whose columns have names
@@ -91,6 +94,18 @@ def same_columns(data: Dataset) -> dict[str, str]:
         return {str(name): str(other) for name, other in told.items()}
     except (ValueError, AttributeError):  # another program's words for something else
         return {}
+
+
+@contextmanager
+def telling_left_out(data: Dataset) -> Iterator[None]:
+    """Add to an error about a step that there is not, that its column is there and was left out."""
+    try:
+        yield
+    except ValueError as error:
+        for name, other in same_columns(data).items():
+            if repr(name) in str(error):
+                raise InputError(f"{error}; {name!r} is one to one with {other!r} and was left out") from None
+        raise
 
 
 def split_names(text: str) -> list[str]:

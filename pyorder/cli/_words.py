@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -25,19 +26,34 @@ def discover_parser() -> Any:
 
 
 def option_words(option: Any, value: Any) -> list[str]:
-    """The words that give an option a value; a list gives it several times, None not at all.
+    """The words that give an option a value; None gives none.
+
+    A list gives an option that can be repeated several times, and ``--inputs`` and ``--targets`` their names.
+
+    Raises
+    ------
+    InputError
+        For a list where one value is needed: the last item alone would be taken.
 
     Examples
     --------
     >>> (fitting,) = [option for option in discover_parser().params if option.name == "fitting"]
     >>> option_words(fitting, False)
     ['--no-fit']
+    >>> (inputs,) = [option for option in discover_parser().params if option.name == "inputs"]
+    >>> option_words(inputs, ["age", "city"])
+    ['--inputs=["age", "city"]']
     """
     if value is None:
         return []
     if isinstance(value, bool):
         return list((option.opts if value else option.secondary_opts)[:1])
-    return [f"{option.opts[0]}={item}" for item in (value if isinstance(value, list | tuple) else [value])]
+    items = value if isinstance(value, list | tuple) else [value]
+    if items is value and not option.multiple:
+        if option.name not in ("inputs", "targets"):
+            raise InputError(f"{option.opts[0].removeprefix('--')}: expected one value, got {value!r:.80}")
+        items = [json.dumps(value, ensure_ascii=False)]
+    return [f"{option.opts[0]}={item}" for item in items]
 
 
 def read_words(words: Sequence[str]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def command(
     from pyorder.cli._pictures import draw_pictures
     from pyorder.cli._results import data_text, print_beaten, print_fits, print_levels, print_search
     from pyorder.cli._shared import warn_of_shared_inputs
-    from pyorder.cli._tables import TableColumns, tell_columns
+    from pyorder.cli._tables import TableColumns, tell_columns, telling_left_out
     from pyorder.cli._terminal import print_json, say, show_progress, warn
     from pyorder.orders.posets import Poset
     from pyorder.report.comparison import beaten
@@ -165,11 +165,12 @@ def command(
         columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
     )
     made_by = find_task(train)
-    graph = Constraints(constraints, first, last, before, tier).graph(train, made_by)
+    with telling_left_out(train):
+        graph = Constraints(constraints, first, last, before, tier).graph(train, made_by)
+        weights = parse_weights(step_weights, train.target_length, given_names(train))
     allowed = graph or Poset(train.target_length)
     searching = _make_strategy(strategy, allowed, parse_pairs(option, "--option"))
     budget = Budget(training_steps=budget_steps, rows_scored=budget_rows, seconds=budget_seconds)
-    weights = parse_weights(step_weights, train.target_length, given_names(train))
     final = own if fit_model is None and own is not None else parse_model(fit_model, "--fit-model")
     world = context.with_resource(World.launched(device))
     out = world.only_first(out)
@@ -185,6 +186,7 @@ def command(
         tell_search(searching, allowed, steps=recipe.steps, rows=validation.rows, seeds=seeds)
     warn_of_shared_inputs(train, validation=validation, test=test)
     parts = {"train": train, "validation": validation, "test": test}
+    kept = None if claimed.finished else out  # what has ended is told again, and stays as it is
 
     with show_progress("search") as progress:
         found = discover_shuffled(
@@ -222,13 +224,13 @@ def command(
         say("\n" + data_text(result["data"]), end="\n\n")
 
     try:
-        if levels and (kept := world.agreed(lambda: _known_levels(out))) is not None:
-            result["levels"] = kept
-        if out is not None:
+        if levels and (known := world.agreed(lambda: _known_levels(out))) is not None:
+            result["levels"] = known
+        if kept is not None:
             told = {name: fingerprint(part) for name, part in parts.items()}
             settings: dict[str, Any] = {"arguments": context.params, "fingerprints": told}
             settings["precision"] = found.settings["precision"]
-            write_run(out, "comparison", settings, result, device=found.settings["device"])
+            write_run(kept, "comparison", settings, result, device=found.settings["device"])
         if levels and found.levels is None:
             warn("--levels: the search tells no levels that could be compared")
         elif levels and found.graph is not None:
@@ -238,8 +240,8 @@ def command(
                         found.graph, train, test=test, seed=seed, device=world, progress=progress
                     )
                 result["levels"] = checked.summary(found.step_names)
-            if out is not None:
-                write_json(out / "result.json", result)
+            if kept is not None:
+                write_json(kept / "result.json", result)
             if not as_json:
                 print_levels(result["levels"])
         orders = _orders_to_train(found.order, seed) if fitting else {}
@@ -270,8 +272,8 @@ def command(
             }
             result["better"] = beaten(result["fits"])
             result["complete"] = len(result["fits"]) == len(orders)
-            if out is not None:
-                write_json(out / "result.json", result)
+            if kept is not None:
+                write_json(kept / "result.json", result)
     finally:  # what is done is told, also when the rest fails
         if as_json:
             print_json(result)

@@ -56,7 +56,7 @@ def command(
     from pyorder.cli._orders import given_names, parse_weights, read_orders
     from pyorder.cli._results import print_candidates
     from pyorder.cli._shared import warn_of_shared_inputs
-    from pyorder.cli._tables import TableColumns, tell_columns
+    from pyorder.cli._tables import TableColumns, tell_columns, telling_left_out
     from pyorder.cli._terminal import print_json, say, show_progress
     from pyorder.orders.permutations import sample
     from pyorder.profiling import profile
@@ -77,12 +77,11 @@ def command(
         columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
     )
     steps_of_order = train.target_length
+    with telling_left_out(train):
+        given = [] if orders is None else read_orders(orders, steps_of_order, given_names(train)).tolist()
+        weights = parse_weights(step_weights, train.target_length, given_names(train))
     # By order: one that came twice would get twice the training rows.
-    origins: dict[tuple[int, ...], str] = {}
-    if orders is not None:
-        origins |= {
-            tuple(order): "given" for order in read_orders(orders, steps_of_order, given_names(train)).tolist()
-        }
+    origins = dict.fromkeys(map(tuple, given), "given")
     if forward:
         origins[tuple(range(steps_of_order))] = "forward"
     with naming("--random"):
@@ -91,7 +90,6 @@ def command(
     origins |= dict.fromkeys(others, "random")
     if not origins:
         raise ValueError("--random: no order to profile; give --random, --orders or --forward")
-    weights = parse_weights(step_weights, train.target_length, given_names(train))
     asked = {name: value for name, value in context.params.items() if name not in ("out", "as_json", "top")}
 
     def ask() -> dict[str, Any]:

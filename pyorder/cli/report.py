@@ -69,6 +69,8 @@ def _print_run(run: Run) -> None:
     for search in searches:
         if search.kind == "profile":
             print_candidates(search.result["candidates"], top=20)
+            for remark in search.result.get("remarks", ()):  # older run folders have none
+                say(remark)
         else:
             print_search(search.result)
             if search.result["stages"]:  # a budget may end before the first run

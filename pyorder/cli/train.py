@@ -52,7 +52,7 @@ def command(
     from pyorder.cli._orders import given_names, parse_order, parse_weights
     from pyorder.cli._results import data_text, print_fits
     from pyorder.cli._shared import warn_of_shared_inputs
-    from pyorder.cli._tables import TableColumns, tell_columns
+    from pyorder.cli._tables import TableColumns, tell_columns, telling_left_out
     from pyorder.cli._terminal import print_json, say, show_progress
     from pyorder.runs.folder import check_run_dir
     from pyorder.training import fit
@@ -72,8 +72,9 @@ def command(
         seed=seed,
         columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
     )
-    chosen = parse_order(order, train.target_length, seed, given_names(train))
-    weights = parse_weights(step_weights, train.target_length, given_names(train))
+    with telling_left_out(train):
+        chosen = parse_order(order, train.target_length, seed, given_names(train))
+        weights = parse_weights(step_weights, train.target_length, given_names(train))
     world = context.with_resource(World.launched(device))
     out = world.only_first(out)
     world.agreed(lambda: check_run_dir(out, name="--out"))

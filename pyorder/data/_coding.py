@@ -142,9 +142,11 @@ def records(*parts: tuple[tuple[Field, ...], Integers, NDArray[np.bool_] | None]
 def _values(field: Field, array: Integers, gaps: NDArray[np.bool_]) -> list[Any]:
     if field.codec is not None:
         known = np.where(gaps, 0, array)
-        if known.size and (known.min() < 0 or known.max() >= max(1, len(field.codec.values))):
-            wrong = int(known.max()) if known.min() >= 0 else int(known.min())
-            raise InputError(f"{field.name}: expected codes 0 to {len(field.codec.values) - 1}, got {wrong}")
+        wrong = np.argwhere((known < 0) | (known >= max(1, len(field.codec.values))))
+        if len(wrong):
+            row, column = wrong[0].tolist()
+            allowed = f"codes 0 to {len(field.codec.values) - 1}"
+            raise InputError(f"{field.name}: expected {allowed}, got {known[row, column]} (row {row})")
         decoded: list[Any] = field.codec.decode(known, gaps)
         return decoded
     lists = [

@@ -72,6 +72,8 @@ class Codec:
         count = len(self.values)
         if not count:
             said = "no values"
+        elif self.edges == ():
+            said = f"1 bin of {self.kind}"
         elif self.edges is not None and self.kind == "dates":  # whose edges are microseconds
             said = f"{count} bins of dates, around {_some(self.values)}"
         elif self.edges is not None:

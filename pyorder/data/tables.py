@@ -21,9 +21,10 @@ from pyorder._checks import check_integer
 from pyorder._disk import open_regular
 from pyorder._values import ByContents
 from pyorder.data import _vocabulary as vocabularies
+from pyorder.data._columns import Column, decoded
 from pyorder.data._groups import group_rows
 from pyorder.data._rows import Rows
-from pyorder.data.codecs import Codec, Kind, Value
+from pyorder.data.codecs import Codec
 from pyorder.data.field import Field
 from pyorder.data.schema import Schema
 from pyorder.errors import InputError
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["BINS", "Columns", "choose", "encode", "read_table", "rows_of_table"]
 
 BINS = 20
-MOST_CATEGORIES = 1000
-FREE_TEXT = 0.5  # of the rows; text that differs in more of them tells rows apart, and nothing repeats
-FEW_ROWS = 20  # in which anything may differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +80,17 @@ def rows_of_table(
     given, wanted = choose(read.column_names, inputs, targets)
     if targets is None and groups in wanted:
         wanted.remove(groups)
+    if "" in (*given, *wanted):
+        number = read.column_names.index("") + 1
+        raise InputError(f"table: column {number} has no name; name it, or leave it out with inputs and targets")
     columns = encode(read, [*given, *wanted], bins, codecs)
     named = tuple(Field(name, 1, codec) for name, codec in zip(columns.names, columns.codecs, strict=True))
     count = sum(name in given for name in columns.names)
     if len(named) - count < 2:
-        raise InputError(f"targets: expected at least 2 columns, got {', '.join(columns.names[count:]) or 'none'}")
+        told = ", ".join(columns.names[count:]) or "none"
+        for name, other in columns.same.items():
+            told += f"; {name!r} is one to one with {other!r} and was left out"
+        raise InputError(f"targets: expected at least 2 columns, got {told}")
     gaps = columns.gaps
     if like is not None and gaps.any() and not like.ends:
         raise InputError("table: has missing values, and the other table has none")
@@ -103,7 +107,7 @@ def rows_of_table(
 
 def _numbered(column: pyarrow.ChunkedArray) -> NDArray[np.int64]:
     """Numbers of equal values (N,), from 0 on; a missing value is one of its own."""
-    codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices
+    codes = decoded(column).dictionary_encode(null_encoding="encode").indices
     return np.array(codes.to_numpy(zero_copy_only=False), np.int64)
 
 
@@ -135,6 +139,9 @@ def read_table(table: Any) -> pyarrow.Table:
                 read = parquet.read_table(path)
             else:
                 read = csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True))
+            stripped = [name.strip() for name in read.column_names]  # "age, city" names no " city"
+            if len(set(stripped)) == len(stripped):
+                read = read.rename_columns(stripped)
         except pyarrow.ArrowInvalid as error:
             raise InputError(f"{str(path)!r}: {' '.join(str(error).split())}") from None
     elif isinstance(table, pyarrow.Table):
@@ -150,10 +157,22 @@ def read_table(table: Any) -> pyarrow.Table:
         )
     # What pandas numbers its rows with is no column of the table.
     names = [name for name in read.column_names if not re.fullmatch(r"__index_level_\d+__", name)]
+    if names[:1] == [""] and _counts_rows(read.column(0)):
+        names = names[1:]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"table: expected distinct names of columns, got {name!r} twice")
     return read.select(names) if len(names) < read.num_columns else read
+
+
+def _counts_rows(column: pyarrow.ChunkedArray) -> bool:
+    """Whether a column is the numbers of the rows, from 0 or 1 on."""
+    from pyarrow import types
+
+    if not types.is_integer(column.type) or column.null_count:
+        return False
+    numbers = column.to_numpy()
+    return any(np.array_equal(numbers, np.arange(first, first + len(numbers))) for first in (0, 1))
 
 
 def choose(
@@ -207,7 +226,7 @@ def encode(
     first: dict[bytes, str] = {}
     same: dict[str, str] = {}
     for name in names:
-        column = _Column(name, table.column(name))
+        column = Column(name, table.column(name))
         codec = column.codec(most.get(name, most[""])) if like is None else like[name]
         code = column.codes(codec)
         if like is None and len(codec.values) > 1:
@@ -237,108 +256,3 @@ def _bins_of(bins: int | Mapping[str, int], there: Sequence[str]) -> dict[str, i
         if name not in there:
             raise InputError(f"bins: there is no column {name!r}; the columns are {', '.join(there)}")
     return {"": BINS, **{name: check_integer(count, f"bins of {name!r}", 2) for name, count in bins.items()}}
-
-
-class _Column:
-    """A column of a table, its kind, and its values in memory."""
-
-    def __init__(self, name: str, column: pyarrow.ChunkedArray) -> None:
-        import pyarrow
-        from pyarrow import compute, types
-
-        self.name = name
-        array = column.combine_chunks()
-        if types.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        if types.is_floating(array.type) or types.is_decimal(array.type):
-            array = array.cast(pyarrow.float64())
-            array = compute.if_else(compute.is_finite(array), array, pyarrow.scalar(None, pyarrow.float64()))
-        if types.is_string_view(array.type):  # which Arrow cannot filter yet
-            array = array.cast(pyarrow.large_string())
-        self.whole_days = types.is_date(array.type)
-        if types.is_timestamp(array.type) or self.whole_days:
-            array = array.cast(pyarrow.timestamp("us", getattr(array.type, "tz", None)), safe=False)
-        elif types.is_time(array.type):
-            array = array.cast(pyarrow.time64("us"), safe=False)
-        elif types.is_duration(array.type):
-            array = array.cast(pyarrow.duration("us"), safe=False)
-        self.type = array.type
-        self.kind = self._kind()
-        self.missing: NDArray[np.bool_] = array.is_null().to_numpy(zero_copy_only=False)
-        present = array.drop_null()
-        if self.kind == "dates":  # as microseconds
-            present = present.cast(pyarrow.int64())
-        self.present: NDArray[Any] = present.to_numpy(zero_copy_only=False)
-
-    def _kind(self) -> Kind:
-        from pyarrow import types
-
-        kinds: tuple[tuple[Any, Kind], ...] = (
-            (types.is_boolean, "truth values"),
-            (types.is_integer, "integers"),
-            (types.is_floating, "numbers"),
-            (types.is_timestamp, "dates"),
-            (types.is_time, "dates"),
-            (types.is_duration, "dates"),
-            (types.is_string, "categories"),
-            (types.is_large_string, "categories"),
-            (types.is_string_view, "categories"),
-            (types.is_null, "categories"),
-        )
-        for fits, kind in kinds:
-            if fits(self.type):
-                return kind
-        raise InputError(
-            f"column {self.name!r}: expected text, numbers, truth values or dates, got {self.type}; "
-            "leave it out with inputs and targets"
-        )
-
-    def codec(self, most: int) -> Codec:
-        """Make a codec of at most so many values or bins, of text and truth values as many as there are."""
-        gone = int(self.missing.sum())
-        if self.kind in ("categories", "truth values"):
-            texts = sorted(set(self.present.tolist()))
-            if self.kind == "categories":
-                self._check_categories(len(texts))
-            return Codec(self.kind, tuple(texts), missing=gone)
-        distinct = np.unique(self.present)
-        if len(distinct) <= most:
-            return Codec(self.kind, tuple(map(self._value, distinct)), missing=gone)
-        cuts = np.unique(np.quantile(self.present, np.arange(1, most) / most, method="higher"))
-        cuts = cuts[cuts > distinct[0]]
-        bins = np.searchsorted(cuts, self.present, side="right")
-        middles = [np.quantile(self.present[bins == k], 0.5, method="lower") for k in range(len(cuts) + 1)]
-        return Codec(self.kind, tuple(map(self._value, middles)), tuple(cuts.tolist()), gone)
-
-    def _check_categories(self, count: int) -> None:
-        rows = len(self.present)
-        if count > MOST_CATEGORIES or (rows > FEW_ROWS and count > FREE_TEXT * rows):
-            raise InputError(
-                f"column {self.name!r}: {count:,} different texts in {rows:,} rows are no categories; leave it "
-                "out with inputs and targets, or put what it tells into columns of its own"
-            )
-
-    def _value(self, number: Any) -> Value:
-        if self.kind != "dates":
-            return int(number) if self.kind == "integers" else float(number)
-        import pyarrow
-
-        date = str(pyarrow.scalar(int(number), pyarrow.int64()).cast(self.type).as_py())
-        return date.removesuffix(" 00:00:00") if self.whole_days else date
-
-    def codes(self, codec: Codec) -> NDArray[np.int64]:
-        """The codes (N,) of a codec, -1 where there is no value."""
-        if codec.kind != self.kind and codec.values and len(self.present):
-            raise InputError(f"column {self.name!r}: expected {codec.kind} as in the other table, got {self.kind}")
-        found = np.full(len(self.missing), -1, np.int64)
-        if codec.edges is not None:
-            found[~self.missing] = np.searchsorted(np.array(codec.edges), self.present, side="right")
-            return found
-        known = {value: code for code, value in enumerate(codec.values)}
-        values, inverse = np.unique(self.present, return_inverse=True)
-        told = values.tolist() if self.kind in ("categories", "truth values") else list(map(self._value, values))
-        for value in told:
-            if value not in known:
-                raise InputError(f"column {self.name!r}: the other table has no value {value!r}")
-        found[~self.missing] = np.array([known[value] for value in told], np.int64)[inverse]
-        return found

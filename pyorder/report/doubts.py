@@ -162,6 +162,7 @@ def _of_the_candidates(contents: Contents) -> Iterator[str]:
     if len(profiles) > 1:
         yield "Losses compare only inside one profiling run, not from one to another, nor with final training."
     if contents.profile is not None:
+        yield from contents.profile.remarks
         yield f"These {len(last.orders):,} orders were compared, and no others."
         yield "An early loss is a hint: which order trains best to the end, only training to the end can tell."
 

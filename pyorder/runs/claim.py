@@ -202,7 +202,7 @@ def has_ended(folder: Path) -> bool:
 
 
 def fingerprint(data: Dataset) -> str:
-    """A few letters that tell a dataset's rows and schema from others'.
+    """A few letters that tell a dataset's rows, schema and groups from others'.
 
     Examples
     --------
@@ -210,7 +210,8 @@ def fingerprint(data: Dataset) -> str:
     False
     """
     told = hashlib.sha256(json.dumps(plain(data.schema.to_json()), sort_keys=True).encode())
-    for array in (data.vocabulary, *data.encode()):
+    groups = () if data.groups is None else (data.groups,)
+    for array in (data.vocabulary, *data.encode(), *groups):
         whole = np.ascontiguousarray(array)
         told.update(f"{whole.dtype.str}{whole.shape}".encode())
         told.update(whole.data)

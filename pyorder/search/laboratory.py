@@ -206,7 +206,11 @@ class Laboratory:
         if not np.array_equal(record.orders, orders):
             raise InputError(f"run_dir: {str(entry)!r} is of other orders: give a new folder")
         self.journal.go_on_from(record.seconds)
-        return Profile.of_record(record)
+        profile = Profile.of_record(record)
+        self.profiler.calmed += profile.settings.get("diverged", {"seeds": []})[
+            "seeds"
+        ]  # a race begins at that rate
+        return profile
 
     def teller(self, stage: str, cost: Cost, to_come: Cost | None = None) -> Tell:
         """Make the function that tells how far a run of ``cost`` is; it takes an activity and its share done.

@@ -106,7 +106,12 @@ def resampled(
                 report(replace(inner, stage=stage, share=share, seconds=time.perf_counter() - started))
 
             inside = None if folder is None else folder / f"{kind}-{len(groups[kind]) + 1}"
-            groups[kind].append(search(rows, places, seed, None if report is None else told, inside))
+            try:
+                groups[kind].append(search(rows, places, seed, None if report is None else told, inside))
+            except BaseException as error:  # whose other notes are of this search, and not of the first
+                which, first = f"search {number + 1} of {resamples.count} more", ",".join(found.names)
+                error.add_note(f"that was {which}; the order of the first search: {first}")
+                raise
     length = len(found.order)
     orders = {
         kind: np.array([one.order for one in group], np.int64).reshape(-1, length)

@@ -33,7 +33,8 @@ class Cell:
     length : of the task's target
     strategy, seed : as the options of these names
     options : any other options of `pyorder discover`, by their names; True and False stand for an option that is a
-        switch, ``{"levels": True, "fit": False}``, and a list for one that is repeated, ``{"parameter": ["d=4"]}``
+        switch, ``{"levels": True, "fit": False}``, and a list for one that is repeated or names
+        columns, ``{"parameter": ["d=4"]}``, ``{"inputs": ["age", "city"]}``
 
     Examples
     --------
@@ -58,7 +59,7 @@ class Cell:
         Raises
         ------
         InputError
-            For an option that there is not.
+            For an option that there is not, or several values of one that takes one.
         """
         known = _known()
         own = {name: getattr(self, name) for name in ("data", "length", "strategy", "seed")}

@@ -7,7 +7,7 @@ lengths      of the tasks' targets
 strategies   names, or tables of a name and options: ``{name = "random", candidates = 64}``; else ``["auto"]``
 seeds        else ``[0]``
 [options]    any other options of `pyorder discover`; a list is gone through, and an item of it may be a list
-             itself where the option can be repeated
+             itself where the option can be repeated or names columns: ``inputs = [["age", "city"]]``
 ===========  ===================================================================================================
 """
 

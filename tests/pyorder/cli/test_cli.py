@@ -1,3 +1,4 @@
+import html
 import json
 import sys
 import textwrap
@@ -267,12 +268,16 @@ def test_random_orders_come_once_and_never_repeat_those_that_are_named(told):
 def test_an_order_that_is_named_twice_is_profiled_once_and_its_origin_is_kept(run, told, tmp_path):
     (tmp_path / "mine.json").write_text("[[0, 1, 2, 3], [3, 2, 1, 0], [3, 2, 1, 0]]")
     words = ["square", "--length", 4, "--orders", "mine.json", "--forward", "--steps", 1, "--train-rows", 200]
-    candidates = told("profile", *words, "--out", "run")["candidates"]
+    result = told("profile", *words, "--out", "run")
+    candidates, (remark,) = result["candidates"], result["remarks"]
     origins = {tuple(candidate["order"]): candidate["origin"] for candidate in candidates}
     assert origins == {(0, 1, 2, 3): "forward", (3, 2, 1, 0): "given"}
     assert len(candidates) == 2
     assert pyorder.runs.load_run("run").result["candidates"] == candidates
-    assert "forward" in run("report", "run")[1]
+    report = run("report", "run", "--html")[1]
+    assert "forward" in report
+    assert remark in report.splitlines()
+    assert remark in html.unescape((tmp_path / "run" / "report.html").read_text())
 
 
 def test_large_data_gives_to_each_split_what_a_task_has(told, own_data, monkeypatch):

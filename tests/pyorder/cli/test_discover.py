@@ -63,6 +63,16 @@ def test_discovery_compares_orders_and_leaves_a_run(run, told, tmp_path):
     assert (code, "--out: the run in 'runs/one' was asked for with another " in err) == (2, True)
 
 
+def test_a_run_that_has_ended_is_told_again_and_left_as_it_is(run, tmp_path):
+    words = ["discover", *SQUARE, *SEARCH, *FIT, "--levels", "--out", "ended"]
+    _, out, _ = run(*words)
+    files = [tmp_path / "ended" / name for name in ("config.json", "result.json")]
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
+    code, again, _ = run(*words)
+    assert (code, again) == (0, out)
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
+
+
 @pytest.mark.parametrize(
     ("found", "compared"),
     [

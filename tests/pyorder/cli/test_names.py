@@ -1,12 +1,14 @@
 """Names of steps on the command line: read, printed, drawn; and what a comparison of orders leads with."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pyorder.cli import _constraints, _orders, _results
 from pyorder.cli._pictures import step_labels
+from pyorder.errors import InputError
 from pyorder.runs.folder import load_run
 
 NAMES = ("sum", "sign", "rest")
@@ -50,9 +52,32 @@ def test_orders_and_edges_in_files_may_be_names(tmp_path):
 
 def test_a_run_is_read_by_name_where_columns_moved():
     result = {"order": [2, 0, 1], "names": ["rest", "sum", "sign"]}
-    assert _orders.steps_of_run(result, ("sign", "rest", "sum")) == {2: 1, 0: 2, 1: 0}
-    assert _orders.steps_of_run(result, ("other", "names", "here")) == {0: 0, 1: 1, 2: 2}
-    assert _orders.steps_of_run({"order": [1, 0]}, ("b", "a")) == {0: 0, 1: 1}
+    assert steps_of(result, ("sign", "rest", "sum")) == {2: 1, 0: 2, 1: 0}
+
+
+def steps_of(result, names):
+    return _orders.steps_of_run(result, names, Path("run"), "--order")
+
+
+def test_a_run_is_read_by_number_where_one_of_the_two_has_no_names():
+    assert steps_of({"order": [1, 0]}, ("b", "a")) == {0: 0, 1: 1}
+    assert steps_of({"order": [2, 0, 1], "names": ["2", "0", "1"]}, NAMES) == {0: 0, 1: 1, 2: 2}
+    assert steps_of({"order": [2, 0, 1], "names": ["rest", "sum", "sign"]}, ()) == {0: 0, 1: 1, 2: 2}
+
+
+@pytest.mark.parametrize("names", [("sign", "rest", "difference"), ("sum", "sign"), ("0", "1", "rest")])
+def test_a_run_of_steps_with_other_names_is_refused(names):
+    said = f"--order: the steps of the run in 'run' are sum, sign, rest, and the data's are {', '.join(names)}"
+    with pytest.raises(InputError, match=f"^{said}$"):
+        steps_of({"order": [2, 0, 1], "names": ["rest", "sum", "sign"]}, names)
+
+
+def test_order_and_constraints_of_a_run_of_other_steps_are_refused(told, refused, named, own_data):
+    told("discover", *named, *TINY, "--no-fit", "--out", "run")
+    other = ["--data", own_data(rows=120, names=("sign", "rest", "difference"))]
+    said = "the steps of the run in 'run' are sum, sign, rest, and the data's are sign, rest, difference"
+    assert refused("train", *other, "--order", "@run") == f"--order: {said}"
+    assert refused("discover", *other, "--constraints", "@run") == f"--constraints: run: {said}"
 
 
 def test_discover_train_and_report_tell_names(run, told, named, tmp_path):

@@ -132,10 +132,33 @@ def test_all_other_columns_are_targets_but_no_free_text(refused, people):
         ),
         (["--inputs", "age", "--targets", "age,fare"], "--data: targets: the column 'age' is an input already"),
         (["--targets", "fare"], "--data: targets: expected at least 2 columns, got fare"),
+        (
+            ["--targets", "class,name of class"],
+            "--data: targets: expected at least 2 columns, got class; 'name of class' is one to one with 'class' "
+            "and was left out",
+        ),
     ],
 )
 def test_columns_are_refused_in_one_line(refused, people, words, message):
     assert refused("discover", "--data", people, *words, *SEARCH).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--last", "name of class"), ("--tier", "1:name of class"), ("--before", "name of class:age")],
+)
+def test_a_column_that_was_left_out_is_said_to_be_where_it_is_named(refused, people, option, value):
+    said = refused("discover", "--data", people, "--targets", "class,name of class,age", option, value, *SEARCH)
+    assert said.startswith(f"{option}: there is no step 'name of class'; steps are class, age, or 0 to 1")
+    assert said.endswith("; 'name of class' is one to one with 'class' and was left out")
+
+
+def test_an_order_that_names_a_column_that_was_left_out(refused, people):
+    words = ["--targets", "class,name of class,age", "--order", "class,name of class"]
+    assert refused("train", "--data", people, *words).endswith(
+        "'name of class' is no step; steps are class, age, or 0 to 1; 'name of class' is one to one with 'class' "
+        "and was left out"
+    )
 
 
 def test_groups_stay_together(told, refused, people):

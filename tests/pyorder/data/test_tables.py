@@ -10,7 +10,7 @@ import torch
 
 import pyorder
 from pyorder import Dataset
-from pyorder.data import codecs, tables
+from pyorder.data import _columns, codecs, tables
 from pyorder.data.schema import Schema
 from pyorder.data.tokens import Tokens
 from pyorder.errors import InputError
@@ -33,8 +33,12 @@ TABLE = pyarrow.table(MIXED)
 
 
 def test_docstring_examples(doctests):
-    for module in (codecs, tables):
+    for module in (codecs, tables, _columns):
         doctests(module)
+
+
+def test_a_single_bin_is_told_in_the_singular():
+    assert codecs.Codec("integers", (0,), ()).describe() == "1 bin of integers"
 
 
 def test_values_of_every_kind_come_back():
@@ -105,7 +109,27 @@ def test_one_frequent_value_has_a_bin_of_its_own():
     codec = Dataset.from_table(pyarrow.table({"fare": fares, "b": [1, 2] * 500}), bins=5).schema.steps[0].codec
     assert codec.values[0] == 0.0
     assert codec.edges[0] == 1.0
-    assert len(codec.values) == 3  # no bin is empty
+    assert len(codec.values) == 5  # no bin is empty
+
+
+@pytest.mark.parametrize("bins", [2, 3, 20])
+def test_a_lowest_value_of_almost_all_rows_leaves_the_others_their_bins(bins):
+    delays = np.concatenate([np.zeros(1900, int), np.arange(150, 4150, 40)])
+    table = pyarrow.table({"delay": np.random.default_rng(0).permutation(delays), "b": [1, 2] * 1000})
+    data = Dataset.from_table(table, bins=bins)
+    codec = data.schema.steps[0].codec
+    counts = np.bincount(data.targets[:, 0])
+    assert (codec.values[0], codec.edges[0], counts[0]) == (0, 150, 1900)
+    assert len(counts) == bins
+    assert counts[1:].tolist() == pytest.approx([100 / (bins - 1)] * (bins - 1), abs=1)
+    assert {record["delay"] == 0 for record in data.to_records()} == {True, False}
+
+
+def test_two_lowest_values_of_almost_all_rows_are_told_apart():
+    table = pyarrow.table({"x": [0] * 500 + [1] * 480 + list(range(100, 120)), "b": [1, 2] * 500})
+    data = Dataset.from_table(table, bins=4)
+    assert data.schema.steps[0].codec.edges == (1, 100, 110)
+    assert np.bincount(data.targets[:, 0]).tolist() == [500, 480, 10, 10]
 
 
 def test_columns_that_determine_each_other_count_as_one():
@@ -150,6 +174,44 @@ def test_another_table_has_the_same_codes(tmp_path):
         Dataset.from_table(TABLE, like=Dataset(None, [[1, 2]]))
 
 
+def csv_of(path, text):
+    path.write_text(text.replace(" ", "\n"))
+    return path
+
+
+def test_another_file_may_be_of_other_types_that_hold_the_same_values(tmp_path):
+    text = "price,count,code 0,1,12a 0.5,2,3 1,3,4 1,,3 0,2,4"
+    train = Dataset.from_table(csv_of(tmp_path / "train.csv", text), bins={"count": 2})
+    for kind, field in zip(("numbers", "integers", "categories"), train.schema.steps, strict=True):
+        assert field.codec.kind == kind
+    data = Dataset.from_table(csv_of(tmp_path / "other.csv", "price,count,code 1,3,3 0,2,4"), like=train)
+    assert data.schema == train.schema
+    assert [(row["price"], row["code"]) for row in data.to_records()] == [(1.0, "3"), (0.0, "4")]
+    whole = Dataset.from_table(csv_of(tmp_path / "whole.csv", "count,code 1,12a 2,3 3,4 3,3"))
+    data = Dataset.from_table(csv_of(tmp_path / "gap.csv", "count,code 3.0,3.0 2.0,4"), like=whole)
+    assert data.to_records() == [{"count": 3, "code": "3"}, {"count": 2, "code": "4"}]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"price": ["x"]}, "column 'price': expected numbers as in the other table, got categories"),
+        ({"price": [2]}, "column 'price': the other table has no value 2.0"),
+        ({"count": [1.5]}, "column 'count': expected integers as in the other table, got numbers"),
+        ({"count": [True]}, "column 'count': expected integers as in the other table, got truth values"),
+        ({"code": [5]}, "column 'code': the other table has no value '5'"),
+        ({"code": [3.5]}, "column 'code': the other table has no value '3.5'"),
+        ({"code": [True]}, "column 'code': expected categories as in the other table, got truth values"),
+    ],
+)
+def test_values_of_other_types_that_another_table_lacks_are_refused(values, message):
+    columns = {"price": [0, 0.5, 1, 1], "count": [1, 2, 2, 3], "code": ["12a", "3", "4", "3"]}
+    train = Dataset.from_table(pyarrow.table(columns))
+    other = pyarrow.table({"price": [0], "count": [1], "code": [3]} | values)
+    with pytest.raises(InputError, match=f"^{message}$"):
+        Dataset.from_table(other, like=train)
+
+
 def test_codecs_are_kept_in_files_and_orders(tmp_path):
     data = Dataset.from_table(TABLE, inputs=["class"], metadata={"source": "test"})
     data.save(tmp_path / "mine.safetensors")
@@ -169,8 +231,9 @@ def test_what_a_model_writes_comes_back_as_values():
     assert data.to_records(written) == [
         {"age": 31.5, "sex": None, "alive": True, "born": "1990-05-01", "seen": "2020-01-01 12:30:00"}
     ]
-    with pytest.raises(InputError, match=r"^sex: expected codes 0 to 1, got 2$"):
-        data.to_records([[0, 2, 0, 0, 0]])
+    for wrong in (2, -1):
+        with pytest.raises(InputError, match=rf"^sex: expected codes 0 to 1, got {wrong} \(row 1\)$"):
+            data.to_records([[0, 1, 0, 0, 0], [0, wrong, 0, 0, 0], [0, 3, 0, 0, 0]])
     with pytest.raises(InputError, match=r"^targets: expected shape \(M, 5\), got \(1, 2\)$"):
         data.to_records([[0, 0]])
     with pytest.raises(InputError, match="^names: an input and a step are both called '0'"):
@@ -211,6 +274,37 @@ def test_refusals_are_one_line(table, options, error, message):
         Dataset.from_table(table, **options)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_spaces_around_names_in_a_file_are_no_part_of_them(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("age, city ,\tjob\n1,2,3\n2,3,3\n3,3,4\n")
+    assert Dataset.from_table(path, inputs=["age"]).names == ("city", "job")
+    path.write_text("age, city,city\n1,2,3\n2,3,3\n3,3,4\n")
+    assert Dataset.from_table(path).names == ("age", " city", "city")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_numbers_of_rows_are_no_column(first, tmp_path):
+    frame = pandas.DataFrame({"a": [7, 8, 7], "b": ["x", "x", "y"]}, index=range(first, first + 3))
+    frame.to_csv(tmp_path / "mine.csv")
+    data = Dataset.from_table(tmp_path / "mine.csv")
+    assert data.names == ("a", "b")
+    assert data.to_records() == frame.to_dict("records")
+
+
+@pytest.mark.parametrize("index", [[5, 0, 2], [0, 1, 1], [2, 3, 4], ["p", "q", "r"], [0, 1, None]])
+def test_another_column_without_a_name_is_refused_where_it_is_needed(index, tmp_path):
+    path = tmp_path / "mine.csv"
+    pandas.DataFrame({"a": [7, 8, 7], "b": ["x", "x", "y"]}, index=index).to_csv(path)
+    with pytest.raises(
+        InputError, match=r"^table: column 1 has no name; name it, or leave it out with inputs and "
+    ):
+        Dataset.from_table(path)
+    assert Dataset.from_table(path, targets=["a", "b"]).names == ("a", "b")
+    path.write_text("a,b,\n7,x,0\n8,x,1\n7,y,2\n")
+    with pytest.raises(InputError, match=r"^table: column 3 has no name; name it"):
+        Dataset.from_table(path)
 
 
 def test_a_broken_file_is_named(tmp_path):
@@ -281,6 +375,18 @@ def test_evidence_is_of_other_groups_than_training():
     assert 60 <= len(held) <= 80
     assert len(set(zip(held.tolist(), apart.cluster.tolist(), strict=True))) == len(set(held.tolist()))
     assert tokens.select(torch.tensor([5, 7])).groups.tolist() == data.groups[[5, 7]].tolist()
+
+
+@pytest.mark.parametrize("ending", ["", ".parquet"])
+def test_groups_may_be_categories(ending, tmp_path):
+    frame, patient = of_patients()
+    frame = frame.astype({"patient": "category"})
+    frame.loc[3, "patient"] = None
+    if ending:
+        frame.to_parquet(path := tmp_path / "mine.parquet")
+    groups = Dataset.from_table(path if ending else frame, groups="patient").groups
+    patient[3] = -1
+    assert len(set(zip(groups.tolist(), patient.tolist(), strict=True))) == 41
 
 
 def test_few_and_large_groups_are_not_torn():

@@ -6,6 +6,7 @@ import pytest
 from pyorder.orders.posets import Poset
 from pyorder.report.contents import read_contents
 from pyorder.report.doubts import doubts
+from pyorder.runs import load_run
 
 
 @pytest.fixture
@@ -89,6 +90,15 @@ def test_candidates_within_chance_are_counted(told, searched):
     assert "does not tell the best candidate from 2 of the 5 others" in said
     ranked = replace(stage.profile, ranking=np.array([1, 0, 2, 3, 4, 5]))
     assert "has rank 2 of 6" in told(history=(replace(stage, profile=ranked),))
+
+
+def test_what_losses_of_a_profile_cannot_tell_is_told(searched, tmp_path):
+    (stage,) = searched().history
+    for entropy, learned in ((2.0, False), (1.1, True)):  # the best loss is 1.0 to 1.01
+        profile = replace(stage.profile, settings={**stage.profile.settings, "entropy": entropy})
+        profile.save(folder := tmp_path / str(entropy))
+        said = " ".join(doubts(read_contents(load_run(folder))))
+        assert ("% of its steps' entropy: where that is so little" in said) == learned
 
 
 def test_final_trainings_tell_what_they_cannot(compared):

@@ -146,8 +146,13 @@ def test_a_fingerprint_tells_rows_vocabularies_and_names_apart():
         pyorder.Dataset([[0], [1]], [[1, 0], [0, 1]], vocabulary=range(3)),
         pyorder.Dataset([[0], [1]], [[1, 0], [0, 1]], names=["a", "b"]),
     ]
+    others += [pyorder.Dataset([[0], [1]], [[1, 0], [0, 1]], groups=groups) for groups in ([0, 0], [0, 1])]
     assert fingerprint(one) == fingerprint(pyorder.Dataset([[0], [1]], [[1, 0], [0, 1]]))
-    assert len({fingerprint(data) for data in (one, *others)}) == 4
+    assert len({fingerprint(data) for data in (one, *others)}) == 6
+
+
+def test_a_fingerprint_stays_what_it_was_where_there_are_no_groups():
+    assert fingerprint(pyorder.Dataset([[0], [1]], [[1, 0], [0, 1]])) == "9f1964ac4228dc3f"
 
 
 def test_a_lock_makes_no_folder_ours(tmp_path):

@@ -10,8 +10,10 @@ import torch
 
 import pyorder
 from pyorder.profiling.profile import Profiler
+from pyorder.runs.folder import write_history
 from pyorder.runs.journal import Journal
 from pyorder.search import Annealing, Discovery, Precedence, Random, _rounds, discover_shuffled, strategies
+from pyorder.search.laboratory import Laboratory
 from pyorder.training import Fitted, fit
 from pyorder.training.presets import EXPLORER, PRESETS
 from pyorder.training.trainer import Trainer
@@ -143,6 +145,19 @@ def test_what_a_budget_in_seconds_allowed_is_not_asked_of_another_clock(square5,
         search(square5, EXPLORING, run_dir=tmp_path / "run", progress=slow, budget=budget)
     clock[0] = 0.0
     same(search(square5, EXPLORING, run_dir=tmp_path / "run", budget=budget), whole)
+
+
+def test_a_profile_that_is_read_back_tells_that_training_had_diverged(square5, tmp_path):
+    profile = pyorder.profile(square5.train, [[0, 1, 2, 3, 4]], validation=square5.validation, **CHEAP)
+    profile = dataclasses.replace(
+        profile, settings={**profile.settings, "diverged": {"seeds": [3], "trained_at": 1e-4}}
+    )
+    made = object.__new__(Laboratory)
+    made.journal, made.profiler = Journal(tmp_path), SimpleNamespace(calmed=[])
+    made.journal.record("profile", lambda path: write_history(path, [profile.record("a stage", 1.0)]))
+    made.journal = Journal(tmp_path)
+    assert made._recalled(profile.orders) == profile
+    assert made.profiler.calmed == [3]
 
 
 def test_an_exploration_goes_back_to_a_state_from_before_the_interruption(tmp_path):

@@ -124,10 +124,15 @@ def test_resamples_go_on_where_they_were_interrupted(square5, tmp_path):
         if told.stage.startswith("search 3 of 4"):
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stopped:
         discover_shuffled(data, resamples=Resamples(rows=3, labels=1), progress=interrupt, **again)
+    first = discover_shuffled(data, **again)
+    told = (
+        f"that was search 3 of 4 more; the order of the first search: {','.join(map(str, first.order.tolist()))}"
+    )
+    assert stopped.value.__notes__[-1] == told
     assert any(re.fullmatch(r"4 more searches, some \d+ s", stage) for stage in stages)
-    assert discover_shuffled(data, **again).stability is None
+    assert first.stability is None
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("run/resamples/rows-[12]/result.json")}
     assert len(written) == 2
     found = discover_shuffled(data, resamples=Resamples(rows=3, labels=1), **again)

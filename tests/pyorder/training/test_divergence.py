@@ -165,4 +165,5 @@ def test_an_exploration_whose_training_breaks_down_goes_back_and_on_at_half_the_
     assert second.training_loss > first.training_loss + 0.5
     assert course[:4] == pytest.approx([0.003, 0.003, "back", 0.0015]), course
     assert found.exploration.settled
-    assert found.order.tolist() == list(range(5))
+    task = pyorder.make_task("square", length=5)
+    assert pyorder.satisfied_dependencies(found.order, task.dependencies) == 1.0

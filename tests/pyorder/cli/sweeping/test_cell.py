@@ -4,6 +4,7 @@ import pytest
 
 import pyorder
 from pyorder.cli import _words
+from pyorder.cli._tables import split_names
 from pyorder.cli.sweeping import cell as cells
 from pyorder.errors import InputError
 
@@ -25,6 +26,17 @@ def test_words_are_taken_by_discover_as_what_was_meant():
     wanted = {"task": "index", "length": 13, "strategy": "random", "seed": 3, "parameter": ["d=4"]}
     wanted |= {"learning_rate": 0.5, "fitting": False, "levels": True, "steps": None}
     assert {name: told[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("option", ["inputs", "targets"])
+def test_a_list_of_columns_is_taken_whole(option):
+    names = ["age", "city, state", "größe"]
+    told = _words.read_words(pyorder.Cell(data="people.csv", options={option: names}).words)
+    assert split_names(told[option]) == names
+    assert (
+        _words.read_words(pyorder.Cell(data="people.csv", options={option: "age,city"}).words)[option]
+        == "age,city"
+    )
 
 
 def test_a_name_is_that_of_what_is_asked_for_however_it_is_written():
@@ -55,6 +67,8 @@ REFUSED = [
     (SQUARE | {"strategy": "random", "options": {"option": ["depth=5"]}}, "options: random has no 'depth'"),
     (SQUARE | {"options": {"option": ["depth"]}}, "--option: 'depth' is not KEY=VALUE"),
     (SQUARE | {"options": {"stepss": 4}}, "options: there is no 'stepss', only parameter, train-rows"),
+    (SQUARE | {"options": {"train-rows": [4, 5]}}, "train-rows: expected one value, got [4, 5]"),
+    (SQUARE | {"options": {"fit": [True, False]}}, "fit: expected one value, got [True, False]"),
     (SQUARE | {"options": {"out": "x"}}, "options: there is no 'out', only"),
     (SQUARE | {"options": {"seed": 1}}, "options: there is no 'seed', only"),
     (SQUARE | {"options": {"steps": "many"}}, "Invalid value for '--steps'"),
