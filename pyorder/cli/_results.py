@@ -1,4 +1,7 @@
-"""How searches and final trainings are printed; the input is what result.json holds."""
+"""How searches and final trainings are printed; the input is what result.json holds.
+
+After a ± stands half of a 95 % interval.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from pyorder.cli._terminal import order_text, percent, print_facts, print_table, say
 from pyorder.progress import duration
 from pyorder.report.comparison import beaten, standing, tells
+from pyorder.report.wording import Z95
 
 
 def data_text(data: Mapping[str, Any]) -> str:
@@ -84,7 +88,7 @@ def print_stability(stability: Mapping[str, Any], names: Mapping[int, str]) -> N
     kinds = {"rows": "other rows, labels and seeds", "labels": "other labels", "seeds": "other seeds"}
     for kind, told in kinds.items():
         if (apart := stability["distances"][kind]) is not None:
-            error = "" if apart[1] is None else f" ± {200 * apart[1]:.1f}"
+            error = "" if apart[1] is None else f" ± {100 * Z95 * apart[1]:.1f}"
             say(f"{told}: orders differ in {100 * apart[0]:.1f}{error} % of all pairs of steps")
 
 
@@ -105,14 +109,14 @@ def print_levels(checked: Mapping[str, Any]) -> None:
     points, error = (100 * value for value in checked["success_difference"])
     more, of_loss = checked["loss_difference"]
     say(
-        f"one any-order model, {checked['test_rows']:,} test rows: at once {points:+.2f} ± {2 * error:.2f} points "
-        f"of success, {more:+.3f} ± {2 * of_loss:.3f} nats a row"
+        f"one any-order model, {checked['test_rows']:,} test rows: at once {points:+.2f} ± {Z95 * error:.2f} "
+        f"points of success, {more:+.3f} ± {Z95 * of_loss:.3f} nats a row"
     )
     for pair in checked["bound"]:
         before, after = (pair.get(f"{end}_name", pair[end]) for end in ("before", "after"))
         say(
             f"{before} and {after} are not independent given earlier levels ({pair['benefit']:.3f} ± "
-            f"{2 * pair['standard_error']:.3f} nats): not written at once"
+            f"{Z95 * pair['standard_error']:.3f} nats): not written at once"
         )
     say()
 
@@ -129,7 +133,7 @@ def print_exploration(exploration: Mapping[str, Any]) -> None:
         [
             " before ".join(str(edge.get(f"{end}_name", edge[end])) for end in ("before", "after")),
             f"{edge['benefit']:.3f}",
-            f"{edge['standard_error']:.3f}",
+            f"{Z95 * edge['standard_error']:.3f}",
             f"{edge['confidence']:.4f}",
             "either way" if edge["reversible"] else "",
         ]
@@ -175,7 +179,8 @@ def print_candidates(candidates: Sequence[Mapping[str, Any]], top: int) -> None:
         origin = candidate.get("origin", "-")
         if rank <= top or origin == "forward":
             error, spread = (candidate[key] for key in ("standard_error", "seed_spread"))
-            numbers = ["-" if number is None else f"{number:.4f}" for number in (candidate["loss"], error, spread)]
+            half = None if error is None else Z95 * error
+            numbers = ["-" if number is None else f"{number:.4f}" for number in (candidate["loss"], half, spread)]
             rows.append([str(rank), *numbers, origin, order_text(candidate.get("names", candidate["order"]))])
     print_table(columns, rows)
 

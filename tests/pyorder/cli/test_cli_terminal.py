@@ -40,3 +40,13 @@ def test_threads_that_wait_sleep_unless_they_are_told_otherwise(given, wanted):
     )
     assert f"OMP_WAIT_POLICY = '{wanted}'" in done.stderr
     assert done.stdout.splitlines()[-1] == str(given.get("OMP_WAIT_POLICY"))  # and the program has its own again
+
+
+def test_after_a_plus_minus_stands_half_of_a_95_percent_interval(capsys):
+    edge = {"before": 0, "after": 1, "benefit": 1.0, "standard_error": 0.1, "confidence": 1.0, "reversible": False}
+    _results.print_exploration({"dependencies": [edge], "settled": True, "seconds": 1.0, "remarks": []})
+    candidate = {"order": [0, 1], "loss": 2.0, "standard_error": 0.1, "seed_spread": None}
+    _results.print_candidates([{**candidate, "standard_error": None}, candidate], top=2)
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["0", "before", "1", "1.000", "0.196", "1.0000"] in printed
+    assert ["2", "2.0000", "0.1960", "0,1"] in printed
