@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from pyorder._values import ByContents
 from pyorder.errors import InputError
-from pyorder.profiling.result import Orders, Profile
+from pyorder.profiling.result import Orders, Profile, standard_error
 from pyorder.report.comparison import DISCOVERED
 from pyorder.report.wording import shortened
 from pyorder.runs.folder import Run
@@ -65,7 +64,8 @@ class Contents(ByContents):
         if fit == DISCOVERED or ours is None or theirs is None or ours.shape != theirs.shape:
             return None
         more = theirs.astype(np.float64) - ours
-        return (float(more.mean()), float(more.std()) / math.sqrt(len(more))) if np.isfinite(more).all() else None
+        known = len(more) > 1 and np.isfinite(more).all()
+        return (float(more.mean()), float(standard_error(more))) if known else None
 
     def name(self, step: int) -> str:
         """What a step is called, cut where it is long."""

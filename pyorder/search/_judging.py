@@ -10,7 +10,7 @@ from pyorder.dependencies.statistics import z_threshold
 from pyorder.dependencies.verdict import Verdict
 from pyorder.profiling.result import Profile
 
-LEARNED = 0.95  # a step of which a short run keeps this share of its entropy was not learned at all
+UNLEARNED = 0.95  # a step of which a short run keeps this share of its entropy was not learned at all
 ERROR_RATE = 0.01  # that any order of a run looks worse than the best by chance
 
 
@@ -27,7 +27,7 @@ def judge_runs(profile: Profile, entropy: npt.NDArray[np.float64], orders: int, 
     <Verdict.UNRESOLVED: 'unresolved'>
     """
     best = int(profile.ranking[0])
-    if (profile.step_loss[best] > LEARNED * entropy).mean() >= UNRESOLVED_SHARE:
+    if (profile.step_loss[best] > UNLEARNED * entropy).mean() >= UNRESOLVED_SHARE:
         return Verdict.UNRESOLVED
     if ended and orders == 1:
         return Verdict.INDIFFERENT

@@ -17,7 +17,7 @@ from pyorder.runs.journal import Journal, read_entry
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-LEARNED, BEST = "explorer", "best"  # states on disk: the latest, and the one that the rounds may go back to
+LATEST, BEST = "explorer", "best"  # states on disk: the latest, and the one that the rounds may go back to
 
 
 class ResumableExplorer(Explorer):
@@ -92,20 +92,20 @@ class ResumableExplorer(Explorer):
         state: dict[str, Any] = {"trainer": self.trainer.state()}
         if self.trainer.augment is not None:
             state["augment"] = self.trainer.augment.generator.get_state()
-        self.journal.save_state(LEARNED, state)
+        self.journal.save_state(LATEST, state)
         told = {
             "rng": self.rng.bit_generator.state,
             "steps_done": self.steps_done,
             "seconds": self.journal.seconds,
         }
         self.journal.record(kind, lambda path: write_json(path, told))
-        self.journal.drop_states(LEARNED)
+        self.journal.drop_states(LATEST)
 
     def _catch_up(self) -> None:
         """Take the latest state, if that is yet to be done; random numbers are ahead of it."""
         if self._behind is None:
             return
-        state, drawn = self.journal.load_state(LEARNED, self._behind), self.rng.bit_generator.state
+        state, drawn = self.journal.load_state(LATEST, self._behind), self.rng.bit_generator.state
         self._behind = None
         self.trainer.restore(state["trainer"])
         if self.trainer.augment is not None:

@@ -185,7 +185,7 @@ def test_what_a_model_writes_comes_back_as_text():
     codes = {piece: code for code, piece in enumerate(data.schema.alphabet.pieces)}
     written = np.ma.masked_array([[codes["z"], codes["z"], codes["x"], codes["x"]]], [[False, False, True, True]])
     assert data.to_records(written) == [{"a": "zz", "b": None}]
-    with pytest.raises(InputError, match=r"^a: expected codes 0 to 2, got 3$"):
+    with pytest.raises(InputError, match=r"^a: expected codes 0 to 2, got 3 \(row 0\)$"):
         data.to_records([[0, 0, 3, 0]])
 
 

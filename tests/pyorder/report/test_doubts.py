@@ -137,7 +137,9 @@ def test_row_losses_are_compared_row_by_row(saved, shift, told):
     assert ("does not tell the order found from: reverse." in said) == (told is None)
     mean, error = contents.more_lost("reverse")
     assert mean == pytest.approx((theirs - ours).mean())
-    assert error == pytest.approx((theirs - ours).std() / 20)
+    assert error == pytest.approx((theirs - ours).std(ddof=1) / 20)
+    one = {name: {"row_losses": rows[:1]} for name, rows in losses.items()}
+    assert replace(contents, arrays=one).more_lost("reverse") is None  # of one row there is no error
 
 
 def test_how_rows_were_split_is_told_where_it_matters(compared):
