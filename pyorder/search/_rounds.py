@@ -49,7 +49,7 @@ Floats = npt.NDArray[np.float64]
 # Chosen on square, relu and random graphs, seeds from 1,000 on (docs/precedence.md).
 STANDING = 3  # rounds that a graph has to have stood to be preferred to one that came later and did not
 STUCK_ROUNDS = 6  # without a change of the graph, after which lost steps are looked up in the input
-AFTER_LOOKING_UP = 6  # rounds in which something must be gained then: look-ups that were seen took two or three
+AFTER_LOOKING_UP = 6  # rounds in which something must be gained then; not tuned, look-ups took two or three
 LOOKS_BEHIND = 3  # rounds
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more

@@ -93,9 +93,8 @@ class Laboratory:
         allowed = self._allows(sum(before, beside or Cost()), last)
         if self._budget.seconds is None:
             return allowed
-        return bool(
-            self.journal.told("affords", allowed)
-        )  # by the clock, which a search taken up again has not seen
+        # What the clock allowed stands: a search that is taken up again asks another one.
+        return bool(self.journal.told("affords", allowed))
 
     def _allows(self, before: Cost, last: Cost) -> bool:
         spent, before = self._effort(self.cost), self.cost + before
@@ -207,9 +206,8 @@ class Laboratory:
             raise InputError(f"run_dir: {str(entry)!r} is of other orders: give a new folder")
         self.journal.go_on_from(record.seconds)
         profile = Profile.of_record(record)
-        self.profiler.calmed += profile.settings.get("diverged", {"seeds": []})[
-            "seeds"
-        ]  # a race begins at that rate
+        # A race begins at the rate that these runs came down to.
+        self.profiler.calmed += profile.settings.get("diverged", {"seeds": []})["seeds"]
         return profile
 
     def teller(self, stage: str, cost: Cost, to_come: Cost | None = None) -> Tell:
