@@ -64,6 +64,19 @@ def waiting_is_an_error():
     return guarded
 
 
+@pytest.fixture
+def take_steps():
+    """Let a trainer take steps on rows (n, B), each in an order (n, B, C) of its columns: losses (n,)."""
+
+    def take(trainer, rows, columns):
+        losses = torch.empty(len(rows), device=trainer.device)
+        for _ in trainer._taking(rows, columns, losses):
+            pass
+        return losses
+
+    return take
+
+
 @pytest.fixture(scope="session")
 def square5():
     """Small splits of a task whose forward order is easy."""

@@ -44,7 +44,7 @@ Pair = tuple[int, int]
 
 MOST_PAIRS = 4  # that are looked at, those first that help each other most
 CONTEXTS = 4  # half of them put rows on a side, half say what that is worth
-LEARNED = 0.1  # of its entropy; one order has taught what a step loses less than
+TAUGHT = 0.1  # of its entropy; one order has taught what a step loses less than
 LEAST_WORTH = 0.2  # of the pair's mean entropy, that a row must gain on either side
 LEAST_ROWS = 0.05  # of all, on the smaller side
 UNNAMED_ROWS, UNNAMED_LIKENESS = 0.25, 0.9  # where no input tells why: more, and a row alike in all contexts
@@ -86,7 +86,7 @@ def suspects(
     []
     """
     sure = look.benefit - threshold * look.standard_error > share * look.step_loss
-    left = graph_loss > LEARNED * entropy
+    left = graph_loss > TAUGHT * entropy
     mutual = np.minimum(look.benefit, look.benefit.T) * (sure & sure.T) * (left[:, None] | left)
     found = np.argwhere(np.triu(mutual, 1) > 0)
     return [(int(a), int(b)) for a, b in sorted(found.tolist(), key=lambda pair: -mutual[tuple(pair)])][

@@ -18,7 +18,7 @@ import torch
 
 from pyorder.execution import RandomStream
 from pyorder.profiling.profile import Profiler
-from pyorder.profiling.result import Cost, Orders, Profile, standard_error
+from pyorder.profiling.result import Cost, Orders, Profile, ranked, standard_error
 from pyorder.profiling.scoring import score
 from pyorder.streams import stream
 from pyorder.training.divergence import AGAIN, diverged, guessing
@@ -118,8 +118,7 @@ class Contest:
                 f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, seeds))}, at "
                 f"the learning rate {self.recipe.learning_rate:g}; give a lower learning_rate"
             )
-        ties = stream(self.seeds[0], "ties").permutation(len(loss))
-        ranking = np.lexsort((ties, loss))
+        ranking = ranked(loss, self.seeds[0])
         by_row = rows.mean(0)
         paired = by_row - by_row[:, ranking[:1]]
         paired[:, lost.any(0)] = 0  # what is lost is so whatever the rows

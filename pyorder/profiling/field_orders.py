@@ -20,8 +20,7 @@ from pyorder.data.reordering import Order, steps_of
 from pyorder.errors import InputError
 from pyorder.models.json_records import JsonRecords, step_losses
 from pyorder.orders.permutations import lexicographic, sample
-from pyorder.profiling.result import Cost, Orders, Profile, standard_error
-from pyorder.streams import stream
+from pyorder.profiling.result import Cost, Orders, Profile, ranked, standard_error
 
 __all__ = ["FieldOrders", "undisturbed"]
 
@@ -106,8 +105,7 @@ class FieldOrders:
             losses = np.stack([self._losses(model, order) for order in self.orders], axis=1)  # (R, T, L)
         by_row = losses.mean(2)
         loss = by_row.mean(0)
-        ties = stream(self.seed, "ties").permutation(len(loss))
-        ranking = np.lexsort((ties, loss))
+        ranking = ranked(loss, self.seed)
         return Profile(
             orders=self.orders,
             loss=loss,

@@ -27,11 +27,10 @@ from pyorder.execution import Precision, RandomStream, isolated, resolve_precisi
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
-from pyorder.profiling.result import Cost, Orders, Profile, standard_error
+from pyorder.profiling.result import Cost, Orders, Profile, ranked, standard_error
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.journal import Journal
-from pyorder.streams import stream
 from pyorder.training.divergence import AGAIN, diverged, guessing
 from pyorder.training.memory import check_run
 from pyorder.training.orders import Mixture, RowQueue, rows_and_orders
@@ -168,8 +167,7 @@ class Profiler:
                 f"no candidate has a finite loss: training diverged with seed {', '.join(map(str, lost))}; "
                 "give a lower learning_rate"
             )
-        ties = stream(seeds[0], "ties").permutation(len(orders))
-        ranking = np.lexsort((ties, loss))
+        ranking = ranked(loss, seeds[0])
         paired = by_row - by_row[:, ranking[:1]]
         return Profile(
             orders=orders,

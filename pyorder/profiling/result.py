@@ -22,6 +22,7 @@ from pyorder.runs.folder import (
     write_history,
     write_run,
 )
+from pyorder.streams import stream
 
 Orders = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -224,6 +225,19 @@ class Profile(ByContents):
             settings=settings,
             **{array: getattr(record, array) for array in STAGE_ARRAYS},
         )
+
+
+def ranked(loss: Floats, seed: int) -> npt.NDArray[np.int64]:
+    """Places of the losses (T,), lowest first; ties, and what is not finite, in a sequence that the seed draws.
+
+    Examples
+    --------
+    >>> ranked(np.array([0.3, 0.1, 0.2]), seed=0).tolist()
+    [1, 2, 0]
+    """
+    ties = stream(seed, "ties").permutation(len(loss))
+    ranking: npt.NDArray[np.int64] = np.lexsort((ties, loss))
+    return ranking
 
 
 def standard_error(

@@ -276,7 +276,7 @@ def fit_result(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-LEARNED = 0.9
+MOSTLY_RIGHT = 0.9
 
 
 def steps_to_learn(fitted: Fitted) -> float | None:
@@ -284,7 +284,7 @@ def steps_to_learn(fitted: Fitted) -> float | None:
     curve = fitted.validation_curve
     if curve is None:
         raise ValueError("fitted: was trained without validation rows")
-    learned = curve[curve[:, 2] >= LEARNED, 0]
+    learned = curve[curve[:, 2] >= MOSTLY_RIGHT, 0]
     return float(learned[0]) if len(learned) else None
 
 

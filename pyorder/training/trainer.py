@@ -152,17 +152,11 @@ class Trainer:
         self.module.eval()
         self.world.match(self.module)
 
-    def take_steps(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Take n steps on rows (n, B), each with an order (n, B, C) of its columns; losses (n,).
+    def _taking(self, rows: Tensor, columns: Tensor, losses: Tensor) -> Iterator[int]:
+        """Take n steps on rows (n, B), each with an order (n, B, C) of its columns, one at each turn; losses (n,).
 
         At most ``STEPS_AT_ONCE`` steps. Nothing waits for the device.
         """
-        losses = torch.empty(len(rows), dtype=torch.float32, device=self.device)
-        for _ in self._taking(rows, columns, losses):
-            pass
-        return losses
-
-    def _taking(self, rows: Tensor, columns: Tensor, losses: Tensor) -> Iterator[int]:
         count = len(rows)
         rates = [self.recipe.rate_at(self.steps_done + step) for step in range(count)]
         self.steps_done += count

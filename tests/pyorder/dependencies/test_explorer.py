@@ -206,7 +206,7 @@ def test_a_captured_exploration_goes_back_and_changes_what_it_is_trained_with():
 
 
 @pytest.mark.gpu
-def test_a_round_waits_for_nothing_until_its_losses_are_read(waiting_is_an_error):
+def test_a_round_waits_for_nothing_until_its_losses_are_read(waiting_is_an_error, take_steps):
     data = pyorder.make_task("square", length=4).generate(2000, seed=3)
     trainer = explore(data, 64, device="cuda").trainer
     source = Succession(torch.from_numpy(orders(128 * 30)).cuda())
@@ -215,7 +215,7 @@ def test_a_round_waits_for_nothing_until_its_losses_are_read(waiting_is_an_error
     torch.cuda.synchronize()
     with waiting_is_an_error():
         places = trainer._places(20)
-        trainer.take_steps(trainer._rows(places), source.columns(places))
+        take_steps(trainer, trainer._rows(places), source.columns(places))
 
 
 def test_looking_up_learns_a_list_that_is_shuffled_in_every_row():

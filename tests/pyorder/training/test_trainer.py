@@ -91,7 +91,7 @@ def tokens(square5):
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.8)])
-def test_steps_are_adamws_on_the_mean_loss_of_their_rows(tokens, betas):
+def test_steps_are_adamws_on_the_mean_loss_of_their_rows(tokens, betas, take_steps):
     """Against the same written out with a plain forward pass."""
     trainer = make(tokens, TINY.but(betas=betas))
     module = copy.deepcopy(trainer.module)
@@ -109,7 +109,7 @@ def test_steps_are_adamws_on_the_mean_loss_of_their_rows(tokens, betas):
         optimiser.param_groups[0]["lr"] = TINY.recipe.rate_at(step)
         optimiser.step()
         trainer.module.train()
-        assert trainer.take_steps(rows[None], columns[None]).item() == pytest.approx(loss.item(), rel=1e-5)
+        assert take_steps(trainer, rows[None], columns[None]).item() == pytest.approx(loss.item(), rel=1e-5)
     for ours, theirs in zip(trainer.module.parameters(), module.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -124,7 +124,7 @@ def test_betas_that_are_none_are_refused(betas, error):
 
 
 @pytest.mark.parametrize("learner", [None, AnyOrderLearner(TINY.architecture)])
-def test_a_batch_that_is_learned_in_parts_takes_the_step_of_the_whole(tokens, learner, monkeypatch):
+def test_a_batch_that_is_learned_in_parts_takes_the_step_of_the_whole(tokens, learner, monkeypatch, take_steps):
     rows, columns = torch.arange(30, 47), torch.stack([torch.randperm(5) for _ in range(17)])
     preset = TINY.but(batch_size=17)
     whole = make(tokens, preset, learner=learner)
@@ -136,8 +136,8 @@ def test_a_batch_that_is_learned_in_parts_takes_the_step_of_the_whole(tokens, le
     assert (whole.rows_at_once, parts.rows_at_once) == (17, 4)
     for one in (whole, parts):
         one.module.train()
-    assert parts.take_steps(rows[None], columns[None]).item() == pytest.approx(
-        whole.take_steps(rows[None], columns[None]).item(), rel=1e-6
+    assert take_steps(parts, rows[None], columns[None]).item() == pytest.approx(
+        take_steps(whole, rows[None], columns[None]).item(), rel=1e-6
     )
     for ours, theirs in zip(parts.module.parameters(), whole.module.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-7)
@@ -266,7 +266,7 @@ def test_steps_that_are_replayed_side_by_side_learn_what_each_learns_alone(token
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("preset", [TINY, DROPPING])
-def test_a_captured_step_waits_for_nothing(tokens, preset, waiting_is_an_error):
+def test_a_captured_step_waits_for_nothing(tokens, preset, waiting_is_an_error, take_steps):
     """Drawing rows, looking orders up, a step and its loss."""
     trainer = begin(tokens, preset, 0)
     trainer.subset = torch.arange(len(tokens), device="cuda")
@@ -279,7 +279,7 @@ def test_a_captured_step_waits_for_nothing(tokens, preset, waiting_is_an_error):
     torch.cuda.synchronize()
     with waiting_is_an_error():
         places = trainer._places(20)
-        losses = trainer.take_steps(trainer._rows(places), source.columns(places))
+        losses = take_steps(trainer, trainer._rows(places), source.columns(places))
     assert trainer._graph is graph
     assert losses.isfinite().all()
     assert len(losses.unique()) == losses.numel()
@@ -304,7 +304,7 @@ def test_a_recorded_step_serves_every_run_and_gives_the_same_bits(tokens):
 
 
 @pytest.mark.gpu
-def test_a_replay_drops_other_units_and_leaves_the_callers_generator_alone(tokens):
+def test_a_replay_drops_other_units_and_leaves_the_callers_generator_alone(tokens, take_steps):
     """The same rows in every step and nothing learned: only what is dropped can change the loss."""
     trainer = begin(tokens, DROPPING.but(learning_rate=1e-30), 0)
     rows, columns = torch.arange(48, device="cuda"), torch.arange(5, device="cuda").repeat(48, 1)
@@ -312,7 +312,7 @@ def test_a_replay_drops_other_units_and_leaves_the_callers_generator_alone(token
     expected = torch.rand(3, device="cuda")
     torch.cuda.manual_seed(0)
     trainer.module.train()
-    losses = trainer.take_steps(rows.repeat(5, 1), columns.repeat(5, 1, 1))
+    losses = take_steps(trainer, rows.repeat(5, 1), columns.repeat(5, 1, 1))
     assert torch.equal(torch.rand(3, device="cuda"), expected)
     assert len(set(losses.tolist())) == 5
 
