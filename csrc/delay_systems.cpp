@@ -7,6 +7,7 @@ namespace pyorder {
 namespace {
 
 constexpr int most = 9;
+constexpr std::int64_t longest = 32'767;
 
 // A triangle wave of period 4 * most, which is the number itself from -most to most.
 int reflect(int number) {
@@ -14,13 +15,18 @@ int reflect(int number) {
     return std::abs(phase - 2 * most) - most;
 }
 
+std::int64_t delay_of(const std::string& name, const Parameters& parameters, const std::string& which) {
+    const std::int64_t delay = integer(parameters, which);
+    check_range(which + " of " + name, delay, {1, longest});
+    return delay;
+}
+
 }  // namespace
 
 DelaySystem::DelaySystem(const std::string& name, std::int64_t length, const Parameters& parameters)
-    : coupling_(integer(parameters, "coupling")),
-      variables_(integer(parameters, "variables")),
-      terms_(static_cast<std::size_t>(length)) {
-    check_range("length of " + name, length, {2, 32'767});
+    : coupling_(integer(parameters, "coupling")), variables_(integer(parameters, "variables")) {
+    check_range("length of " + name, length, {2, longest});
+    terms_.resize(static_cast<std::size_t>(length));
     check_range("variables of " + name, variables_, {1, length});
     if (length % variables_ != 0) {
         throw std::invalid_argument("length of " + name + " must be a multiple of its " +
@@ -56,10 +62,11 @@ std::vector<Dependency> DelaySystem::dependencies() const {
 
 DelayChain::DelayChain(const std::string& name, std::int64_t length, const Parameters& parameters)
     : DelaySystem(name, length, parameters) {
+    const std::int64_t delay = delay_of(name, parameters, "delay");
     for (std::int64_t t = 0; t < times(); ++t) {
         for (std::int64_t v = 0; v < variables(); ++v) {
             add_term(v, t, v, t - 1, 1);
-            if (v > 0) add_term(v, t, v - 1, t - integer(parameters, "delay"), coupling_);
+            if (v > 0) add_term(v, t, v - 1, t - delay, coupling_);
         }
     }
 }
@@ -67,19 +74,20 @@ DelayChain::DelayChain(const std::string& name, std::int64_t length, const Param
 DelayRing::DelayRing(const std::string& name, std::int64_t length, const Parameters& parameters)
     : DelaySystem(name, length, parameters) {
     if (variables() < 2) throw std::invalid_argument("variables of " + name + " must be at least 2, got 1");
+    const std::int64_t delays = delay_of(name, parameters, "delays");
     for (std::int64_t t = 0; t < times(); ++t) {
         for (std::int64_t v = 0; v < variables(); ++v) {
             add_term(v, t, v, t - 1, 1);
-            const std::int64_t delay = 1 + v % integer(parameters, "delays");
-            add_term(v, t, (v + variables() - 1) % variables(), t - delay, coupling_);
+            add_term(v, t, (v + variables() - 1) % variables(), t - 1 - v % delays, coupling_);
         }
     }
 }
 
 DelaySlow::DelaySlow(const std::string& name, std::int64_t length, const Parameters& parameters)
     : DelaySystem(name, length, parameters) {
+    const std::int64_t delay = delay_of(name, parameters, "delay");
     for (std::int64_t t = 0; t < times(); ++t) {
-        add_term(0, t, 0, t - integer(parameters, "delay"), 1);
+        add_term(0, t, 0, t - delay, 1);
         for (std::int64_t v = 1; v < variables(); ++v) {
             add_term(v, t, v, t - 1, 1);
             add_term(v, t, 0, t - 1, coupling_);

@@ -253,11 +253,11 @@ class Tokens:
             vocabulary=self.values[used[: len(self.values)].cpu().numpy()],
         )
 
-    def set_apart(self, count: int, rng: np.random.Generator) -> Apart:
+    def set_apart(self, count: int, rng: np.random.Generator, least: int = 1) -> Apart:
         """Cut the rows in two, at random: about ``count``, and the rest; equal inputs stay together, or groups.
 
-        Where one input has more rows than that, and where there are no inputs, rows are cut one by one; groups
-        stay whole.
+        Where one input has more rows than that, where those of fewer than ``least`` inputs would be set apart, and
+        where there are no inputs, rows are cut one by one; groups stay whole.
 
         Examples
         --------
@@ -273,9 +273,10 @@ class Tokens:
             return Apart(rows[held], rows[~held], turn[held], True)
         turn = group_rows(self.inputs.cpu().numpy()[rows])
         sizes = np.bincount(turn)
-        if sizes.max() > count:
+        last = int(np.searchsorted(np.cumsum(sizes), count))
+        if sizes.max() > count or last + 1 < min(least, count):
             return Apart(rows[:count], rows[count:], np.arange(count), False)
-        held = turn <= np.searchsorted(np.cumsum(sizes), count)
+        held = turn <= last
         del sizes
         return Apart(rows[held], rows[~held], turn[held], True)
 

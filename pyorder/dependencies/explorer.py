@@ -44,6 +44,7 @@ DROPOUT, WEIGHT_DECAY = 0.2, 0.3  # where rows are few
 ROWS_AT_ONCE = 128
 SCORES_ON_GPU = 2**27  # 512 MiB of attention scores in float32
 LEAST_ENTROPY = 0.01  # nats; what hardly varies needs no predecessor
+INPUTS_A_STEP = 2  # evidence is of so many inputs at least, or set apart by row; of L + 1 it tells errors badly
 REPEATED, REPEATED_ROWS = 0.99, 1024  # in this share of so many rows, what a step repeats
 
 
@@ -77,16 +78,21 @@ class Explorer:
         self.device, self.length = tokens.device, tokens.length
         self.tokens = tokens.compact()
         evidence_rows, given = min(evidence_rows, len(tokens) // 5), evidence_rows
-        if evidence_rows <= self.length:  # as many unknowns as equations: nothing could ever be told
-            least = self.length + 1
+        least, looking = self.length + 1, f"train: looking for dependencies among {self.length} steps"
+        if evidence_rows < least:  # as many unknowns as equations: nothing could ever be told
             raise ValueError(
-                f"train: looking for dependencies among {self.length} steps takes at least {5 * least} rows and "
-                f"{least} samples; {len(tokens)} rows and {given} samples given"
+                f"{looking} takes at least {5 * least} rows and {least} samples; {len(tokens)} rows and {given} "
+                "samples given"
             )
         check_run(learner, self.tokens.shape, recipe, self.world)
         self.rng = stream(seed, "exploration")
         hide = HiddenInputs(self.tokens.vocabulary_size, seed_from(self.rng), self.device)
-        held, kept, self.cluster, self.by_input = self.tokens.set_apart(evidence_rows, self.rng)
+        apart = self.tokens.set_apart(evidence_rows, self.rng, INPUTS_A_STEP * self.length)
+        held, kept, self.cluster, self.by_input = apart
+        if (groups := len(np.unique(self.cluster))) < least:  # rows of one group are one equation
+            raise ValueError(
+                f"{looking} takes {least} groups as evidence at least; a fifth of the rows has {groups}"
+            )
         self.evidence_rows, self.training_rows = len(held), len(kept)
         self._held, self._kept = (torch.from_numpy(rows).to(self.device) for rows in (held, kept))
         self.base = np.maximum(entropies(self.tokens, self._kept), LEAST_ENTROPY)

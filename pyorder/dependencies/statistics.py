@@ -40,6 +40,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyorder._statistics import standard_error
 from pyorder._values import ByContents
 from pyorder.execution import row_slices
 from pyorder.streams import nested
@@ -152,17 +153,19 @@ def pairs(length: int) -> int:
 def mean_and_error(values: Floats, cluster: Ints | None = None) -> tuple[float, float]:
     """Mean of (N,) values and its standard error, robust to values of one cluster going together.
 
+    Infinite for one value, or one cluster, which leave it unknown.
+
     Examples
     --------
-    >>> mean_and_error(np.repeat([1.0, 3.0], 8))
-    (2.0, 0.25)
-    >>> mean_and_error(np.repeat([1.0, 3.0], 8), np.repeat(np.arange(4), 4))
-    (2.0, 0.5)
+    >>> mean_and_error(np.array([1.0, 3.0]))
+    (2.0, 1.0)
+    >>> mean_and_error(np.array([1.0, 1.0, 3.0, 3.0]), np.array([0, 0, 1, 1]))
+    (2.0, 1.0)
+    >>> mean_and_error(np.array([1.0, 3.0]), np.array([4, 4]))
+    (2.0, inf)
     """
-    apart = values - values.mean()
-    if cluster is not None:
-        apart = np.bincount(np.unique(cluster, return_inverse=True)[1], apart)
-    return float(values.mean()), float(np.sqrt((apart**2).sum())) / len(values)
+    error = float(standard_error(values, cluster))
+    return float(values.mean()), math.inf if math.isnan(error) else error
 
 
 def difference(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

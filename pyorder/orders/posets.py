@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+from itertools import chain
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -106,12 +107,21 @@ class Poset:
         >>> Poset(5, [[3, 0], [3, 1], [1, 4]]).levels
         ((2, 3), (0, 1), (4,))
         """
-        waits, left = self.closure, np.arange(self.length)
+        edges = self.edges
+        waits_for = np.bincount(edges[:, 1], minlength=self.length).tolist()
+        followers: list[list[int]] = [[] for _ in range(self.length)]
+        for before, after in edges.tolist():
+            followers[before].append(after)
         levels = []
-        while len(left):
-            free = ~waits[np.ix_(left, left)].any(0)
-            levels.append(tuple(left[free].tolist()))
-            left = left[~free]
+        level = [step for step, count in enumerate(waits_for) if not count]
+        while level:
+            levels.append(tuple(level))
+            freed = []
+            for after in chain.from_iterable(followers[step] for step in level):
+                waits_for[after] -= 1
+                if not waits_for[after]:
+                    freed.append(after)
+            level = sorted(freed)
         return tuple(levels)
 
     def precedes(self, before: SupportsIndex, after: SupportsIndex) -> bool:

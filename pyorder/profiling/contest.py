@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pyorder._statistics import standard_error
 from pyorder.execution import RandomStream
 from pyorder.profiling.profile import Profiler
-from pyorder.profiling.result import Cost, Orders, Profile, ranked, standard_error
+from pyorder.profiling.result import Cost, Orders, Profile, ranked
 from pyorder.profiling.scoring import score
 from pyorder.streams import stream
 from pyorder.training.divergence import AGAIN, diverged, guessing

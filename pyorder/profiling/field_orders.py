@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from pyorder._checks import MAX_SEED, check_integer
+from pyorder._statistics import standard_error
 from pyorder.data.reordering import Order, steps_of
 from pyorder.errors import InputError
 from pyorder.models.json_records import JsonRecords, step_losses
 from pyorder.orders.permutations import lexicographic, sample
-from pyorder.profiling.result import Cost, Orders, Profile, ranked, standard_error
+from pyorder.profiling.result import Cost, Orders, Profile, ranked
 
 __all__ = ["FieldOrders", "undisturbed"]
 

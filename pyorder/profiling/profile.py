@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from pyorder._checks import check_memory, check_seeds
+from pyorder._statistics import standard_error
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.entropy import entropies
 from pyorder.data.tokens import Tokens
@@ -27,7 +28,7 @@ from pyorder.execution import Precision, RandomStream, isolated, resolve_precisi
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner
 from pyorder.orders.permutations import check_orders
-from pyorder.profiling.result import Cost, Orders, Profile, ranked, standard_error
+from pyorder.profiling.result import Cost, Orders, Profile, ranked
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.journal import Journal

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyorder._statistics import standard_error
 from pyorder._values import ByContents
 from pyorder.errors import InputError
-from pyorder.profiling.result import Orders, Profile, standard_error
+from pyorder.profiling.result import Orders, Profile
 from pyorder.report.comparison import DISCOVERED
 from pyorder.report.wording import shortened
 from pyorder.runs.folder import Run

@@ -31,7 +31,7 @@ from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.entropy import entropies
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
-from pyorder.dependencies.explorer import LEAST_ENTROPY, HiddenInputs
+from pyorder.dependencies.explorer import INPUTS_A_STEP, LEAST_ENTROPY, HiddenInputs
 from pyorder.dependencies.graph import NOTHING, NOTHING_OF_ENTROPY
 from pyorder.dependencies.statistics import Evidence, mean_and_error, measure, z_threshold
 from pyorder.errors import InputError
@@ -159,13 +159,15 @@ def check_levels(
         raise InputError(f"graph: a Poset of {train.target_length} steps is needed, {given} given")
     if len(train) < FEWEST_ROWS:
         raise InputError(f"train: at least {FEWEST_ROWS} rows are needed, some to learn from, {len(train)} given")
+    if len(test) < 2:
+        raise InputError("test: at least 2 rows are needed, since one says nothing of chance; 1 given")
     world = World.of(device)
     started, shown = time.perf_counter(), resolve_progress(world.only_first(progress), "levels")
     recipe = (recipe or RECIPE).but(numbers)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision="float32")  # as what explores
     with shown as report:
-        writer = _Writer(train, test, recipe, seed, world)
+        writer = _Writer(train, test, max(map(len, graph.levels)), recipe, seed, world)
 
         def tell(share: float) -> None:
             if report is not None:
@@ -204,13 +206,23 @@ def check_levels(
 class _Writer:
     """An any-order model that learns to write levels, rows that it never sees, and those that it is tested on."""
 
-    def __init__(self, train: Dataset, test: Dataset, recipe: Recipe, seed: int, world: World) -> None:
+    def __init__(
+        self, train: Dataset, test: Dataset, widest: int, recipe: Recipe, seed: int, world: World
+    ) -> None:
         device = world.device
         self.device, self.recipe = device, recipe
         self.rng = stream(seed, "levels")
         known = Tokens.of(train, "train", device)
         tested = Tokens.of(test, "test", device, (train.vocabulary, train.schema))
-        held, kept, self.cluster, _ = known.set_apart(min(SAMPLES, len(known) // 5), self.rng)
+        held, kept, self.cluster, _ = known.set_apart(
+            min(SAMPLES, len(known) // 5), self.rng, INPUTS_A_STEP * widest
+        )
+        if widest > 1 and (apart := len(np.unique(self.cluster))) <= widest:
+            kind = "rows" if known.groups is None else "groups"
+            raise InputError(
+                f"train: which of {widest} steps in a level are not independent takes {widest + 1} {kind} as "
+                f"evidence at least; a fifth of the rows has {apart}"
+            )
         inputs, targets = (
             torch.cat([getattr(one, name) for one in (known, tested)]) for name in ("inputs", "targets")
         )

@@ -16,7 +16,8 @@ PACKAGE = Path(pyorder.__file__).parent
 # From below; those in one line know nothing of each other.
 FLOORS = [
     {"_core", "kernels"},
-    {"_checks", "_disk", "_moved", "_values", "errors", "execution", "losses", "progress", "streams", "world"},
+    {"_checks", "_disk", "_moved", "_statistics", "_values", "errors"}
+    | {"execution", "losses", "progress", "streams", "world"},
     {"orders"},
     {"data"},
     {"runs"},

@@ -209,10 +209,13 @@ class Hierarchical(Strategy):
 
 
 def chance_of_lead(profile: Profile, order: Orders) -> float:
-    """How likely chance puts the best order of a run so far ahead of ``order``; 1 if that is the best itself."""
+    """How likely chance puts the best order of a run so far ahead of ``order``; 1 if that is the best itself.
+
+    And where nobody can tell, since one row has no error.
+    """
     place = int(np.flatnonzero((profile.orders == order).all(1))[0])
     lead, error = profile.loss[place] - profile.best_loss, profile.standard_error[place]
-    if not lead > 0:
+    if not lead > 0 or math.isnan(error):
         return 1.0
     return math.erfc(lead / error / math.sqrt(2)) / 2 if error > 0 else 0.0
 

@@ -11,6 +11,7 @@ import pyorder
 from pyorder.data.tokens import Tokens
 from pyorder.dependencies import explorer as exploration
 from pyorder.dependencies.explorer import Explorer
+from pyorder.dependencies.statistics import measure
 from pyorder.models.learner import AnyOrderLearner
 from pyorder.training.orders import Succession
 from pyorder.training.presets import EXPLORER
@@ -58,7 +59,7 @@ def test_evidence_rows_are_not_trained_on(explorer):
     assert sorted(map(tuple, both.tolist())) == sorted(map(tuple, whole.tolist()))
 
 
-@pytest.mark.parametrize("distinct", [20, 400])
+@pytest.mark.parametrize("distinct", [50, 400])
 def test_rows_with_equal_inputs_are_on_one_side_and_count_as_one(distinct):
     """Noise that is repeated would look learned, and repeated evidence surer than it is."""
     rng = np.random.default_rng(0)
@@ -70,6 +71,26 @@ def test_rows_with_equal_inputs_are_on_one_side_and_count_as_one(distinct):
     assert 640 <= explorer.evidence_rows < 640 + 4000 // distinct
     clusters = explorer.antithetic(640).rows
     assert len(set(clusters.tolist())) == len(of[0])
+
+
+def test_few_inputs_are_cut_by_row_so_that_errors_can_be_told():
+    """Ten inputs: those of two or three would be one equation each, and every error infinite."""
+    rng = np.random.default_rng(0)
+    data = pyorder.Dataset(rng.integers(10, size=(1000, 1)), rng.integers(3, size=(1000, 5)))
+    explorer = explore(data, evidence_rows=200)
+    assert not explorer.by_input
+    look = measure(explorer.antithetic(1000), seed=0)
+    assert np.isfinite(look.standard_error).all()
+
+
+def test_too_few_groups_are_refused_and_counted():
+    rng = np.random.default_rng(0)
+    groups = np.arange(1000) % 20
+    data = pyorder.Dataset(rng.integers(9, size=(1000, 3)), rng.integers(3, size=(1000, 5)), groups=groups)
+    with pytest.raises(
+        ValueError, match="among 5 steps takes 6 groups as evidence at least; a fifth of the rows has 4"
+    ):
+        explore(data, evidence_rows=200)
 
 
 @pytest.mark.parametrize("inputs", [np.zeros((500, 2), int), np.zeros((500, 0), int)])

@@ -49,6 +49,14 @@ class Oracle:
         return "abc"[column]
 
 
+def test_a_side_that_is_one_group_is_none():
+    """Its rows are one observation, whose error nobody knows."""
+    swaps = np.repeat([[2.0], [-3.0]], [80, 20], axis=0) * np.ones(4)
+    cluster = np.concatenate([np.arange(80), np.full(20, 80)])
+    assert take_sides(swaps, cluster, worth=0.1, threshold=3.0) is None
+    assert take_sides(swaps, np.arange(100), worth=0.1, threshold=3.0) is not None
+
+
 def test_swaps_say_what_a_row_loses_with_the_second_step_first():
     oracle = Oracle(lambda inputs: inputs[:, 0])
     swaps = swapped(oracle, (0, 2))

@@ -205,6 +205,13 @@ def test_an_incumbent_is_left_for_a_lead_that_chance_does_not_explain(significan
     assert [len(stage.profile.orders) for stage in searching.history] == ([3] if significance is None else [3, 2])
 
 
+def test_an_incumbent_stays_where_one_row_says_nothing_of_chance():
+    order = np.array([0, 1, 3, 2, 4, 5])
+    searching = searching_with(CountingDescents(6, np.nan))
+    pool = np.stack([order, np.arange(6), order[::-1]])
+    assert Hierarchical(significance=0.01).step(order, pool, "local", searching).tolist() == order.tolist()
+
+
 class Partial(CountingDescents):
     """A profiler in whose larger runs a rotation has the lowest loss, as in mixtures of a chain's rotations."""
 

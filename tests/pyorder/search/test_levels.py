@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -35,6 +36,14 @@ def test_there_are_as_few_levels_as_any_partition_that_keeps_the_edges_has():
         assert len(levels) == fewest
 
 
+def test_levels_of_a_long_chain_take_no_time():
+    """With a closure of every level these would be minutes."""
+    edges = np.stack([np.arange(3999), np.arange(1, 4000)], axis=1)
+    started = time.perf_counter()
+    assert Poset(4000, edges).levels == tuple((step,) for step in range(4000))
+    assert time.perf_counter() - started < 20
+
+
 def coins(seed, rows):
     """Step 0 repeats the input, 1 and 2 are one coin, written in two ways; 3 is another coin."""
     rng = np.random.default_rng(seed)
@@ -60,8 +69,20 @@ def test_two_steps_that_are_one_coin_are_named_and_not_written_at_once():
     assert told["names"][1] in (["coin"], ["again"])
 
 
+def test_of_few_inputs_too_it_is_seen_that_steps_are_one_coin():
+    """Ten, of which a fifth would be two: no error could be told."""
+    data = [replaced_input(coins(seed, rows), seed) for seed, rows in ((0, 3000), (1, 600))]
+    checked = check_levels(Poset(4), data[0], test=data[1], steps=80, seed=3)
+    assert {(pair.before, pair.after) for pair in checked.bound} == {(1, 2), (2, 1)}
+
+
+def replaced_input(data, seed):
+    inputs = np.random.default_rng([seed, 5]).integers(10, size=(len(data), 1))
+    return pyorder.Dataset(inputs, data.targets, vocabulary=range(10))
+
+
 def test_what_is_written_at_once_costs_what_the_steps_tell_of_each_other():
-    writer = _Writer(coins(0, 3000), coins(1, 600), RECIPE.but({"steps": 80}), 0, World.of("cpu"))
+    writer = _Writer(coins(0, 3000), coins(1, 600), 4, RECIPE.but({"steps": 80}), 0, World.of("cpu"))
     writer.train([(0, 1, 2, 3)], lambda share: None)
     rows = writer.test_rows(600)
     at_once, in_sequence = (writer.losses(rows, way).sum(1) for way in ([(0, 1, 2, 3)], [(0,), (1,), (2,), (3,)]))
@@ -89,7 +110,14 @@ def test_wide_steps_see_their_own_columns_and_ends():
 def test_what_is_checked_needs_rows_and_a_graph_of_their_steps():
     with pytest.raises(InputError, match="train: at least 10 rows are needed, some to learn from, 9 given"):
         check_levels(Poset(4), coins(0, 9), test=coins(1, 100))
-    assert check_levels(Poset(4), coins(0, 10), test=coins(1, 1), steps=1).bound == ()
+    with pytest.raises(
+        InputError, match="4 steps in a level .* takes 5 rows as evidence at least; a fifth .* has 2$"
+    ):
+        check_levels(Poset(4), coins(0, 10), test=coins(1, 100))
+    with pytest.raises(InputError, match="test: at least 2 rows are needed, since one says nothing of chance"):
+        check_levels(Poset(4), coins(0, 100), test=coins(1, 1))
+    chain = Poset(4, [[0, 1], [1, 2], [2, 3]])
+    assert check_levels(chain, coins(0, 10), test=coins(1, 2), steps=1).passes == 4
     with pytest.raises(InputError, match="graph: a Poset of 4 steps is needed, one of 3 given"):
         check_levels(Poset(3), coins(0, 100), test=coins(1, 100))
     with pytest.raises(InputError, match="graph: a Poset of 4 steps is needed, list given"):
