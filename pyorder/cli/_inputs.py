@@ -20,6 +20,7 @@ from pyorder._disk import parse_json
 from pyorder.cli._tables import NAMED, TableColumns, same_columns
 from pyorder.cli._terminal import warn
 from pyorder.data.dataset import Dataset
+from pyorder.data.tables import other_ending
 from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
 from pyorder.streams import stream
 
@@ -125,8 +126,7 @@ def read_dataset(path: Path, option: str, columns: TableColumns) -> Dataset:
             except ImportError as error:
                 raise ValueError(error) from None
         if path.suffix not in (".npz", ".safetensors"):
-            needed = f".npz, .safetensors, {', '.join(NAMED[:-1])} or {NAMED[-1]} is needed"
-            raise ValueError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; {needed}")
+            raise other_ending(path, f".npz, .safetensors, {', '.join(NAMED[:-1])} or {NAMED[-1]}")
         columns.refuse(path.suffix)
         return Dataset.load_npz(path) if path.suffix == ".npz" else Dataset.open(path)
 

@@ -73,8 +73,9 @@ class Column:
         for fits, kind in kinds:
             if fits(self.type):
                 return kind
+        encoded = " (text of a CSV file has to be in UTF-8)" if types.is_binary(self.type) else ""
         raise InputError(
-            f"column {self.name!r}: expected text, numbers, truth values or dates, got {self.type}; "
+            f"column {self.name!r}: expected text, numbers, truth values or dates, got {self.type}{encoded}; "
             "leave it out with inputs and targets"
         )
 

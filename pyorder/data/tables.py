@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-__all__ = ["BINS", "Columns", "choose", "encode", "read_table", "rows_of_table"]
+__all__ = ["BINS", "Columns", "choose", "encode", "other_ending", "read_table", "rows_of_table"]
 
 BINS = 20
+LONGEST_LINE = 1_000_000  # of names, in bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,19 +132,26 @@ def read_table(table: Any) -> pyarrow.Table:
     if isinstance(table, str | os.PathLike):
         path = Path(table)
         if path.suffix not in (".csv", ".parquet"):
-            raise InputError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; .csv or .parquet is needed")
+            raise other_ending(path, ".csv or .parquet")
         if not path.is_dir():  # as tables in several files are
-            open_regular(path).close()
+            with open_regular(path) as file:
+                if path.suffix == ".csv":
+                    _check_commas(file.readline(LONGEST_LINE), path)
         try:
             if path.suffix == ".parquet":
                 read = parquet.read_table(path)
             else:
                 read = csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True))
+                _check_header(read.column_names, path)
             stripped = [name.strip() for name in read.column_names]  # "age, city" names no " city"
             if len(set(stripped)) == len(stripped):
                 read = read.rename_columns(stripped)
         except pyarrow.ArrowInvalid as error:
             raise InputError(f"{str(path)!r}: {' '.join(str(error).split())}") from None
+        except UnicodeDecodeError:  # of names; values in another encoding are bytes to Arrow
+            raise InputError(
+                f"{str(path)!r}: the names of its columns are not in UTF-8, which is needed"
+            ) from None
     elif isinstance(table, pyarrow.Table):
         read = table
     elif hasattr(table, "__arrow_c_stream__"):
@@ -163,6 +171,46 @@ def read_table(table: Any) -> pyarrow.Table:
         if names.count(name) > 1:
             raise InputError(f"table: expected distinct names of columns, got {name!r} twice")
     return read.select(names) if len(names) < read.num_columns else read
+
+
+def other_ending(path: Path, needed: str) -> InputError:
+    """What refuses a file by its ending.
+
+    Examples
+    --------
+    >>> other_ending(Path("mine.tsv"), ".csv")
+    InputError("'mine.tsv' ends in '.tsv'; .csv is needed, with commas in place of tabs")
+    """
+    commas = ", with commas in place of tabs" if path.suffix in (".tsv", ".tab") else ""
+    return InputError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; {needed} is needed{commas}")
+
+
+def _check_commas(line: bytes, path: Path) -> None:
+    """Refuse a first line that has something else between its names: it would be one column."""
+    for separator, called in ((b";", "';'"), (b"\t", "tabs")):
+        if separator in line and b"," not in line:
+            shown = line.decode(errors="replace").strip()
+            raise InputError(
+                f"{str(path)!r} looks separated by {called}, and commas are needed, got {shown!r:.80}"
+            )
+
+
+def _check_header(names: Sequence[str], path: Path) -> None:
+    """Refuse a first line of numbers, which would be lost as a row, and name the columns."""
+    named = [name for name in names if name.strip()]
+    if named and all(map(_is_number, named)):
+        raise InputError(
+            f"{str(path)!r}: the first line of a table has to be the names of its columns, "
+            f"got the numbers {', '.join(names):.80}"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _counts_rows(column: pyarrow.ChunkedArray) -> bool:
