@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder._disk import parse_json
-from pyorder.cli._tables import NAMED, TableColumns, same_columns
+from pyorder.cli._tables import NAMED, TableColumns, codings, same_columns
 from pyorder.cli._terminal import warn
 from pyorder.data.dataset import Dataset
 from pyorder.data.tables import other_ending
@@ -170,7 +170,7 @@ def _more_about(data: Dataset) -> dict[str, Any]:
     if "split_by" in data.metadata:
         more["split_by"] = data.metadata["split_by"]
     if data.schema.coded:
-        more["columns"] = data.schema.describe()
+        more["columns"] = codings(data)
     if "same" in data.metadata:
         more["same"] = same_columns(data)
     if "left_out" in data.metadata:

@@ -245,16 +245,22 @@ def test_what_a_model_writes_comes_back_as_values():
         (TABLE, {"targets": ["age", "age"]}, InputError, "targets: the column 'age' is named twice"),
         (TABLE, {"inputs": ["age"], "targets": ["age", "sex"]}, InputError, "targets: the column 'age' is an in"),
         (TABLE, {"targets": "age"}, TypeError, "targets: expected a list of columns, got the text 'age'"),
+        (TABLE, {"ignore": ["name"]}, InputError, "ignore: there is no column 'name'; the columns are age, "),
+        (TABLE, {"ignore": "age"}, TypeError, "ignore: expected a list of columns, got the text 'age'"),
+        (TABLE, {"inputs": ["age"], "ignore": ["age"]}, InputError, "ignore: the column 'age' is an input"),
+        (TABLE, {"targets": ["sex", "age"], "ignore": ["age"]}, InputError, "ignore: the column 'age' is a t"),
+        (pyarrow.table({"a,x": [1], "b": [2], "c": [1]}), {"targets": ["a"]}, InputError,
+         "targets: there is no column 'a'; the columns are 'a,x', b, c"),
         (TABLE, {"targets": ["age"]}, InputError, "targets: expected at least 2 columns, got age"),
         (TABLE, {"bins": 1}, ValueError, "bins: "),
         (TABLE, {"bins": {"name": 3}}, InputError, "bins: there is no column 'name'"),
         (pyarrow.table({"a": [[1], [2]], "b": [1, 2]}), {}, InputError, "column 'a': expected text, numbers, "),
         (pyarrow.table({"a": [], "b": []}), {}, InputError, "table: expected at least one row, got none"),
         (
-            pyarrow.table({"name": list(map(str, range(100))), "b": [1] * 100}),
-            {},
+            pyarrow.table({"name": list(map(str, range(100))), "b": [1] * 100, "c": ["x", *map(str, range(99))]}),
+            {"ignore": ["b"]},
             InputError,
-            "column 'name': 100 different texts in 100 rows are no categories; leave it out",
+            "text that hardly repeats is no category: column 'name' (100 different texts in 100 rows), 'c' (100",
         ),
         (
             pyarrow.table([pyarrow.array([1]), pyarrow.array([2])], names=["a", "a"]),
@@ -273,6 +279,30 @@ def test_refusals_are_one_line(table, options, error, message):
         Dataset.from_table(table, **options)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_columns_are_ignored():
+    assert Dataset.from_table(TABLE, inputs=["class"], ignore=["age", "seen"]).names == ("sex", "alive", "born")
+    text = {"name": list(map(str, range(100))), "b": [1, 2] * 50, "c": [3, 4, 4, 3] * 25}
+    assert Dataset.from_table(pyarrow.table(text), ignore=["name"]).names == ("b", "c")
+
+
+def test_whole_numbers_that_all_differ_are_told_of():
+    rng = np.random.default_rng(0)
+    columns = {
+        "id": rng.permutation(600),
+        "id with gaps": pandas.array([None, *range(1000, 1599)], dtype="Int64"),
+        "whole": rng.permutation(600).astype(float),
+        "twice": np.maximum(rng.permutation(600), 1),
+        "measured": rng.random(600),
+        "day": np.datetime64("2020-01-01") + rng.permutation(600),
+        "given": rng.permutation(600),
+    }
+    data = Dataset.from_table(pandas.DataFrame(columns), inputs=["given"], bins={"id": 30, "whole": 10})
+    assert json.loads(data.metadata["all_differ"]) == ["id", "id with gaps", "whole"]
+    assert json.loads(data.split(seed=0).train.metadata["all_differ"]) == ["id", "id with gaps", "whole"]
+    few = Dataset.from_table(pyarrow.table({"a": range(20), "b": [1, 2] * 10}))
+    assert "all_differ" not in few.metadata
 
 
 def test_spaces_around_names_in_a_file_are_no_part_of_them(tmp_path):
