@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pyorder._disk import parse_json
-from pyorder.cli._tables import NAMED, TableColumns, same_columns
+from pyorder.cli._tables import NAMED, TableColumns, codings, same_columns
 from pyorder.cli._terminal import warn
 from pyorder.data.dataset import Dataset
+from pyorder.data.tables import other_ending
 from pyorder.data.tasks import Task, make_task, satisfied_dependencies, task_names
 from pyorder.streams import stream
 
@@ -125,8 +126,7 @@ def read_dataset(path: Path, option: str, columns: TableColumns) -> Dataset:
             except ImportError as error:
                 raise ValueError(error) from None
         if path.suffix not in (".npz", ".safetensors"):
-            needed = f".npz, .safetensors, {', '.join(NAMED[:-1])} or {NAMED[-1]} is needed"
-            raise ValueError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; {needed}")
+            raise other_ending(path, f".npz, .safetensors, {', '.join(NAMED[:-1])} or {NAMED[-1]}")
         columns.refuse(path.suffix)
         return Dataset.load_npz(path) if path.suffix == ".npz" else Dataset.open(path)
 
@@ -170,7 +170,7 @@ def _more_about(data: Dataset) -> dict[str, Any]:
     if "split_by" in data.metadata:
         more["split_by"] = data.metadata["split_by"]
     if data.schema.coded:
-        more["columns"] = data.schema.describe()
+        more["columns"] = codings(data)
     if "same" in data.metadata:
         more["same"] = same_columns(data)
     if "left_out" in data.metadata:

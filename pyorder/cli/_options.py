@@ -56,7 +56,7 @@ Inputs = Annotated[
     str | None,
     _data(
         help="Columns of a table, or keys of records (answer.value for what is inside of an object), that are "
-        "given, with commas between them; none if not named.",
+        "given, with commas between them (a JSON list where names hold commas); none if not named.",
         metavar="a,b",
     ),
 ]
@@ -67,6 +67,10 @@ Targets = Annotated[
         "of a table that determine each other one to one count as one.",
         metavar="c,d,e",
     ),
+]
+Ignore = Annotated[
+    str | None,
+    _data(help="Columns of a table, or keys of records, to leave out, such as an id.", metavar="f,g"),
 ]
 Groups = Annotated[
     str | None,

@@ -24,6 +24,7 @@ class TableColumns:
 
     inputs: str | None = None
     targets: str | None = None
+    ignore: str | None = None
     groups: str | None = None
     bins: int | None = None
     tokenizer: Path | None = None
@@ -35,6 +36,7 @@ class TableColumns:
         options: dict[str, tuple[object, tuple[str, ...]]] = {
             "--inputs": (self.inputs, NAMED),
             "--targets": (self.targets, NAMED),
+            "--ignore": (self.ignore, NAMED),
             "--groups": (self.groups, NAMED),
             "--bins": (self.bins, TABLES),
             "--tokenizer": (self.tokenizer, RECORDS),
@@ -48,12 +50,15 @@ class TableColumns:
         """Read a table, or records."""
         if self.like is None:
             self.refuse(path.suffix)
-        inputs, targets = (None if text is None else split_names(text) for text in (self.inputs, self.targets))
+        inputs, targets, ignore = (
+            None if text is None else split_names(text) for text in (self.inputs, self.targets, self.ignore)
+        )
         if path.suffix in RECORDS:
             return Dataset.from_records(
                 path,
                 inputs=inputs,
                 targets=targets,
+                ignore=ignore,
                 groups=self.groups,
                 tokenizer=self.tokenizer,
                 max_width=MAX_WIDTH if self.max_width is None else self.max_width,
@@ -61,7 +66,9 @@ class TableColumns:
             )
         if self.like is not None:
             return Dataset.from_table(path, like=self.like)
-        return Dataset.from_table(path, inputs=inputs, targets=targets, groups=self.groups, bins=self.bins or BINS)
+        return Dataset.from_table(
+            path, inputs=inputs, targets=targets, ignore=ignore, groups=self.groups, bins=self.bins or BINS
+        )
 
     def others(self, like: Dataset) -> TableColumns:
         """What is said of further files, which are like one that was read."""
@@ -73,7 +80,7 @@ def tell_columns(data: Dataset, **others: Dataset) -> None:
 
     ``others`` are further splits; of those that were cut from the same file nothing is said again.
     """
-    told = data.schema.describe()
+    told = codings(data)
     for name, other in same_columns(data).items():
         told[name] = f"one to one with {other}: left out"
     width = max(map(len, told), default=0)
@@ -85,6 +92,21 @@ def tell_columns(data: Dataset, **others: Dataset) -> None:
             lines.append(f"left out of {name}: {part.metadata['left_out']}")
     for line in lines:
         tell(line)
+
+
+def codings(data: Dataset) -> dict[str, str]:
+    """What became of each column, and of steps whether there is anything in them to order."""
+    told = data.schema.describe()
+    try:
+        differ = {str(name) for name in parse_json(data.metadata.get("all_differ", "[]"))}
+    except (ValueError, TypeError):  # another program's words for something else
+        differ = set()
+    for step in data.schema.steps:
+        if step.codec is not None and step.codec.constant:
+            told[step.name] += "; nothing to order: leave it out with --ignore"
+        elif step.name in told and step.name in differ:
+            told[step.name] += "; all values differ: if this is an id, leave it out with --ignore"
+    return told
 
 
 def same_columns(data: Dataset) -> dict[str, str]:

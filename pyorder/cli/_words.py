@@ -28,7 +28,8 @@ def discover_parser() -> Any:
 def option_words(option: Any, value: Any) -> list[str]:
     """The words that give an option a value; None gives none.
 
-    A list gives an option that can be repeated several times, and ``--inputs`` and ``--targets`` their names.
+    A list gives an option that can be repeated several times, and ``--inputs``, ``--targets`` and ``--ignore``
+    their names.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def option_words(option: Any, value: Any) -> list[str]:
         return list((option.opts if value else option.secondary_opts)[:1])
     items = value if isinstance(value, list | tuple) else [value]
     if items is value and not option.multiple:
-        if option.name not in ("inputs", "targets"):
+        if option.name not in ("inputs", "targets", "ignore"):
             raise InputError(f"{option.opts[0].removeprefix('--')}: expected one value, got {value!r:.80}")
         items = [json.dumps(value, ensure_ascii=False)]
     return [f"{option.opts[0]}={item}" for item in items]

@@ -34,6 +34,7 @@ def command(
     data: options.Data = None,
     inputs: options.Inputs = None,
     targets: options.Targets = None,
+    ignore: options.Ignore = None,
     groups: options.Groups = None,
     bins: options.Bins = None,
     tokenizer: options.Tokenizer = None,
@@ -162,7 +163,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files={"validation": validation_data, "test": test_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
+        columns=TableColumns(inputs, targets, ignore, groups, bins, tokenizer or language_model, max_width),
     )
     made_by = find_task(train)
     with telling_left_out(train):

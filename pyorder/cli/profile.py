@@ -20,6 +20,7 @@ def command(
     data: options.Data = None,
     inputs: options.Inputs = None,
     targets: options.Targets = None,
+    ignore: options.Ignore = None,
     groups: options.Groups = None,
     bins: options.Bins = None,
     tokenizer: options.Tokenizer = None,
@@ -74,7 +75,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows},
         files={"validation": validation_data},
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
+        columns=TableColumns(inputs, targets, ignore, groups, bins, tokenizer or language_model, max_width),
     )
     steps_of_order = train.target_length
     with telling_left_out(train):

@@ -27,6 +27,7 @@ def command(
     data: options.Data = None,
     inputs: options.Inputs = None,
     targets: options.Targets = None,
+    ignore: options.Ignore = None,
     groups: options.Groups = None,
     bins: options.Bins = None,
     tokenizer: options.Tokenizer = None,
@@ -70,7 +71,7 @@ def command(
         rows={"train": train_rows, "validation": validation_rows, "test": test_rows},
         files=files,
         seed=seed,
-        columns=TableColumns(inputs, targets, groups, bins, tokenizer or language_model, max_width),
+        columns=TableColumns(inputs, targets, ignore, groups, bins, tokenizer or language_model, max_width),
     )
     with telling_left_out(train):
         chosen = parse_order(order, train.target_length, seed, given_names(train))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,34 +74,45 @@ class Column:
         for fits, kind in kinds:
             if fits(self.type):
                 return kind
+        encoded = " (text of a CSV file has to be in UTF-8)" if types.is_binary(self.type) else ""
         raise InputError(
-            f"column {self.name!r}: expected text, numbers, truth values or dates, got {self.type}; "
-            "leave it out with inputs and targets"
+            f"column {self.name!r}: expected text, numbers, truth values or dates, got {self.type}{encoded}; "
+            "leave it out with ignore"
         )
+
+    @cached_property
+    def different(self) -> NDArray[Any]:
+        """The different values there are, sorted."""
+        if self.kind == "categories":
+            return np.array(sorted(set(self.present.tolist())), object)
+        return np.unique(self.present)
+
+    @property
+    def free_text(self) -> bool:
+        """Whether it is text that hardly repeats, which is no category."""
+        rows, count = len(self.present), len(self.different)
+        much = count > MOST_CATEGORIES or (rows > FEW_ROWS and count > FREE_TEXT * rows)
+        return self.kind == "categories" and much
+
+    @property
+    def all_differ(self) -> bool:
+        """Whether it has whole numbers that all differ, as an id does; measured numbers and times may well."""
+        whole = self.kind == "integers" or (
+            self.kind == "numbers" and (self.present == np.round(self.present)).all()
+        )
+        return bool(whole) and FEW_ROWS < len(self.present) == len(self.different)
 
     def codec(self, most: int) -> Codec:
         """Make a codec of at most so many values or bins, of text and truth values as many as there are."""
         gone = int(self.missing.sum())
         if self.kind in ("categories", "truth values"):
-            texts = sorted(set(self.present.tolist()))
-            if self.kind == "categories":
-                self._check_categories(len(texts))
-            return Codec(self.kind, tuple(texts), missing=gone)
-        distinct = np.unique(self.present)
-        if len(distinct) <= most:
-            return Codec(self.kind, tuple(map(self._value, distinct)), missing=gone)
+            return Codec(self.kind, tuple(self.different.tolist()), missing=gone)
+        if len(self.different) <= most:
+            return Codec(self.kind, tuple(map(self._value, self.different)), missing=gone)
         cuts = _cuts(self.present, most)
         bins = np.searchsorted(cuts, self.present, side="right")
         middles = [np.quantile(self.present[bins == k], 0.5, method="lower") for k in range(len(cuts) + 1)]
         return Codec(self.kind, tuple(map(self._value, middles)), tuple(cuts.tolist()), gone)
-
-    def _check_categories(self, count: int) -> None:
-        rows = len(self.present)
-        if count > MOST_CATEGORIES or (rows > FEW_ROWS and count > FREE_TEXT * rows):
-            raise InputError(
-                f"column {self.name!r}: {count:,} different texts in {rows:,} rows are no categories; leave it "
-                "out with inputs and targets, or put what it tells into columns of its own"
-            )
 
     def _value(self, number: Any) -> Value:
         if self.kind != "dates":

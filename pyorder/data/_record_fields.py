@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from pyorder.data.tables import choose
+from pyorder.data.tables import choose, listed
 from pyorder.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,20 +86,21 @@ def choose_fields(
     flat: Sequence[Flat],
     inputs: Iterable[str] | None,
     targets: Iterable[str] | None,
+    ignore: Iterable[str] | None,
     groups: str | None,
     may_lack: Collection[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """The names of the inputs and targets; the latter are all other fields unless they are named.
+    """The names of the inputs and targets; the latter are all other fields, unless named, but those to ignore.
 
     Those that records may lack are known though no record has them.
     """
     there, fields = find_fields(flat)
     if groups is not None and groups not in there:
-        raise InputError(f"groups: there is no key {groups!r}; the keys are {', '.join(there)}")
+        raise InputError(f"groups: there is no key {groups!r}; the keys are {listed(there)}")
     lacking = [name for name in may_lack if name not in there]
-    given, wanted = choose([*there, *lacking], inputs, targets, "key")
+    given, wanted = choose([*there, *lacking], inputs, targets, ignore, "key")
     if targets is None:
-        taken = [*given, *([] if groups is None else [groups])]
+        taken = [name for name in there if name not in wanted or name == groups]  # inputs, and what is ignored
         inside = tuple(f"{name}." for name in taken)
         wanted = [name for name in fields if name not in taken and not name.startswith(inside)]
     for name in (*given, *wanted):

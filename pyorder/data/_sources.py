@@ -38,6 +38,7 @@ class Sourced(Described):
         *,
         inputs: Iterable[str] | None = None,
         targets: Iterable[str] | None = None,
+        ignore: Iterable[str] | None = None,
         bins: int | Mapping[str, int] = tables.BINS,
         groups: str | None = None,
         like: Described | None = None,
@@ -54,6 +55,7 @@ class Sourced(Described):
         table : a path that ends in .csv or .parquet, an Arrow table, or a frame of pandas or polars
         inputs : columns that are given; none if not named
         targets : columns whose order is asked for; all others if not named
+        ignore : columns to leave out, such as an id
         bins : most values or bins of a number or date, 2 or more; or by column
         groups : a column that says which rows belong together; no target unless it is named
         like : a dataset of another table, whose columns, bins and categories are taken
@@ -77,7 +79,7 @@ class Sourced(Described):
         """
         known = None if like is None else like.schema
         rows, declared, same = tables.rows_of_table(
-            table, inputs=inputs, targets=targets, groups=groups, bins=bins, like=known
+            table, inputs=inputs, targets=targets, ignore=ignore, groups=groups, bins=bins, like=known
         )
         return cls._of(rows, declared, {**(metadata or {}), **same})
 
@@ -88,6 +90,7 @@ class Sourced(Described):
         *,
         inputs: Iterable[str] | None = None,
         targets: Iterable[str] | None = None,
+        ignore: Iterable[str] | None = None,
         tokenizer: Any = None,
         max_width: int = records.MAX_WIDTH,
         groups: str | None = None,
@@ -107,6 +110,7 @@ class Sourced(Described):
             in .jsonl: a file with a JSON object on every line
         inputs : keys that are given; none if not named. Dots lead into objects: ``answer.value``
         targets : keys whose order is asked for; all others if not named, objects by what is inside of them
+        ignore : keys to leave out, such as an id; objects with all that is inside of them
         tokenizer : characters if None; an object with ``encode(text)``, which gives ids, and ``decode(ids)``, such
             as a tokenizer of Hugging Face; or a folder that one is saved in (needs transformers). A file keeps the
             text of each token, not the tokenizer. Where a token is no text of its own, such as a part of a
@@ -141,6 +145,7 @@ class Sourced(Described):
             rows,
             inputs=inputs,
             targets=targets,
+            ignore=ignore,
             groups=groups,
             tokenizer=tokenizer,
             max_width=max_width,

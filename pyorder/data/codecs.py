@@ -54,6 +54,11 @@ class Codec:
         if self.edges is not None and len(self.edges) != len(self.values) - 1:
             raise InputError(f"codec: expected {len(self.values) - 1} edges of bins, got {len(self.edges)}")
 
+    @property
+    def constant(self) -> bool:
+        """Whether all rows had the same: one value, or none."""
+        return len(self.values) + bool(self.missing) <= 1
+
     def decode(self, codes: NDArray[np.integer[Any]], gaps: NDArray[np.bool_] | None = None) -> list[Value | None]:
         """The values of codes (N,) or (N, 1), None in a gap.
 

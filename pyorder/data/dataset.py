@@ -32,10 +32,10 @@ from pyorder.data import _arrays, _dataset_files, constraints, splitting
 from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._rows import Rows
 from pyorder.data._sources import Sourced
+from pyorder.data.reordering import order_of
 from pyorder.data.schema import make_schema
 from pyorder.data.splitting import assign_rows, comparable
 from pyorder.errors import InputError
-from pyorder.orders.permutations import check_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from pyorder.data.reordering import Order
     from pyorder.data.schema import Missing
     from pyorder.orders.posets import Poset
 
@@ -182,8 +183,10 @@ class Dataset(Sourced):
         part = self._rows.take(chosen).filled(self._declared)  # what stands in a gap may be in no chosen row
         return self._of(part, self._declared, self._metadata)
 
-    def reorder(self, order: ArrayLike) -> Dataset:
-        """Return the dataset whose targets are emitted in an order, (L,) integers: ``targets[:, order]``.
+    def reorder(self, order: Order) -> Dataset:
+        """Return the dataset whose targets are emitted in an order: ``targets[:, order]`` of (L,) integers.
+
+        The order may also be a list of the steps' names, or a result that has one, such as a `pyorder.Discovery`.
 
         Steps that are several columns wide move as a whole; names and gaps move along. The metadata key
         ``order`` then tells the order.
@@ -191,14 +194,16 @@ class Dataset(Sourced):
         Raises
         ------
         TypeError, ValueError
-            For an order that is not a permutation of 0..L-1.
+            For what is no permutation of 0..L-1 or of the names.
 
         Examples
         --------
         >>> Dataset([[7, -2, 4]], [[7, -4, -6]]).reorder([2, 0, 1]).targets
         array([[-6,  7, -4]], dtype=int8)
+        >>> Dataset(None, [[5, 1]], names=["sum", "sign"]).reorder(["sign", "sum"]).targets
+        array([[1, 5]], dtype=int8)
         """
-        steps = check_order(order, self.target_length)
+        steps = order_of(order, self.schema)
         text = json.dumps(steps.tolist())
         if "order" in self._metadata:
             text = f"{self._metadata['order']} then {text}"

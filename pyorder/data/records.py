@@ -17,6 +17,7 @@ text, and text becomes a span of codes, which ends early where it is shorter tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ import numpy as np
 from pyorder._checks import check_integer
 from pyorder.data import _vocabulary as vocabularies
 from pyorder.data._arrays import smallest
+from pyorder.data._columns import FEW_ROWS
 from pyorder.data._record_fields import choose_fields, flatten, number_groups, texts_of
 from pyorder.data._record_files import read_records
 from pyorder.data._rows import Rows
@@ -69,6 +71,7 @@ def rows_of_records(
     *,
     inputs: Iterable[str] | None,
     targets: Iterable[str] | None,
+    ignore: Iterable[str] | None,
     groups: str | None,
     tokenizer: Any,
     max_width: int,
@@ -84,13 +87,15 @@ def rows_of_records(
     may_lack: set[str] = set()
     old = None if like is None else (*like.inputs, *like.steps)
     if like is not None and old is not None:
-        if inputs is not None or targets is not None:
-            raise TypeError("like: keys are those of the other dataset; inputs and targets cannot be named too")
+        if any(named is not None for named in (inputs, targets, ignore)):
+            raise TypeError(
+                "like: keys are those of the other dataset; inputs, targets and ignore cannot be named too"
+            )
         known = _alphabet_of(like, split)
         inputs, targets = like.input_names, like.names
         may_lack = {field.name for field in old if isinstance(field.codec, TextCodec) and field.codec.missing}
     flat = [flatten(record, number) for number, record in enumerate(read_records(rows))]
-    given, wanted = choose_fields(flat, inputs, targets, groups, may_lack)
+    given, wanted = choose_fields(flat, inputs, targets, ignore, groups, may_lack)
     if len(wanted) < 2:
         raise InputError(f"targets: expected at least 2 keys, got {', '.join(wanted) or 'none'}")
     names = [*given, *wanted]
@@ -119,7 +124,19 @@ def rows_of_records(
     vocabulary = vocabularies.check(np.arange(len(spans.alphabet.pieces)))
     out = len(flat) - len(index)
     metadata = {"left_out": f"{out:,} of {len(flat):,} rows: more {than} in a field"} if out else {}
+    if old is None and (differ := _all_differ(made.schema.steps, len(index))):
+        metadata["all_differ"] = json.dumps(differ)
     return made.filled(vocabulary), vocabulary, metadata
+
+
+def _all_differ(steps: Sequence[Field], rows: int) -> list[str]:
+    """The steps whose texts all differ, as those of an id do, in more than a few of so many rows."""
+    codecs = {step.name: step.codec for step in steps}
+    return [
+        name
+        for name, codec in codecs.items()
+        if isinstance(codec, TextCodec) and FEW_ROWS < codec.count == rows - codec.missing
+    ]
 
 
 def _alphabet_of(like: Schema, split: Splitter) -> Alphabet:

@@ -17,17 +17,30 @@ import numpy as np
 from pyorder._checks import integer_array
 from pyorder.data._nesting import arranged, arranged_text, text_keys
 from pyorder.errors import InputError
-from pyorder.orders.permutations import check_order, invert
+from pyorder.orders.permutations import check_order, check_orders, invert
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Found", "Order", "Reordering", "Steps", "distinct_names", "reorder", "restore", "steps_of"]
+    from pyorder.data.schema import Schema
+
+__all__ = [
+    "Found",
+    "Order",
+    "Reordering",
+    "Steps",
+    "distinct_names",
+    "order_of",
+    "orders_of",
+    "reorder",
+    "restore",
+    "steps_of",
+]
 
 
 @runtime_checkable
 class Found(Protocol):
-    """What a search has found, such as a `pyorder.Discovery`."""
+    """What a search has found or a model was trained on, such as a `pyorder.Discovery` or a `pyorder.Fitted`."""
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -78,14 +91,14 @@ def distinct_names(names: Iterable[str], argument: str) -> tuple[str, ...]:
     told = (names,) if isinstance(names, str) else tuple(names)
     if isinstance(names, str) or not all(isinstance(name, str) for name in told):
         raise TypeError(f"{argument}: expected a list of texts, got {names!r:.80}")
-    for name in told:
-        if told.count(name) > 1:
-            raise InputError(f"{argument}: the name {name!r} is there twice")
+    if len(set(told)) < len(told):
+        twice = next(name for name in told if told.count(name) > 1)
+        raise InputError(f"{argument}: the name {twice!r} is there twice")
     return told
 
 
-def steps_of(order: Order, names: Iterable[str] | None = None) -> Steps:
-    """An order in whatever form it is given, with what its steps are called.
+def steps_of(order: Order, names: Iterable[str] | None = None, argument: str = "order") -> Steps:
+    """An order in whatever form it is given, with what its steps are called; ``argument`` begins the messages.
 
     Raises
     ------
@@ -104,18 +117,68 @@ def steps_of(order: Order, names: Iterable[str] | None = None) -> Steps:
         elif own:  # which may be in another sequence
             order = [own[step] for step in order]
     canonical = None if names is None else distinct_names(names, "names")
+    if isinstance(order, np.ndarray) and order.dtype.kind == "U":
+        order = list(map(str, order))
     if isinstance(order, list | tuple) and order and all(isinstance(step, str) for step in order):
-        emitted = distinct_names(order, "order")
         if canonical is None:
-            return Steps(None, emitted, None)
-        if set(emitted) != set(canonical):
-            raise InputError(f"order: expected each of {', '.join(canonical)} once, got {', '.join(emitted)}")
+            return Steps(None, distinct_names(order, argument), None)
+        if sorted(order) != sorted(canonical):
+            raise InputError(f"{argument}: expected each of {', '.join(canonical)} once, got {', '.join(order)}")
         place = {name: step for step, name in enumerate(canonical)}
-        return Steps(np.array([place[name] for name in emitted], np.int64), emitted, canonical)
+        return Steps(np.array([place[name] for name in order], np.int64), tuple(order), canonical)
     if isinstance(order, str):
-        raise TypeError(f"order: expected numbers, a list of names or a Discovery, got {order!r}")
-    numbers = check_order(order, None if canonical is None else len(canonical))
+        raise TypeError(f"{argument}: expected numbers, a list of names or a Discovery, got {order!r}")
+    numbers = check_order(order, None if canonical is None else len(canonical), argument)
     return Steps(numbers, None if canonical is None else tuple(canonical[step] for step in numbers), canonical)
+
+
+def order_of(order: Order, schema: Schema, argument: str = "order") -> NDArray[np.int64]:
+    """An order (L,) of a schema's steps in whatever form it is given; ``argument`` begins the messages.
+
+    Integers are places, and texts names, also where names are made of digits. A result's names count before its
+    numbers, as those of `steps_of` do, where the schema has names too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no order of these steps.
+
+    Examples
+    --------
+    >>> from pyorder.data.schema import Field, Schema
+    >>> order_of(["sign", "sum"], Schema((), (Field("sum"), Field("sign"))))
+    array([1, 0])
+    """
+    if isinstance(order, Found) and not schema.named:
+        order = order.order
+    numbers = steps_of(order, schema.names, argument).order
+    assert numbers is not None
+    return numbers
+
+
+def orders_of(orders: Iterable[Order] | ArrayLike, schema: Schema) -> NDArray[np.int64]:
+    """Orders (T, L) of a schema's steps: integers, or a list of whatever `order_of` takes; errors are its own.
+
+    Examples
+    --------
+    >>> from pyorder.data.schema import Field, Schema
+    >>> orders_of([["sign", "sum"], [0, 1]], Schema((), (Field("sum"), Field("sign"))))
+    array([[1, 0],
+           [0, 1]])
+    """
+    if isinstance(orders, np.ndarray) and orders.dtype.kind == "U":
+        orders = orders.tolist()
+    if isinstance(orders, list | tuple) and any(map(_is_told, orders)):
+        told = [order_of(order, schema, f"orders: row {row}") for row, order in enumerate(orders)]
+        return np.stack(told)
+    return check_orders(orders, schema.length)  # type: ignore[arg-type]
+
+
+def _is_told(order: Any) -> bool:
+    """Whether an order is told by something else than numbers."""
+    if isinstance(order, list | tuple):
+        return any(isinstance(step, str) for step in order)
+    return isinstance(order, str | Found) or (isinstance(order, np.ndarray) and order.dtype.kind == "U")
 
 
 def reorder(

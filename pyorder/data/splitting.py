@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -113,8 +114,9 @@ def _assign(group: NDArray[np.int64], shares: NDArray[np.float64], seed: int) ->
 def _checked(part: NDArray[np.int64], rows: int, fractions: tuple[float, float, float]) -> NDArray[np.int64]:
     for number, name in enumerate(("train", "validation", "test")):
         if not (part == number).any():
+            enough = math.ceil(round(1 / min(fractions), 6))  # a row for the smallest, and no fewer for the others
             raise InputError(
-                f"fractions: the {name} split would be empty; the data has {rows} rows, "
-                f"and {fractions!r} was asked for"
+                f"fractions: the {name} split would be empty; the data has {rows} row{'' if rows == 1 else 's'}, "
+                f"and {enough} are enough for {fractions!r}"
             )
     return part

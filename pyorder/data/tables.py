@@ -33,16 +33,18 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-__all__ = ["BINS", "Columns", "choose", "encode", "read_table", "rows_of_table"]
+__all__ = ["BINS", "Columns", "choose", "encode", "listed", "other_ending", "read_table", "rows_of_table"]
 
 BINS = 20
+LONGEST_LINE = 1_000_000  # of names, in bytes
 
 
 @dataclass(frozen=True, eq=False)
 class Columns(ByContents):
     """Encoded columns: codes (N, M), where they have none, and what each column was.
 
-    ``same`` tells of columns that were left out as they determine another one to one, and are determined by it.
+    ``same`` tells of columns that were left out as they determine another one to one, and are determined by it;
+    ``differ`` are those with whole numbers that all differ.
     """
 
     names: tuple[str, ...]
@@ -50,6 +52,7 @@ class Columns(ByContents):
     gaps: NDArray[np.bool_]
     codecs: tuple[Codec, ...]
     same: Mapping[str, str]
+    differ: tuple[str, ...]
 
 
 def rows_of_table(
@@ -57,6 +60,7 @@ def rows_of_table(
     *,
     inputs: Iterable[str] | None,
     targets: Iterable[str] | None,
+    ignore: Iterable[str] | None,
     groups: str | None,
     bins: int | Mapping[str, int],
     like: Schema | None,
@@ -68,16 +72,18 @@ def rows_of_table(
     read = read_table(table)
     codecs = None
     if like is not None:
-        if inputs is not None or targets is not None:
-            raise TypeError("like: columns are those of the other dataset; inputs and targets cannot be named too")
+        if any(named is not None for named in (inputs, targets, ignore)):
+            raise TypeError(
+                "like: columns are those of the other dataset; inputs, targets and ignore cannot be named too"
+            )
         fields = (*like.inputs, *like.steps)
         codecs = {field.name: field.codec for field in fields if isinstance(field.codec, Codec)}
         if len(codecs) < len(fields):
             raise InputError("like: expected a dataset of a table")
         inputs, targets = like.input_names, like.names
     if groups is not None and groups not in read.column_names:
-        raise InputError(f"groups: there is no column {groups!r}; the columns are {', '.join(read.column_names)}")
-    given, wanted = choose(read.column_names, inputs, targets)
+        raise InputError(f"groups: there is no column {groups!r}; the columns are {listed(read.column_names)}")
+    given, wanted = choose(read.column_names, inputs, targets, ignore)
     if targets is None and groups in wanted:
         wanted.remove(groups)
     if "" in (*given, *wanted):
@@ -102,7 +108,10 @@ def rows_of_table(
     if groups is not None:
         rows = replace(rows, groups=_numbered(read.column(groups)))
     vocabulary = vocabularies.check(np.arange(max(1, *(len(codec.values) for codec in columns.codecs))))
-    return rows.filled(vocabulary), vocabulary, {"same": json.dumps(columns.same)} if columns.same else {}
+    metadata = {"same": json.dumps(columns.same)} if columns.same else {}
+    if differ := [name for name in columns.differ if name not in given]:
+        metadata["all_differ"] = json.dumps(differ)
+    return rows.filled(vocabulary), vocabulary, metadata
 
 
 def _numbered(column: pyarrow.ChunkedArray) -> NDArray[np.int64]:
@@ -131,19 +140,26 @@ def read_table(table: Any) -> pyarrow.Table:
     if isinstance(table, str | os.PathLike):
         path = Path(table)
         if path.suffix not in (".csv", ".parquet"):
-            raise InputError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; .csv or .parquet is needed")
+            raise other_ending(path, ".csv or .parquet")
         if not path.is_dir():  # as tables in several files are
-            open_regular(path).close()
+            with open_regular(path) as file:
+                if path.suffix == ".csv":
+                    _check_commas(file.readline(LONGEST_LINE), path)
         try:
             if path.suffix == ".parquet":
                 read = parquet.read_table(path)
             else:
                 read = csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True))
+                _check_header(read.column_names, path)
             stripped = [name.strip() for name in read.column_names]  # "age, city" names no " city"
             if len(set(stripped)) == len(stripped):
                 read = read.rename_columns(stripped)
         except pyarrow.ArrowInvalid as error:
             raise InputError(f"{str(path)!r}: {' '.join(str(error).split())}") from None
+        except UnicodeDecodeError:  # of names; values in another encoding are bytes to Arrow
+            raise InputError(
+                f"{str(path)!r}: the names of its columns are not in UTF-8, which is needed"
+            ) from None
     elif isinstance(table, pyarrow.Table):
         read = table
     elif hasattr(table, "__arrow_c_stream__"):
@@ -165,6 +181,46 @@ def read_table(table: Any) -> pyarrow.Table:
     return read.select(names) if len(names) < read.num_columns else read
 
 
+def other_ending(path: Path, needed: str) -> InputError:
+    """What refuses a file by its ending.
+
+    Examples
+    --------
+    >>> other_ending(Path("mine.tsv"), ".csv")
+    InputError("'mine.tsv' ends in '.tsv'; .csv is needed, with commas in place of tabs")
+    """
+    commas = ", with commas in place of tabs" if path.suffix in (".tsv", ".tab") else ""
+    return InputError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; {needed} is needed{commas}")
+
+
+def _check_commas(line: bytes, path: Path) -> None:
+    """Refuse a first line that has something else between its names: it would be one column."""
+    for separator, called in ((b";", "';'"), (b"\t", "tabs")):
+        if separator in line and b"," not in line:
+            shown = line.decode(errors="replace").strip()
+            raise InputError(
+                f"{str(path)!r} looks separated by {called}, and commas are needed, got {shown!r:.80}"
+            )
+
+
+def _check_header(names: Sequence[str], path: Path) -> None:
+    """Refuse a first line of numbers, which would be lost as a row, and name the columns."""
+    named = [name for name in names if name.strip()]
+    if named and all(map(_is_number, named)):
+        raise InputError(
+            f"{str(path)!r}: the first line of a table has to be the names of its columns, "
+            f"got the numbers {', '.join(names):.80}"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _counts_rows(column: pyarrow.ChunkedArray) -> bool:
     """Whether a column is the numbers of the rows, from 0 or 1 on."""
     from pyarrow import types
@@ -176,9 +232,13 @@ def _counts_rows(column: pyarrow.ChunkedArray) -> bool:
 
 
 def choose(
-    there: Sequence[str], inputs: Iterable[str] | None, targets: Iterable[str] | None, what: str = "column"
+    there: Sequence[str],
+    inputs: Iterable[str] | None,
+    targets: Iterable[str] | None,
+    ignore: Iterable[str] | None = None,
+    what: str = "column",
 ) -> tuple[list[str], list[str]]:
-    """The names of the input and target columns; targets are all other columns unless they are named.
+    """The names of the input and target columns; targets are all others, unless named, but those to ignore.
 
     Messages call a column ``what``.
 
@@ -191,21 +251,36 @@ def choose(
     pyorder.errors.InputError: inputs: there is no column 'c'; the columns are a, b
     """
     chosen: dict[str, list[str]] = {}
-    for argument, given in (("inputs", inputs), ("targets", targets)):
+    for argument, given in (("inputs", inputs), ("targets", targets), ("ignore", ignore)):
         if isinstance(given, str):
             raise TypeError(f"{argument}: expected a list of {what}s, got the text {given!r}")
         chosen[argument] = list(given or ())
         for name in chosen[argument]:
             if name not in there:
-                raise InputError(f"{argument}: there is no {what} {name!r}; the {what}s are {', '.join(there)}")
+                raise InputError(f"{argument}: there is no {what} {name!r}; the {what}s are {listed(there)}")
             if chosen[argument].count(name) > 1:
                 raise InputError(f"{argument}: the {what} {name!r} is named twice")
+    for name in chosen["ignore"]:
+        for argument, called in (("inputs", "an input"), ("targets", "a target")):
+            if name in chosen[argument]:
+                raise InputError(f"ignore: the {what} {name!r} is {called} already")
     if targets is None:
-        chosen["targets"] = [name for name in there if name not in chosen["inputs"]]
+        chosen["targets"] = [name for name in there if name not in (*chosen["inputs"], *chosen["ignore"])]
     for name in chosen["targets"]:
         if name in chosen["inputs"]:
             raise InputError(f"targets: the {what} {name!r} is an input already")
     return chosen["inputs"], chosen["targets"]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names with commas between them, in quotes where a name has a comma itself.
+
+    Examples
+    --------
+    >>> listed(["a,x", "b"])
+    "'a,x', b"
+    """
+    return ", ".join(repr(name) if "," in name else name for name in names)
 
 
 def encode(
@@ -222,11 +297,14 @@ def encode(
     most = _bins_of(bins, table.column_names)
     if not table.num_rows:
         raise InputError("table: expected at least one row, got none")
-    codes, gaps, codecs, kept = [], [], [], []
+    codes, gaps, codecs, kept, differ, free = [], [], [], [], [], []
     first: dict[bytes, str] = {}
     same: dict[str, str] = {}
     for name in names:
         column = Column(name, table.column(name))
+        if like is None and column.free_text:
+            free.append(f"{name!r} ({len(column.different):,} different texts in {len(column.present):,} rows)")
+            continue
         codec = column.codec(most.get(name, most[""])) if like is None else like[name]
         code = column.codes(codec)
         if like is None and len(codec.values) > 1:
@@ -238,6 +316,13 @@ def encode(
         codes.append(np.maximum(code, 0))
         gaps.append(code < 0)
         codecs.append(codec)
+        if like is None and column.all_differ:
+            differ.append(name)
+    if free:
+        raise InputError(
+            f"text that hardly repeats is no category: column {', '.join(free)}; leave such columns out with "
+            "ignore, or put what they tell into columns of their own"
+        )
     shape = (table.num_rows, 0)
     return Columns(
         tuple(kept),
@@ -245,6 +330,7 @@ def encode(
         np.stack(gaps, 1) if gaps else np.zeros(shape, np.bool_),
         tuple(codecs),
         same,
+        tuple(differ),
     )
 
 
@@ -254,5 +340,5 @@ def _bins_of(bins: int | Mapping[str, int], there: Sequence[str]) -> dict[str, i
         return {"": check_integer(bins, "bins", 2)}
     for name in bins:
         if name not in there:
-            raise InputError(f"bins: there is no column {name!r}; the columns are {', '.join(there)}")
+            raise InputError(f"bins: there is no column {name!r}; the columns are {listed(there)}")
     return {"": BINS, **{name: check_integer(count, f"bins of {name!r}", 2) for name, count in bins.items()}}

@@ -168,6 +168,11 @@ class TextCodec:
         """What each code is decoded to, behind others."""
         return self.alphabet.pieces
 
+    @property
+    def constant(self) -> bool:
+        """Whether all rows had the same: one text, or none."""
+        return self.count + bool(self.missing) <= 1
+
     def decode(self, codes: NDArray[np.integer[Any]], gaps: NDArray[np.bool_] | None = None) -> list[str | None]:
         """The texts of codes (N, W), up to the first gap of each row; None where a row has gaps alone.
 

@@ -11,7 +11,7 @@ Source: Sato, Kawamoto, Kera, arXiv 2506.23875, section on loss profiling (P1, P
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -23,11 +23,11 @@ from pyorder._checks import check_memory, check_seeds
 from pyorder._statistics import standard_error
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.entropy import entropies
+from pyorder.data.reordering import Order, orders_of
 from pyorder.data.tokens import Tokens
 from pyorder.execution import Precision, RandomStream, isolated, resolve_precision
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import DecoderLearner
-from pyorder.orders.permutations import check_orders
 from pyorder.profiling.result import Cost, Orders, Profile, ranked
 from pyorder.profiling.scoring import Scores, score
 from pyorder.progress import Progress, Report, resolve_progress
@@ -320,7 +320,7 @@ def seeds_at_once(architecture: Architecture, batch_size: int, length: int) -> i
 @isolated()
 def profile(
     train: Dataset,
-    orders: npt.ArrayLike,
+    orders: Iterable[Order] | npt.ArrayLike,
     *,
     validation: Dataset,
     model: Model | None = None,
@@ -337,7 +337,7 @@ def profile(
     Parameters
     ----------
     train, validation : Datasets; the model trains on the first, orders are scored on the second
-    orders : (T, L) integers, each row an order
+    orders : (T, L) integers, each row an order; or a list of orders as `fit` takes them, such as names of steps
     model : a preset's name, a `Preset`, an `Architecture`, a `Learner`, or the caller's own build function; by
         default "nano" on a CPU, "small" on a GPU
     recipe : the numbers to train with; by default the preset's
@@ -367,7 +367,7 @@ def profile(
     ((2,), (2, 4))
     """
     check_datasets(train=train, validation=validation)
-    pool = check_orders(orders, train.target_length)
+    pool = orders_of(orders, train.schema)
     if not len(pool):
         raise ValueError("orders: at least one order is needed, none given")
     repeated = check_seeds(seed, seeds)

@@ -19,12 +19,12 @@ from torch import nn
 
 from pyorder._checks import MAX_SEED, check_integer
 from pyorder.data.dataset import Dataset, check_datasets
+from pyorder.data.reordering import Order, order_of
 from pyorder.data.schema import IGNORED
 from pyorder.data.tokens import Tokens
 from pyorder.errors import InputError
 from pyorder.execution import RandomStream, isolated, resolve_precision, row_slices, threads
 from pyorder.models.learner import Learner
-from pyorder.orders.permutations import check_order
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.claim import claim, fingerprint
 from pyorder.runs.folder import RunDir
@@ -47,7 +47,7 @@ SAVE_SECONDS = 60.0  # between states that are kept
 @isolated()
 def fit(
     train: Dataset,
-    order: npt.ArrayLike,
+    order: Order,
     *,
     test: Dataset,
     validation: Dataset | None = None,
@@ -66,7 +66,7 @@ def fit(
     Parameters
     ----------
     train, test : Datasets; ``test`` should be neither trained on nor used to choose the order
-    order : (L,) integers
+    order : (L,) integers, a list of the steps' names, or a result that has an order, such as a `Discovery`
     validation : rows to look at during training, every so many steps and at the end
     keep_best : end with the weights of the look that lost least, not with the last ones; few rows are learned by
         heart, and the last ones then tell less of an order than of how it overfits
@@ -96,7 +96,7 @@ def fit(
     ((4,), (2, 4))
     """
     check_datasets(train=train, test=test, **({} if validation is None else {"validation": validation}))
-    chosen = check_order(order, train.target_length)
+    chosen = order_of(order, train.schema)
     check_integer(seed, "seed", 0, MAX_SEED)
     world = World.of(device)
     shown, on = resolve_progress(world.only_first(progress), "training"), world.device

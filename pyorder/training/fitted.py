@@ -107,6 +107,11 @@ class Fitted(ByContents):
         return self.row_loss - half, self.row_loss + half
 
     @property
+    def step_names(self) -> tuple[str, ...]:
+        """What the steps are called, by canonical step; none where they have no names."""
+        return self.schema.names if self.schema.named else ()
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The order it was trained on, as names; as numbers where the steps have none."""
         return tuple(self.schema.names[step] for step in self.order)

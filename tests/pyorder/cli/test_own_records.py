@@ -42,13 +42,28 @@ def test_records_are_searched_by_the_names_of_their_fields(run, records, tmp_pat
     assert told[0].startswith("ask       ")
     assert told[1].startswith("say.odd   2 different texts of 4 to 5 characters: 'false', 'true'")
     assert told[3] == "mood      always 'calm'; 1 row without a value"
-    assert told[4] == "say.note  no values; 199 rows without a value; 1 row of more than 9 characters left out"
+    assert (
+        told[4] == "say.note  no values; 199 rows without a value; 1 row of more than 9 characters left out; "
+        "nothing to order: leave it out with --ignore"
+    )
     assert told[5] == "left out: 1 of 200 rows: more than 9 characters in a field"
     result = json.loads((tmp_path / "found" / "result.json").read_text())
     assert sorted(result["search"]["names"]) == ["mood", "say.note", "say.odd", "say.sum"]
     assert result["data"]["left_out"] == "1 of 200 rows: more than 9 characters in a field"
     assert sum(result["data"]["rows"].values()) == 199
     assert "own data, 4 steps" in out
+
+
+def test_texts_that_all_differ_are_told_of(run, tmp_path):
+    rows = [{"id": f"p{row}", "note": {"a": row % 3, "b": row}, "c": row % 2, "d": row % 5} for row in range(200)]
+    write(tmp_path / "mine.jsonl", rows)
+    code, _, err = run("discover", "--data", "mine.jsonl", "--ignore", "note", *SEARCH)
+    assert code == 0, err
+    told = dict(line.split(" ", 1) for line in err.splitlines() if " different texts of " in line)
+    assert list(told) == ["id", "c", "d"]  # and nothing of what is inside of the note
+    assert told["id"].strip().startswith("200 different texts of 2 to 4 characters: ")
+    assert told["id"].endswith("; all values differ: if this is an id, leave it out with --ignore")
+    assert not any("--ignore" in told[name] for name in ("c", "d"))
 
 
 def test_own_files_have_the_codes_of_the_first(run, refused, told, records, tmp_path):

@@ -118,9 +118,29 @@ def test_a_tables_validation_rows_have_its_codes(told, people, tmp_path):
 
 def test_all_other_columns_are_targets_but_no_free_text(refused, people):
     assert refused("discover", "--data", people, *SEARCH) == (
-        "--data: column 'email': 200 different texts in 200 rows are no categories; leave it out with inputs and "
-        "targets, or put what it tells into columns of its own"
+        "--data: text that hardly repeats is no category: column 'email' (200 different texts in 200 rows); leave "
+        "such columns out with ignore, or put what they tell into columns of their own"
     )
+
+
+def test_what_a_column_does_not_tell_is_said(run, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ['patient,"a,x",b,same,email']
+    lines += [f"{row},{a},{b},5,{row}@here" for row, (a, b) in enumerate(rng.integers(0, 3, (200, 2)).tolist())]
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    code, _, err = run("discover", "--data", "mine.csv", "--ignore", "email", *SEARCH, "--out", "found")
+    assert code == 0, err
+    told = [line.split("  ", 1) for line in err.splitlines()]
+    said = {name: text.strip() for name, text in (line for line in told if len(line) == 2)}
+    assert said["patient"].startswith("20 bins of integers, cut at ")
+    assert said["patient"].endswith("; all values differ: if this is an id, leave it out with --ignore")
+    assert said["same"] == "always 5; nothing to order: leave it out with --ignore"
+    assert said["b"] == "3 integers: 0, 1, 2"
+    result = json.loads((tmp_path / "found" / "result.json").read_text())
+    assert result["data"]["columns"]["patient"] == said["patient"]
+    assert "if this is an id" in (tmp_path / "found" / "report.html").read_text()
+    words = ["--ignore", "email, patient", "--targets", '["a,x", "b"]', *SEARCH]
+    assert run("discover", "--data", "mine.csv", *words)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -131,6 +151,10 @@ def test_all_other_columns_are_targets_but_no_free_text(refused, people):
             "--data: inputs: there is no column 'agee'; the columns are class, name of class, age,",
         ),
         (["--inputs", "age", "--targets", "age,fare"], "--data: targets: the column 'age' is an input already"),
+        (
+            ["--ignore", "agee"],
+            "--data: ignore: there is no column 'agee'; the columns are class, name of class, ",
+        ),
         (["--targets", "fare"], "--data: targets: expected at least 2 columns, got fare"),
         (
             ["--targets", "class,name of class"],

@@ -3,6 +3,7 @@
 import copy
 import doctest
 import pickle
+import re
 import tracemalloc
 
 import numpy as np
@@ -294,8 +295,22 @@ def test_every_split_has_the_vocabulary_of_the_whole():
 
 def test_a_split_that_would_be_empty_is_refused():
     data = Dataset([[v] for v in range(4)], np.zeros((4, 2), dtype=int))
-    with pytest.raises(ValueError, match=r"the test split would be empty; the data has 4 rows"):
+    with pytest.raises(
+        ValueError, match=r"the test split would be empty; the data has 4 rows, and 10 are enough for \(0.8, 0.1"
+    ):
         data.split(seed=0)
+    with pytest.raises(ValueError, match="split would be empty; the data has 1 row, and 10 are enough for"):
+        data.select([0]).split(seed=0)
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.1), (0.5, 0.3, 0.2), (0.04, 0.06, 0.9), (0.33, 0.37, 0.3)])
+def test_as_many_rows_as_are_said_to_be_enough_are(fractions):
+    with pytest.raises(ValueError, match="split would be empty") as raised:
+        Dataset(None, [[0, 1]]).split(fractions, seed=0)
+    enough = int(re.search(r"and (\d+) are enough", str(raised.value))[1])
+    for rows in range(enough, enough + 40):
+        parts = Dataset(None, np.zeros((rows, 2), int)).split(fractions, seed=rows)
+        assert min(part.rows for part in parts) > 0
 
 
 @pytest.mark.parametrize(

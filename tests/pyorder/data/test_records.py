@@ -254,7 +254,7 @@ def test_what_another_file_lacks_is_refused_by_name():
     sparse = Dataset.from_records([{"a": "x", "b": "y"}, {"a": "y", "c": "x"}])
     assert Dataset.from_records([{"a": "x"}], like=sparse).to_records() == [{"a": "x", "b": None, "c": None}]
     with pytest.raises(
-        TypeError, match="^like: keys are those of the other dataset; inputs and targets cannot be"
+        TypeError, match="^like: keys are those of the other dataset; inputs, targets and ignore can"
     ):
         Dataset.from_records(MIXED, inputs=["ask"], like=train)
     with pytest.raises(InputError, match="^like: expected a dataset of records$"):

@@ -95,6 +95,57 @@ def test_a_result_speaks_of_its_own_steps_whatever_names_are_given():
     assert reorder(np.array([1, 2, 3]), Result(ORDER), names=["x", "y", "z"]).tolist() == [3, 1, 2]
 
 
+NAMED = Dataset([[0], [1]], [[7, 8, 9], [4, 5, 6]], names=NAMES)
+DIGITS = Dataset(None, [[7, 8, 9]], names=["1", "2", "0"])
+
+
+@pytest.mark.parametrize("order", [ORDER, ["c", "a", "b"], ("c", "a", "b"), np.array(["c", "a", "b"]), FOUND])
+def test_data_take_an_order_in_every_form(order):
+    moved = NAMED.reorder(order)
+    assert moved.names == ("c", "a", "b")
+    assert moved.targets.tolist() == [[9, 7, 8], [6, 4, 5]]
+    assert moved.reorder(["a", "b", "c"]).targets.tolist() == NAMED.targets.tolist()
+    assert moved.reorder(FOUND).names == ("c", "a", "b")  # by name, whatever the columns are
+
+
+def test_integers_are_places_and_texts_names_though_they_are_digits():
+    assert DIGITS.reorder([2, 0, 1]).targets.tolist() == [[9, 7, 8]]
+    assert DIGITS.reorder(["2", "0", "1"]).targets.tolist() == [[8, 9, 7]]
+    assert Dataset(None, [[7, 8, 9]]).reorder(FOUND).targets.tolist() == [[9, 7, 8]]  # of data without names
+
+
+@pytest.mark.parametrize("orders", [
+    [ORDER, [0, 1, 2]], [["c", "a", "b"], ["a", "b", "c"]], [FOUND, (0, 1, 2)],
+    np.array([["c", "a", "b"], ["a", "b", "c"]]), [np.array(["c", "a", "b"]), torch.tensor([0, 1, 2])],
+    torch.tensor([ORDER, [0, 1, 2]]),
+])  # fmt: skip
+def test_lists_of_orders_may_mix_their_forms(orders):
+    assert reordering.orders_of(orders, NAMED.schema).tolist() == [ORDER, [0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: NAMED.reorder(["c", "a", "x"]), InputError, "order: expected each of a, b, c once, got c, a, x"),
+        (lambda: NAMED.reorder(["c", "a", "a"]), InputError, "order: expected each of a, b, c once, got c, a, a"),
+        (lambda: NAMED.reorder(["c", "a"]), InputError, "order: expected each of a, b, c once, got c, a"),
+        (lambda: NAMED.reorder("cab"), TypeError, "order: expected numbers, a list of names or a Discovery"),
+        (lambda: NAMED.reorder(Result([0, 1])), ValueError, r"order: expected shape \(3,\), got \(2,\)"),
+        (lambda: NAMED.reorder(["c", 0, 1]), TypeError, "order: expected integers"),
+        (lambda: reordering.orders_of([["a", "b", "c"], ["a", "b", "d"]], NAMED.schema), InputError,
+         "orders: row 1: expected each of a, b, c once, got a, b, d"),
+        (lambda: reordering.orders_of(["a", "b", "c"], NAMED.schema), TypeError,
+         "orders: row 0: expected numbers, a list of names or a Discovery, got 'a'"),
+        (lambda: reordering.orders_of([["a", "b", "c"], [0, 1]], NAMED.schema), ValueError,
+         r"orders: row 1: expected shape \(3,\), got \(2,\)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_order_of_the_datas_steps_is_refused(call, kind, message):
+    with pytest.raises(kind, match=f"^{message}") as raised:
+        call()
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("kind", [dict, OrderedDict, UserDict])
 def test_fields_come_in_the_order_behind_all_others(kind):
     record = kind({"b": 2, "id": 0, "a": [1], "c": 3})

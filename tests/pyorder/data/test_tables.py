@@ -245,16 +245,22 @@ def test_what_a_model_writes_comes_back_as_values():
         (TABLE, {"targets": ["age", "age"]}, InputError, "targets: the column 'age' is named twice"),
         (TABLE, {"inputs": ["age"], "targets": ["age", "sex"]}, InputError, "targets: the column 'age' is an in"),
         (TABLE, {"targets": "age"}, TypeError, "targets: expected a list of columns, got the text 'age'"),
+        (TABLE, {"ignore": ["name"]}, InputError, "ignore: there is no column 'name'; the columns are age, "),
+        (TABLE, {"ignore": "age"}, TypeError, "ignore: expected a list of columns, got the text 'age'"),
+        (TABLE, {"inputs": ["age"], "ignore": ["age"]}, InputError, "ignore: the column 'age' is an input"),
+        (TABLE, {"targets": ["sex", "age"], "ignore": ["age"]}, InputError, "ignore: the column 'age' is a t"),
+        (pyarrow.table({"a,x": [1], "b": [2], "c": [1]}), {"targets": ["a"]}, InputError,
+         "targets: there is no column 'a'; the columns are 'a,x', b, c"),
         (TABLE, {"targets": ["age"]}, InputError, "targets: expected at least 2 columns, got age"),
         (TABLE, {"bins": 1}, ValueError, "bins: "),
         (TABLE, {"bins": {"name": 3}}, InputError, "bins: there is no column 'name'"),
         (pyarrow.table({"a": [[1], [2]], "b": [1, 2]}), {}, InputError, "column 'a': expected text, numbers, "),
         (pyarrow.table({"a": [], "b": []}), {}, InputError, "table: expected at least one row, got none"),
         (
-            pyarrow.table({"name": list(map(str, range(100))), "b": [1] * 100}),
-            {},
+            pyarrow.table({"name": list(map(str, range(100))), "b": [1] * 100, "c": ["x", *map(str, range(99))]}),
+            {"ignore": ["b"]},
             InputError,
-            "column 'name': 100 different texts in 100 rows are no categories; leave it out",
+            "text that hardly repeats is no category: column 'name' (100 different texts in 100 rows), 'c' (100",
         ),
         (
             pyarrow.table([pyarrow.array([1]), pyarrow.array([2])], names=["a", "a"]),
@@ -264,6 +270,7 @@ def test_what_a_model_writes_comes_back_as_values():
         ),
         ([1, 2], {}, TypeError, "table: expected a path, an Arrow table, or a frame of pandas or polars, got"),
         ("mine.xlsx", {}, InputError, "'mine.xlsx' ends in '.xlsx'; .csv or .parquet is needed"),
+        ("mine.tsv", {}, InputError, "'mine.tsv' ends in '.tsv'; .csv or .parquet is needed, with commas in"),
         ("mine.csv", {}, FileNotFoundError, "mine.csv"),
     ],
 )  # fmt: skip
@@ -272,6 +279,30 @@ def test_refusals_are_one_line(table, options, error, message):
         Dataset.from_table(table, **options)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_columns_are_ignored():
+    assert Dataset.from_table(TABLE, inputs=["class"], ignore=["age", "seen"]).names == ("sex", "alive", "born")
+    text = {"name": list(map(str, range(100))), "b": [1, 2] * 50, "c": [3, 4, 4, 3] * 25}
+    assert Dataset.from_table(pyarrow.table(text), ignore=["name"]).names == ("b", "c")
+
+
+def test_whole_numbers_that_all_differ_are_told_of():
+    rng = np.random.default_rng(0)
+    columns = {
+        "id": rng.permutation(600),
+        "id with gaps": pandas.array([None, *range(1000, 1599)], dtype="Int64"),
+        "whole": rng.permutation(600).astype(float),
+        "twice": np.maximum(rng.permutation(600), 1),
+        "measured": rng.random(600),
+        "day": np.datetime64("2020-01-01") + rng.permutation(600),
+        "given": rng.permutation(600),
+    }
+    data = Dataset.from_table(pandas.DataFrame(columns), inputs=["given"], bins={"id": 30, "whole": 10})
+    assert json.loads(data.metadata["all_differ"]) == ["id", "id with gaps", "whole"]
+    assert json.loads(data.split(seed=0).train.metadata["all_differ"]) == ["id", "id with gaps", "whole"]
+    few = Dataset.from_table(pyarrow.table({"a": range(20), "b": [1, 2] * 10}))
+    assert "all_differ" not in few.metadata
 
 
 def test_spaces_around_names_in_a_file_are_no_part_of_them(tmp_path):
@@ -303,6 +334,52 @@ def test_another_column_without_a_name_is_refused_where_it_is_needed(index, tmp_
     path.write_text("a,b,\n7,x,0\n8,x,1\n7,y,2\n")
     with pytest.raises(InputError, match=r"^table: column 3 has no name; name it"):
         Dataset.from_table(path)
+
+
+NAMES_FIRST = "the first line of a table has to be the names of its columns, got the numbers "
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0,200,300\n1,2,3\n2,3,3\n", NAMES_FIRST + "0"),
+        ("1,1,2.5\n1,2,3\n", NAMES_FIRST + "1, 1, 2.5"),
+        ("1e3, -2,,\n1,2,3,4\n", NAMES_FIRST + "1e3,"),
+        (",0,1\n0,5,6\n1,6,5\n", NAMES_FIRST + ", 0"),
+        ("a;b;c\n1;2;3\n", "looks separated by ';', and commas are needed, got 'a;b;c'"),
+        ("a;b\n1,5;2,5\n", "looks separated by ';', and commas are needed, got 'a;b'"),
+        ("a\tb\n1\t2\n", "looks separated by tabs, and commas are needed, got 'a"),
+        ("gr\u00f6\u00dfe,b\n1,2\n".encode("latin-1"), "the names of its columns are not in UTF-8, which is"),
+    ],
+)  # fmt: skip
+def test_what_looks_like_no_csv_with_names_is_refused_by_file(tmp_path, text, message):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError) as raised:
+        Dataset.from_table(path)
+    assert str(raised.value).startswith(repr(str(path)))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("header", ["a,1", "2020,b;c", "x1,0", "'1',\t2"])
+def test_names_may_hold_digits_and_other_separators(tmp_path, header):
+    (path := tmp_path / "mine.csv").write_text(f"{header}\n1,2\n2,2\n")
+    assert Dataset.from_table(path).names == tuple(map(str.strip, header.split(",")))
+
+
+def test_text_in_another_encoding_is_said_to_be(tmp_path):
+    (path := tmp_path / "mine.csv").write_bytes("city,b,c\nK\u00f6ln,1,2\nUlm,2,1\nUlm,2,2\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"^column 'city': .*text of a CSV file has to be in UTF-8"):
+        Dataset.from_table(path)
+    assert Dataset.from_table(path, targets=["b", "c"]).names == ("b", "c")
+
+
+@pytest.mark.parametrize("empty", ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "n/a"])
+def test_what_counts_as_missing_in_a_file(tmp_path, empty):
+    (path := tmp_path / "mine.csv").write_text(f"n,text\n1,{empty}\n2,x\n{empty},None\n1,x\n")
+    told = [tuple(row.values()) for row in Dataset.from_table(path).to_records()]
+    assert told == [(1, None), (2, "x"), (None, "None"), (1, "x")]
 
 
 def test_a_broken_file_is_named(tmp_path):

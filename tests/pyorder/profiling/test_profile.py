@@ -262,6 +262,14 @@ def test_bad_arguments_are_named(square5, change, message):
         pyorder.profile(square5.train, **arguments)
 
 
+def test_orders_may_be_names_or_results():
+    digits = np.random.default_rng(0).integers(0, 3, (20, 1))
+    data = pyorder.Dataset(digits, np.tile(digits, 3), names=["sum", "sign", "rest"])
+    orders = [["rest", "sum", "sign"], [0, 1, 2]]
+    result = pyorder.profile(data, orders, validation=data, model="nano", steps=1)
+    assert result.orders.tolist() == [[2, 0, 1], [0, 1, 2]]
+
+
 def test_a_validation_value_that_training_lacks_is_named(square5):
     targets = np.array(square5.validation.targets)
     targets[3, 2] = 77

@@ -100,6 +100,16 @@ def test_what_is_no_order_is_refused(square5, order, message):
         pyorder.fit(square5.train, order, test=square5.test)
 
 
+def test_an_order_may_be_names_or_a_result():
+    digits = np.random.default_rng(0).integers(0, 3, (20, 1))
+    data = pyorder.Dataset(digits, np.tile(digits, 3), names=["sum", "sign", "rest"])
+    fitted = pyorder.fit(data, ["rest", "sum", "sign"], test=data, model="nano", steps=1)
+    assert fitted.order.tolist() == [2, 0, 1]
+    assert fitted.step_names == ("sum", "sign", "rest")
+    moved = data.reorder([1, 2, 0])
+    assert pyorder.fit(moved, fitted, test=moved, model="nano", steps=1).names == ("rest", "sum", "sign")
+
+
 def test_a_test_value_that_training_lacks_is_named(square5):
     train = pyorder.Dataset(square5.train.inputs, square5.train.targets)
     test = pyorder.Dataset(square5.test.inputs, square5.test.targets.astype(int) * 50)

@@ -28,7 +28,7 @@ def test_words_are_taken_by_discover_as_what_was_meant():
     assert {name: told[name] for name in wanted} == wanted
 
 
-@pytest.mark.parametrize("option", ["inputs", "targets"])
+@pytest.mark.parametrize("option", ["inputs", "targets", "ignore"])
 def test_a_list_of_columns_is_taken_whole(option):
     names = ["age", "city, state", "größe"]
     told = _words.read_words(pyorder.Cell(data="people.csv", options={option: names}).words)
