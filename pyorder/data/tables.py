@@ -204,9 +204,12 @@ def _check_commas(line: bytes, path: Path) -> None:
 
 
 def _check_header(names: Sequence[str], path: Path) -> None:
-    """Refuse a first line of numbers, which would be lost as a row, and name the columns."""
+    """Refuse a first line of numbers, which would be lost as a row, and name the columns.
+
+    Those from 0 on are what pandas calls columns that have no names.
+    """
     named = [name for name in names if name.strip()]
-    if named and all(map(_is_number, named)):
+    if named and all(map(_is_number, named)) and named != [str(number) for number in range(len(named))]:
         raise InputError(
             f"{str(path)!r}: the first line of a table has to be the names of its columns, "
             f"got the numbers {', '.join(names):.80}"
