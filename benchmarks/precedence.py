@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from random_graphs import RandomGraph
-from study import RESULTS, read_rows, run_cells
+from study import RESULTS, chosen, read_rows, run_cells
 
 import pyorder
 from pyorder.models.any_order import AnyOrderDecoder
@@ -179,9 +179,9 @@ def main() -> None:
     if names == ["plot"]:
         plot(source)
     elif names[:1] == ["table"]:
-        table(source, names[1:] or list(STUDIES))
+        table(source, chosen(names[1:], STUDIES) or list(STUDIES))
     else:
-        for name in names or STUDIES:
+        for name in chosen(names, STUDIES) or STUDIES:
             run_cells(source, STUDIES[name], measure)
         table(source, names or list(STUDIES))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from precedence import STUDIES, Problem
-from study import read_rows, run_cells
+from study import chosen, read_rows, run_cells
 
 import pyorder
 
@@ -48,7 +48,8 @@ def table(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    cells = [cell for name in sys.argv[1:] or STUDIES for cell in STUDIES[name] if cell["seed"] == 0]
+    names = chosen(sys.argv[1:], STUDIES) or STUDIES
+    cells = [cell for name in names for cell in STUDIES[name] if cell["seed"] == 0]
     table(run_cells("precedence_training", [cell for cell in cells if read_rows("precedence", [cell])], measure))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from study import run_cells
+from study import chosen, run_cells
 
 import pyorder
 from pyorder.search import discover_shuffled
@@ -39,7 +39,7 @@ def measure(task: str, length: int, seed: int, strategy: str) -> dict[str, objec
 
 
 def main() -> None:
-    tasks = sys.argv[1:] or TASKS
+    tasks = chosen(sys.argv[1:], TASKS) or TASKS
     for length in LENGTHS:
         cells = [
             {"task": task, "length": length, "seed": seed, "strategy": strategy}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,20 @@ def run_named(
     table: Callable[[], None],
 ) -> None:
     """Do what the command line names: studies, all of them if it names none, and "table"."""
-    for word in sys.argv[1:] or studies:
+    for word in chosen(sys.argv[1:], [*studies, "table"]) or studies:
         if word == "table":
             table()
         else:
             run_cells(name, studies[word], measure)
+
+
+def chosen(words: list[str], known: Iterable[str]) -> list[str]:
+    """The words of a command line; it ends with 2 and a line where one of them is not known."""
+    for word in words:
+        if word not in (names := list(known)):
+            print(f"{word!r} is none of: {', '.join(names)}", file=sys.stderr)
+            raise SystemExit(2)
+    return words
 
 
 def read_rows(name: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:

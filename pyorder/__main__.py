@@ -10,7 +10,7 @@ def run() -> int:
 
         return main()
     except KeyboardInterrupt:
-        print("pyorder: interrupted", file=sys.stderr)
+        print("pyorder: interrupted; nothing new was kept", file=sys.stderr)
         return 130
 
 

@@ -45,7 +45,7 @@ def permuted_cross_entropy(
     orders : (T, L) integer, each row a permutation of the steps
     order_index, target_row : (B,) integer
     weights : (L,) float32 or bool, by canonical step; the target of a step of weight 0 may be anything
-    reduction : "mean" divides the sum by B times the sum of the weights
+    reduction : "mean" divides the sum by B times the sum of the weights; of no rows it is 0
     debug : check the bounds of all indices on the GPU; a bad one ends the process's use of the device
 
     Returns
@@ -84,4 +84,6 @@ def permuted_cross_entropy(
         return losses
     if reduction == "sum":
         return losses.sum()
-    return losses.mean() if weights is None else losses.sum() / (len(losses) * weights.sum())
+    if weights is None:
+        return losses.sum() / max(1, losses.numel())
+    return losses.sum() / (max(1, len(losses)) * weights.sum())

@@ -21,7 +21,7 @@ import typer
 from pyorder.cli import discover, generate, profile, report, reproduce, rerun, sweep, tasks, train
 from pyorder.cli._processes import Processes
 from pyorder.cli._streams import Terminal, guarded
-from pyorder.cli._terminal import TERMINAL, say, tell
+from pyorder.cli._terminal import NOTHING_KEPT, TERMINAL, say, tell
 from pyorder.cli._words import UsageError
 from pyorder.errors import InputError
 
@@ -108,6 +108,8 @@ def _run(words: list[str], debug: bool, received: list[int], terminal: Terminal,
         cause = error.__cause__ or error
         if isinstance(cause, EOFError):  # of a file that ends early, which is an interrupt to typer
             return refuse(cause, f"EOFError: {cause}", 1)
+        if not terminal.working and not hasattr(cause, "__notes__"):
+            cause.add_note(NOTHING_KEPT)
         with processes.heard():
             tell(_line("pyorder: interrupted", cause))
         return 128 + (received[0] if received else signal.SIGINT)

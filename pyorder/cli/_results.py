@@ -12,6 +12,7 @@ from pyorder.cli._terminal import order_text, percent, print_facts, print_table,
 from pyorder.progress import duration
 from pyorder.report.comparison import beaten, standing, tells
 from pyorder.report.wording import Z95
+from pyorder.search.discover import INTERRUPTED, SPENT
 
 
 def data_text(data: Mapping[str, Any]) -> str:
@@ -39,9 +40,7 @@ def print_search(search: Mapping[str, Any]) -> None:
             "order": order_text(search.get("names", search["order"])),
             **levels_text(search.get("levels")),
             "strategy": f"{search['strategy']} ({options})" if options else search["strategy"],
-            "ended": "by itself"
-            if search["converged"]
-            else "early: the budget was spent, graph and loss did not settle, or it was interrupted",
+            "ended": ending(search),
             "knew the data's order": "yes" if search["uses_data_order"] else "no",
             "constraints": "none" if constraints is None else f"{len(constraints)} dependencies, all satisfied",
             "profiling runs": f"{search['runs']}, with {search['candidates_profiled']:,} candidates",
@@ -58,6 +57,32 @@ def print_search(search: Mapping[str, Any]) -> None:
         print_stability(search["stability"], dict(zip(search["order"], search["names"], strict=True)))
     for remark in search.get("remarks", ()):  # older run folders have none
         say(remark)
+
+
+def ending(search: Mapping[str, Any]) -> str:
+    """Say how a search ended, and of one that has not converged why.
+
+    Examples
+    --------
+    >>> ending({"converged": False, "remarks": [SPENT], "exploration": None})
+    'early: the budget was spent'
+    """
+    explored, remarks = search["exploration"], search.get("remarks", ())  # older run folders have none
+    if search["converged"]:
+        return "by itself"
+    if INTERRUPTED in remarks:
+        return "early: it was interrupted, or failed"
+    if explored is None or SPENT in remarks:
+        return "early: the budget was spent"
+    if explored["memorised"]:
+        return "early: rows were learned by heart"
+    if explored["settled"]:
+        return "by itself, with too few rows to tell"
+    if explored.get("exhausted"):
+        return "early: nothing more was learned, and the graph did not come to rest"
+    if search.get("verdict") == "unresolved":
+        return "early: half of the steps or more were not learned"
+    return "early: the rounds ended before graph and loss had settled"
 
 
 def levels_text(levels: Sequence[Sequence[int | str]] | None) -> dict[str, str]:

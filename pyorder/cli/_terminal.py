@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,14 +17,20 @@ from pyorder.cli._streams import Terminal
 from pyorder.progress import Progress, Report, resolve_progress
 from pyorder.runs.folder import plain
 
+NOTHING_KEPT = "nothing new was kept"
 TERMINAL: ContextVar[Terminal | None] = ContextVar("TERMINAL", default=None)
 # What a terminal obeys, or shows in another place: all control characters but tab and new line.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 @contextmanager
-def show_progress(task: str) -> Iterator[Report]:
-    """Show how a call gets on, as ``progress=True`` does, under the command's own name for it."""
+def show_progress(task: str, out: Path | None) -> Iterator[Report]:
+    """Show how a call gets on, as ``progress=True`` does, under the command's own name for it.
+
+    Where one fails, or is interrupted, the error says whether the same command goes on from what ``out`` keeps.
+    """
+    from pyorder.runs.claim import keeps_something
+
     terminal = TERMINAL.get()
     try:
         with resolve_progress(True, task) as report:
@@ -35,8 +42,16 @@ def show_progress(task: str) -> Iterator[Report]:
                     report(progress)
 
             yield shown
-    except KeyboardInterrupt as stop:  # typer lets it through without the notes that say what was kept
-        raise typer.Abort from stop
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        if out is not None and keeps_something(out):
+            if interrupted or (terminal is not None and terminal.working):  # else it was refused
+                error.add_note(f"the same command, with --out {out}, goes on from there")
+        elif interrupted and not hasattr(error, "__notes__"):
+            error.add_note(NOTHING_KEPT)
+        if interrupted:  # which typer lets through without the notes
+            raise typer.Abort from error
+        raise
 
 
 def say(text: str = "", end: str = "\n") -> None:

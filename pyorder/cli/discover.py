@@ -189,7 +189,7 @@ def command(
     parts = {"train": train, "validation": validation, "test": test}
     kept = None if claimed.finished else out  # what has ended is told again, and stays as it is
 
-    with show_progress("search") as progress:
+    with show_progress("search", out) as progress:
         found = discover_shuffled(
             train,
             validation=validation,
@@ -236,7 +236,7 @@ def command(
             warn("--levels: the search tells no levels that could be compared")
         elif levels and found.graph is not None:
             if "levels" not in result:
-                with show_progress("levels") as progress:
+                with show_progress("levels", out) as progress:
                     checked = check_levels(
                         found.graph, train, test=test, seed=seed, device=world, progress=progress
                     )
@@ -250,7 +250,7 @@ def command(
             result["left_out"] = ["random"]
         for names, order in orders.items():
             name = names[0]
-            with show_progress(f"{', '.join(names)} order") as progress:
+            with show_progress(f"{', '.join(names)} order", out) as progress:
                 fitted = fit(
                     train,
                     order,

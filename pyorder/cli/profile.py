@@ -107,7 +107,7 @@ def command(
         run = load_run(claimed.folder, name="--out")
         told, settings = run.result, run.config["settings"]
     else:
-        with show_progress("profile") as progress:
+        with show_progress("profile", out) as progress:
             result = profile(
                 train,
                 np.array(list(origins)),

@@ -52,7 +52,7 @@ def command(
         print_json(titles) if as_json else print_facts(titles)
         return
     study = make_study(name, scale)
-    with show_progress(name) as progress:
+    with show_progress(name, out) as progress:
         rows = reproduce(
             name,
             scale=scale,

@@ -82,7 +82,7 @@ def command(
     tell_columns(train, test=test)
     tell_model(own, train)
     warn_of_shared_inputs(train, test=test)
-    with show_progress("training") as progress:
+    with show_progress("training", out) as progress:
         fitted = fit(
             train,
             chosen,

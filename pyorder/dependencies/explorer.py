@@ -133,10 +133,17 @@ class Explorer:
         """
         return self._losses(self._held[torch.from_numpy(rows).to(self.device)], orders, hidden)
 
-    def training_losses(self, orders: Orders) -> Floats:
-        """As `losses`, of random training rows: all of them where there are fewer than orders."""
-        rows = self.rng.permutation(self.training_rows)[: len(orders)]
-        return self._losses(self._kept[torch.from_numpy(rows).to(self.device)], orders[: len(rows)])
+    def training_losses(self, orders: Orders) -> tuple[Floats, Orders | None]:
+        """As `losses`, of random training rows: all of them where there are fewer than orders; and their groups.
+
+        No groups where rows have none, or are all of one, whose error nobody could tell.
+        """
+        drawn = self.rng.permutation(self.training_rows)[: len(orders)]
+        rows = self._kept[torch.from_numpy(drawn).to(self.device)]
+        groups = None if self.tokens.groups is None else self.tokens.groups[rows.cpu().numpy()]
+        if groups is not None and (groups == groups[0]).all():
+            groups = None
+        return self._losses(rows, orders[: len(rows)]), groups
 
     def state(self) -> dict[str, Any]:
         """What `restore` goes back to: the model and its optimiser, but not the rows and orders that come next."""
@@ -201,7 +208,8 @@ class Explorer:
         """Which inputs (X,) steps repeat, in nearly all training rows, and which steps (L,) are nothing else."""
         rows, offsets = self._kept[:REPEATED_ROWS], self.tokens.schema.offsets
         inputs, targets = self.tokens.inputs[rows].long(), self.tokens.targets[rows].long()
-        same = (inputs[:, :, None] == targets[:, None]).float().mean(0) >= REPEATED
+        # One input at a time: all at once would be gigabytes.
+        same = torch.stack([(column[:, None] == targets).float().mean(0) for column in inputs.T]) >= REPEATED
         columns = same.any(0).cpu().numpy()
         return same.any(1), np.array([columns[first:stop].all() for first, stop in pairwise(offsets)])
 

@@ -136,6 +136,9 @@ class Support:
 def z_threshold(error_rate: float, tests: int) -> float:
     """Return the z-score that chance exceeds anywhere among ``tests`` tests with probability ``error_rate``.
 
+    Of a normal distribution: with few rows, or groups, hardly more than L, errors are told badly, and the rate is
+    two to four times as high. At L = 5, 6 to 8 rows had 0.033 to 0.037 in place of 0.01, and 30 to 100 rows 0.010.
+
     Examples
     --------
     >>> round(z_threshold(0.01, tests=13 * 12), 2)

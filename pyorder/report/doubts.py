@@ -60,9 +60,6 @@ def _of_the_search(contents: Contents) -> Iterator[str]:
     yield from found.remarks
     if found.exploration is not None:
         yield from found.exploration.remarks
-    explored = found.exploration  # which has its own remarks where it ended early
-    if not found.converged and (explored is None or (explored.settled and not explored.memorised)):
-        yield "The search did not come to its own end: its budget was spent, or it was interrupted."
     if found.uses_data_order:
         yield "The search was told the order that the data came in: to find that one again proves little."
     if found.constraints is not None:

@@ -268,9 +268,14 @@ def _sweep(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def keeps_something(folder: Path) -> bool:
+    """Whether there is more in a run's folder than who works there, and on what."""
+    return not (_holds(folder, {ASKED, JOURNAL, LOCK}) and _holds(folder / JOURNAL, set()))
+
+
 def _drop_if_nothing_is_kept(folder: Path, made: list[Path]) -> None:
     """Leave the place as it was found, if nothing came of the run; ``made`` are the folders made for it."""
-    if not (_holds(folder, {ASKED, JOURNAL, LOCK}) and _holds(folder / JOURNAL, set())):
+    if keeps_something(folder):
         return
     with suppress(OSError):
         _sweep(folder)

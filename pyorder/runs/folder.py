@@ -301,6 +301,8 @@ def _read_run(folder: Path, name: str) -> Run:
         reason = f"{Path(error.filename).name}: {error.strerror}"
         if (folder / ASKED).exists():
             reason = "a run was begun there and has no result yet; ask for it again to go on"
+            if (found := folder / "search" / "result.json").exists():
+                reason += f"; the best order so far is in {str(found.parent)!r}"
     except (ValueError, KeyError, TypeError) as error:
         reason = f"config.json and result.json were not written by pyorder ({type(error).__name__})"
     raise InputError(f"{name}: {str(folder)!r} is no run folder: {reason}")

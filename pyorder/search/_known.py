@@ -49,13 +49,14 @@ class Known:
         held = explorer.losses(seen, sorts)
         # All evidence rows, again and again.
         at_random = evidence.losses.mean(1).sum(1).reshape(-1, len(seen)).mean(0)
-        kept = explorer.training_losses(sorts[:MEMORY_ROWS]).sum(1)
+        by_step, groups = explorer.training_losses(sorts[:MEMORY_ROWS])
+        kept = by_step.sum(1)
         loss = mean_and_error(held.sum(1), explorer.cluster)
         return replace(
             self,
             graph_loss=held.mean(0),
             order_gain=mean_and_error(at_random - held.sum(1), explorer.cluster),
-            gap=difference(loss, mean_and_error(kept)),
+            gap=difference(loss, mean_and_error(kept, groups)),
             loss=loss,
             training_loss=float(kept.mean() / self.graph.length),
         )

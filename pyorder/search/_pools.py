@@ -6,6 +6,8 @@ Everything acts on slots: relabelling the steps of the given orders and graph re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -39,19 +41,37 @@ def draw_orders(constraints: Poset, count: int, seed: int) -> Orders:
     >>> draw_orders(Poset(3, [[0, 1]]), 2, seed=0).shape
     (2, 3)
     """
+    return next(draw_pools(constraints, [count], seed))
+
+
+def draw_pools(constraints: Poset, sizes: list[int], seed: int) -> Iterator[Orders]:
+    """Draw the orders of several pools as `draw_orders` does, no order twice.
+
+    Orders of a Markov chain, of which one takes seconds at L = 300, are drawn when their pool is asked for.
+
+    Examples
+    --------
+    >>> [len(pool) for pool in draw_pools(Poset(3, [[0, 1]]), [2, 1], seed=0)]
+    [2, 1]
+    """
+    count, ends = sum(sizes), np.cumsum(sizes)
     if not len(constraints.edges):
-        return sample(constraints.length, count_up_to(constraints, count), seed=seed, distinct=True)
+        drawn = sample(constraints.length, count_up_to(constraints, count), seed=seed, distinct=True)
+        yield from np.split(drawn, ends[:-1])
+        return
     rng = nested(seed)
     if count_up_to(constraints, count + 1) <= count:
-        return rng.permutation(constraints.sorts())
+        yield from np.split(rng.permutation(constraints.sorts()), ends[:-1])
+        return
     drawn = np.empty((0, constraints.length), np.int64)
-    while len(drawn) < count:
-        try:
-            more = constraints.uniform_sorts(count, seed=seed_from(rng))
-        except ValueError:  # too many sets of steps
-            more = constraints.walk_sorts(count, seed=seed_from(rng))
-        drawn = distinct(np.concatenate([drawn, more]))
-    return drawn[:count]
+    for size, end in zip(sizes, ends.tolist(), strict=True):
+        while len(drawn) < end:
+            try:
+                more = constraints.uniform_sorts(count, seed=seed_from(rng))
+            except ValueError:  # too many sets of steps
+                more = constraints.walk_sorts(end - len(drawn), seed=seed_from(rng))
+            drawn = distinct(np.concatenate([drawn, more]))
+        yield drawn[end - size : end]
 
 
 def distinct(orders: Orders) -> Orders:

@@ -35,6 +35,7 @@ from pyorder.training.recipe import Numbers, Recipe
 from pyorder.world import World
 
 INTERRUPTED = "The search was interrupted or failed; this is the best order until then."
+SPENT = "The budget was spent before the search came to its own end."
 
 
 def discover(
@@ -269,7 +270,7 @@ def _search(
                 if claimed.folder is not None:
                     with suppress(BaseException):  # the first error is the one to tell, also after a second Ctrl-C
                         found.write(claimed.folder)
-                        error.add_note(f"saved in {claimed.folder}, from where the same call goes on")
+                        error.add_note(f"saved in {claimed.folder}")
             raise
         if claimed.folder is not None:
             found.write(claimed.folder)
@@ -282,7 +283,8 @@ def _conclude(laboratory: Laboratory, strategy: Strategy, order: Orders, interru
     """What a laboratory knows when an order was found in it, in the steps that it has."""
     explored, ended = laboratory.exploration, not (laboratory.curtailed or interrupted)
     profiler, graph = laboratory.profiler, laboratory.constraints
-    remarks = [*laboratory.remarks, *([INTERRUPTED] if interrupted else [])]
+    early = [INTERRUPTED] if interrupted else [SPENT] if laboratory.curtailed else []
+    remarks = [*early, *laboratory.remarks]
     if explored is not None:
         verdict = judge(explored)
         ended = ended and explored.settled and verdict is not Verdict.FEW_ROWS

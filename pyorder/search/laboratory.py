@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from pyorder.profiling.result import Cost, Orders, Profile
 from pyorder.progress import Progress, Report
 from pyorder.runs.folder import read_history, write_history
 from pyorder.runs.journal import Journal
-from pyorder.search._pools import draw_orders
+from pyorder.search._pools import draw_orders, draw_pools
 from pyorder.search._resuming import ResumableExplorer
 from pyorder.search.budget import Budget, BudgetSpentError
 from pyorder.search.discovery import Stage
@@ -111,6 +111,10 @@ class Laboratory:
         Every call draws others, from ``rng``.
         """
         return draw_orders(self.constraints, count, seed_from(self.rng))
+
+    def draw_pools(self, sizes: list[int]) -> Iterator[Orders]:
+        """Draw the orders of several pools as `draw` does, no order twice; see `pyorder.search._pools`."""
+        return draw_pools(self.constraints, sizes, seed_from(self.rng))
 
     def allowed(self, orders: Orders) -> Orders:
         """Those of the orders (T, L) that the constraints allow."""

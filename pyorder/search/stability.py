@@ -12,6 +12,7 @@ before      (L, L) float64    ``[p, i]``: share of them whose order has p before
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,7 +121,8 @@ def agree(orders: Orders, constraints: Poset | None, seed: int) -> Orders:
 def distance(orders: Orders) -> tuple[float, float]:
     """Mean share of the pairs of steps that two of the orders (k, L) have in another sequence, and its error.
 
-    Kendall's tau, as a distance between 0 (equal) and 1 (reversed). The error is the jackknife's, over orders.
+    Kendall's tau, as a distance between 0 (equal) and 1 (reversed). The error is the jackknife's, over orders. NaN
+    where orders are too few: two have no error, and one has no distance.
 
     Examples
     --------
@@ -133,8 +135,10 @@ def distance(orders: Orders) -> tuple[float, float]:
     if orders.shape[1] > 1:
         for row, order in enumerate(orders):
             apart[row] = (1.0 - kendall_tau(order, orders)) / 2
+    if count < 2:
+        return math.nan, math.nan
     mean = apart.sum() / (count * (count - 1))
     if count < 3:
-        return float(mean), float("nan")
+        return float(mean), math.nan
     without = (apart.sum() - 2 * apart.sum(1)) / ((count - 1) * (count - 2))
     return float(mean), float(np.sqrt((count - 1) / count * ((without - without.mean()) ** 2).sum()))

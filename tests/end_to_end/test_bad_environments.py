@@ -95,7 +95,7 @@ def test_an_interrupt_in_the_imports_is_one_line(tmp_path, name):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED.format(name=name))
     done = command(tmp_path, SEARCH, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     assert done.returncode == 130
-    assert done.stderr == "pyorder: interrupted\n"
+    assert done.stderr == "pyorder: interrupted; nothing new was kept\n"
     assert not (tmp_path / "run").exists()
 
 

@@ -124,7 +124,7 @@ def test_an_interrupt_ends_it_with_one_line_and_nothing_written(folder):
         assert process.stdout.read() == ""
     assert first.startswith("search: round 1: ")
     assert process.returncode == 130
-    assert rest[-1] == "pyorder: interrupted"
+    assert rest[-1] == "pyorder: interrupted; nothing new was kept"
     assert all(line.startswith("search: ") for line in rest[:-1])
     assert not (folder / "late").exists()
 

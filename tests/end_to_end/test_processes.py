@@ -112,7 +112,7 @@ def test_sigterm_saves_what_was_found(tmp_path):
     assert code != 0
     (line,) = lines(errors)
     assert line.startswith("pyorder: interrupted; the best order so far: ")
-    assert line.endswith("from where the same call goes on")
+    assert line.endswith("saved in run/search; the same command, with --out run, goes on from there")
     assert not found(tmp_path)[0]["converged"]
 
 

@@ -201,6 +201,22 @@ def test_reductions(device, reduction, weighted):
     torch.testing.assert_close(given, wanted[reduction])
 
 
+@weighted
+@pytest.mark.parametrize("triton", [False, True])
+def test_the_mean_of_no_rows_is_zero_as_that_of_ignored_targets_is(device, monkeypatch, weighted, triton):
+    monkeypatch.setattr(losses.ops, "runs_triton", lambda *given, **sizes: triton)
+    logits, (targets, orders, order_index, target_row, weights) = arguments_of(device, weighted)
+    for rows, wanted in ((4, torch.full_like(targets, -100)), (0, targets)):
+        some = logits[:rows]
+        loss = losses.permuted_cross_entropy(
+            some, wanted, orders, order_index[:rows], target_row[:rows], weights=weights
+        )
+        assert loss.item() == 0
+        (slope,) = torch.autograd.grad(loss, some)
+        assert slope.shape == some.shape
+        assert not slope.any()
+
+
 def test_the_public_function_compiles_into_one_graph(device):
     logits, (*table, _) = arguments_of(device, weighted=False)
 

@@ -67,7 +67,7 @@ def everything(world):
         "weights": {name: value.numpy() for name, value in fitted.model.state_dict().items()},
         "explorer": {
             "losses": explorer.antithetic(40).losses,
-            "few": explorer.training_losses(np.array(ORDERS[:1])),
+            "few": explorer.training_losses(np.array(ORDERS[:1]))[0],
         },
     }
 

@@ -53,15 +53,15 @@ class Random(Strategy):
         """Find the best of the drawn orders."""
         sizes = self.pools(laboratory.constraints)
         last = sizes.pop() if len(sizes) > 1 else 0
-        orders = laboratory.draw(sum(sizes))
+        pools = laboratory.draw_pools(sizes)
         best: list[npt.NDArray[np.int64]] = []
-        for number, pool in enumerate(np.split(orders, np.cumsum(sizes)[:-1])):
+        for number, size in enumerate(sizes):
             # The last run is kept in reserve: without it the winners of two pools could not be compared.
             reserve = [min(last, self.finalists * (number + 1))] if number else []
-            if number and not laboratory.affords(len(pool), *reserve):
+            if number and not laboratory.affords(size, *reserve):
                 laboratory.curtail()
                 break
-            result = laboratory.profile(pool, f"pool {number + 1} of {len(sizes)}")
+            result = laboratory.profile(next(pools), f"pool {number + 1} of {len(sizes)}")
             best.append(result.orders[result.ranking[: self.finalists]])
         if len(best) > 1:
             result = laboratory.profile(np.concatenate(best), "best of every pool")

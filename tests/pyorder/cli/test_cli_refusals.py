@@ -207,11 +207,28 @@ def test_an_interrupted_search_tells_the_best_order_and_keeps_it(run, monkeypatc
     assert (code, out) == (130, "")
     order = pyorder.runs.load_run("run/search").result["order"]
     told = ",".join(map(str, order))
-    saved = "saved in run/search, from where the same call goes on"
+    saved = "saved in run/search; the same command, with --out run, goes on from there"
     assert err.endswith(f"pyorder: interrupted; the best order so far: {told}; {saved}\n")
+    for words in (["report", "run"], ["train", *SQUARE, "--order", "@run"]):
+        code, _, err = run(*words)
+        assert code == 2
+        assert err.endswith("ask for it again to go on; the best order so far is in 'run/search'\n")
     code, out, _ = run("report", "run/search")
     assert code == 0
     assert "The search was interrupted or failed" in out
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "run"]])
+@pytest.mark.parametrize("place", ["pyorder.search.Random.search", "pyorder.cli._inputs.load_data"])
+def test_an_interrupt_before_anything_was_found_says_so(run, tmp_path, monkeypatch, place, out):
+    def stop(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, stop)
+    code, printed, err = run("discover", *SQUARE, *SEARCH, *out)
+    assert (code, printed) == (130, "")
+    assert err.endswith("pyorder: interrupted; nothing new was kept\n")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_ends_early_keeps_what_it_has(run, tmp_path, monkeypatch):
@@ -228,7 +245,7 @@ def test_a_run_that_ends_early_keeps_what_it_has(run, tmp_path, monkeypatch):
         patch.setattr("pyorder.training.fit", interrupted)
         code, out, err = run("discover", *SQUARE, *SEARCH, *FIT, "--out", "run")
     assert code == 130
-    assert err.endswith("pyorder: interrupted\n")
+    assert err.endswith("pyorder: interrupted; the same command, with --out run, goes on from there\n")
     assert "profiling runs" in out
     table = out[out.index("trained on") :]
     assert [line.split()[0].strip(",") for line in table.splitlines() if "%" in line and "," in line] == [

@@ -194,6 +194,18 @@ def test_training_losses_are_those_of_training_rows(explorer, monkeypatch):
     assert sorted(every.tolist()) == sorted(explorer._kept.tolist())
 
 
+def test_training_losses_come_with_the_rows_groups(monkeypatch):
+    data = pyorder.make_task("square", length=4).generate(400, seed=3)
+    explorer = explore(pyorder.Dataset(data.inputs, data.targets, groups=np.arange(400) // 4), 80)
+    seen = []
+    monkeypatch.setattr(explorer, "_losses", lambda rows, shown: seen.append(rows))
+    _, groups = explorer.training_losses(orders(50))
+    assert groups.tolist() == (seen[0].numpy() // 4).tolist()
+    # Of one group nobody could tell an error: then rows are counted.
+    explorer.tokens = replace(explorer.tokens, groups=np.full(400, 7))
+    assert explorer.training_losses(orders(50))[1] is None
+
+
 @pytest.mark.gpu
 def test_a_captured_exploration_hides_the_same_inputs_and_learns_the_same(monkeypatch):
     data = pyorder.make_task("square", length=4).generate(2000, seed=3)

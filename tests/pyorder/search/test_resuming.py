@@ -111,7 +111,7 @@ def test_what_is_done_is_not_done_again(square5, tmp_path, monkeypatch):
 
     with pytest.raises(InterruptError) as told:
         search(square5, strategy, run_dir=tmp_path / "run", progress=progress)
-    assert told.value.__notes__[-1].endswith("from where the same call goes on")
+    assert told.value.__notes__[-1].startswith("saved in ")
     profiled = []
     kept = Profiler.profile
     monkeypatch.setattr(

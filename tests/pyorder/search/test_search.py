@@ -29,6 +29,7 @@ from pyorder.search import (
     make_strategy,
     strategies,
 )
+from pyorder.search.discover import SPENT
 from pyorder.search.strategies import exhaustive, hierarchical, random
 from pyorder.training.presets import EXPLORER, PRESETS
 
@@ -111,10 +112,12 @@ class TestEveryStrategy:
         limit = replace(whole.cost, training_steps=whole.cost.training_steps - 1)
         found = find(square5, strategy, budget=Budget(training_steps=limit.training_steps))
         assert not found.converged
+        assert found.remarks[0] == SPENT
         assert found.cost.training_steps <= limit.training_steps
         assert sorted(found.order.tolist()) == list(range(5))
         rows = find(square5, strategy, budget=Budget(rows_scored=whole.cost.rows_scored))
         assert rows.converged == whole.converged
+        assert SPENT not in (*rows.remarks, *whole.remarks)
         assert np.array_equal(rows.order, whole.order)
 
     def test_a_budget_for_nothing_is_refused(self, strategy, square5):
@@ -244,6 +247,32 @@ def test_drawn_sorts_are_distinct_and_uniform():
     assert _pools.count_up_to(wide, 7) == 7
     assert _pools.count_up_to(Poset(30), 2**70) == 2**70
     assert _pools.count_up_to(Poset(4), 2**70) == 24
+
+
+@pytest.mark.parametrize("edges", [[], [[0, 1]], [[0, 1], [1, 2], [2, 3]]])
+def test_pools_share_no_order_and_are_those_of_one_draw(edges):
+    graph = Poset(5, edges)  # of 120, 60 and 5 sorts
+    sizes = [2, 1, 2]
+    drawn = np.concatenate(list(_pools.draw_pools(graph, sizes, seed=3)))
+    assert len(np.unique(drawn, axis=0)) == 5
+    assert graph.is_sort(drawn).all()
+    assert np.array_equal(drawn, _pools.draw_orders(graph, 5, seed=3))
+
+
+def test_orders_that_take_a_walk_are_drawn_when_their_pool_is_asked_for(monkeypatch):
+    walked, walk = [], Poset.walk_sorts
+    monkeypatch.setattr(
+        Poset, "walk_sorts", lambda graph, count, *, seed: walked.append(count) or walk(graph, count, seed=seed)
+    )
+    ring = [[step, 30 + (step + other) % 30] for step in range(30) for other in (0, 1)]
+    graph = Poset(60, ring)  # too many sets of steps to count
+    pools = _pools.draw_pools(graph, [3, 2], seed=0)
+    first = next(pools)
+    assert walked == [3]
+    drawn = np.concatenate([first, *pools])
+    assert walked == [3, 2]
+    assert len(np.unique(drawn, axis=0)) == 5
+    assert graph.is_sort(drawn).all()
 
 
 def test_auto_is_exhaustive_where_one_order_is_all_there_is():

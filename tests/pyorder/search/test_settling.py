@@ -168,7 +168,8 @@ def test_a_graph_that_is_gone_on_with_is_scored(made):
         slots = np.argsort(orders, axis=1)
         return np.stack([np.zeros(len(orders)), np.zeros(len(orders)), 1.0 * (slots[:, 1] > slots[:, 2])], axis=1)
 
-    made.explorer.losses, made.explorer.training_losses = lambda rows, orders: losses(orders), losses
+    made.explorer.losses = lambda rows, orders: losses(orders)
+    made.explorer.training_losses = lambda orders: (losses(orders), None)
     made.explorer.evidence_rows, made.explorer.cluster = 4, np.arange(4)
     made.adopt(known(1.9, [[1, 2]]))
     assert made.known.graph_loss.tolist() == [0.0, 0.0, 0.0]
@@ -176,7 +177,12 @@ def test_a_graph_that_is_gone_on_with_is_scored(made):
     assert made.known.gap == (0.0, 0.0)
     assert not made.lost.any()
     assert made.laboratory.cost == Precedence().scoring_cost()
+    groups = np.arange(len(made.graph.sample_sorts(4, seed=0))) // 2
+    made.explorer.training_losses = lambda orders: (np.repeat(groups, 3).reshape(-1, 3) * [0.0, 0.0, 2.0], groups)
+    made.adopt(known(1.9, [[1, 2]]))
+    assert made.known.gap == (-1.0, 1.0)  # of two groups that lose 0 and 2
     room[0] = False
+    made.laboratory.cost = Precedence().scoring_cost()
     made.adopt(known(1.9, [[1, 2]]))
     assert made.known.graph_loss.tolist() == [1.9, 1.9, 1.9]
     assert made.laboratory.cost == Precedence().scoring_cost()

@@ -19,6 +19,7 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.profile import Profiler
 from pyorder.runs.folder import load_run
 from pyorder.search import Budget, Soft, soft_permutations
+from pyorder.search.discover import SPENT
 from pyorder.search.soft_permutations import harden, leaked_mass, sinkhorn
 from pyorder.search.strategies import soft
 from pyorder.search.strategies.soft import SoftDecoder, diagnose, hardenings, relax
@@ -196,7 +197,7 @@ def test_a_budget_for_the_last_run_alone_ranks_random_orders(square5):
     )
     assert found.cost.training_steps == 8
     assert not found.converged
-    assert found.remarks == found.history[-1].profile.remarks
+    assert found.remarks == (SPENT, *found.history[-1].profile.remarks)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,13 @@ def test_the_distance_is_the_share_of_pairs_in_another_sequence():
     assert error == pytest.approx(np.sqrt(6 / 7 * ((without - np.mean(without)) ** 2).sum()))
 
 
+def test_one_order_has_no_distance_and_two_have_no_error():
+    assert np.isnan(distance(np.array([[0, 1, 2]]))).all()
+    mean, error = distance(np.array([[0, 1, 2], [1, 0, 2]]))
+    assert mean == pytest.approx(1 / 3)
+    assert np.isnan(error)
+
+
 def spied(square5, found, resamples, run_dir=None, progress=None):
     """What is asked of searches, and the result; each finds the places of the columns as the order."""
     asked = []
