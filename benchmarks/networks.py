@@ -1,7 +1,7 @@
 """Bayesian networks with published structures, without inputs: what is found, and how well that order trains.
 
 `python benchmarks/networks.py NAME ...` of the networks below, which pgmpy brings along (`pip install
-pgmpy==0.1.24`); with `table` it prints what is there. A cell is a `pyorder.discover` with defaults on 50,000 rows
+pgmpy==0.1.24`), `NAME-fresh` on rows that are drawn from another seed; with `table` it prints what is there. A cell is a `pyorder.discover` with defaults on 50,000 rows
 that are drawn from the network, columns shuffled in secret, or a training of `nano` for 600 steps: of the order
 found with three seeds, and of twenty random orders. *Excess*: nats a row on 10,000 others, beyond those of the
 network itself. Rows go to docs/results/networks.jsonl, finished cells are skipped.
@@ -25,10 +25,11 @@ NETWORKS = ("asia", "sachs", "child", "insurance", "alarm")
 ORDERS, SEEDS = 20, 3
 TRAIN, VALIDATION, TEST = 50_000, 1_000, 10_000
 STUDIES = {
-    name: [
-        {"network": name, "seed": 0, "what": what}
+    f"{name}{fresh}": [
+        {"network": name, "seed": seed, "what": what}
         for what in ("search", *(f"found {seed}" for seed in range(SEEDS)), *(f"order {n}" for n in range(ORDERS)))
     ]
+    for seed, fresh in enumerate(("", "-fresh"))
     for name in NETWORKS
 }
 
