@@ -95,7 +95,8 @@ class Explorer:
             )
         self.evidence_rows, self.training_rows = len(held), len(kept)
         self._held, self._kept = (torch.from_numpy(rows).to(self.device) for rows in (held, kept))
-        self.base = np.maximum(entropies(self.tokens, self._kept), LEAST_ENTROPY)
+        entropy = entropies(self.tokens, self._kept)
+        self.base, self._varies = np.maximum(entropy, LEAST_ENTROPY), entropy > LEAST_ENTROPY
         drawn = RandomStream(seed_from(self.rng), self.device)
         with drawn.lent():
             module = learner.build(self.tokens.shape).to(self.device)
@@ -129,7 +130,8 @@ class Explorer:
     def losses(self, rows: npt.NDArray[np.int64], orders: Orders, hidden: Tensor | None = None) -> Floats:
         """Loss of evidence row ``rows[n]`` in the order ``orders[n]``: (n, L), nats by canonical step.
 
-        Inputs are not shown where ``hidden`` (X,) says so.
+        Inputs are not shown where ``hidden`` (X,) says so. Of steps that hardly vary, with an entropy of
+        ``LEAST_ENTROPY`` at most, the loss is zero: there is nothing to learn.
         """
         return self._losses(self._held[torch.from_numpy(rows).to(self.device)], orders, hidden)
 
@@ -242,7 +244,9 @@ class Explorer:
 
         with torch.inference_mode(), multiply_in(self.trainer.precision, self.device):
             in_parts(len(rows), 1, at_once, work)
-            return self.world.gather(torch.cat(parts).double(), count).cpu().numpy()
+            losses: Floats = self.world.gather(torch.cat(parts).double(), count).cpu().numpy()
+        # Else the model's own noise about a constant would be waited for, and count as a dependency.
+        return np.where(self._varies, losses, 0.0)
 
     def antithetic(self, samples: int, hidden: Tensor | None = None) -> Evidence:
         """Losses of every evidence row in k uniformly random orders and in their reverses: k E samples.

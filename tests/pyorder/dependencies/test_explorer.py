@@ -104,6 +104,17 @@ def test_inputs_that_tell_no_rows_apart_are_split_by_row(inputs):
     assert np.isfinite(explorer.antithetic(64).losses).all()
 
 
+def test_of_a_step_that_hardly_varies_there_is_nothing_to_learn():
+    """A constant, and a truth value that is true in one row of two thousand."""
+    rng = np.random.default_rng(0)
+    targets = rng.integers(5, size=(4000, 3))
+    targets[:, 1], targets[:, 2] = 3, np.arange(4000) % 2000 == 7
+    explorer = explore(pyorder.Dataset(rng.integers(5, size=(4000, 2)), targets), evidence_rows=64)
+    lost = explorer.antithetic(64).losses
+    assert not lost[:, :, 1:].any()
+    assert (lost[:, :, 0] > 1).all()  # ln 5 is 1.6
+
+
 def test_few_rows_give_a_fifth_of_them_as_evidence():
     assert make(rows=50, evidence_rows=64).evidence_rows == 10
 
