@@ -2,10 +2,10 @@
 
 `python benchmarks/networks.py NAME ...` of the networks below, which pgmpy brings along (`pip install
 pgmpy==0.1.24`), or `NAME-fresh` on rows that are drawn from another seed; with `table` it prints what is there. A
-cell is a `pyorder.discover` with defaults on 50,000 rows that are drawn from the network, columns shuffled in secret,
-or a training of `nano` for 600 steps: of the order found with three seeds, and of twenty random orders. *Excess*:
-nats a row on 10,000 others, beyond those of the network itself. Rows go to docs/results/networks.jsonl, finished
-cells are skipped.
+cell is a `pyorder.discover` with defaults on 50,000 rows that are drawn from the network, columns shuffled in
+secret, or a training of `nano` for 600 steps: of the order found with three seeds, and of twenty random orders.
+*Excess*: nats a row on 10,000 others, beyond those of the network itself. Rows go to docs/results/networks.jsonl,
+finished cells are skipped.
 
 What is wanted: in the best quarter of the twenty where orders differ beyond seeds, INDIFFERENT where they do not.
 """
