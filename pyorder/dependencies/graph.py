@@ -157,6 +157,12 @@ class Exploration(ByContents):
         return left if left > LITTLE else 0.0
 
     @property
+    def contradicted(self) -> bool:
+        """Whether orders that keep the dependencies surely lose more than random ones, by more than a little."""
+        gain, error = self.order_gain
+        return bool(self.dependencies) and gain + 2 * error < -LITTLE
+
+    @property
     def wide(self) -> int:
         """Number of pairs of steps whose benefit is not significant, and not surely negligible either."""
         return int(np.count_nonzero(self._unsure()))
@@ -222,6 +228,11 @@ class Exploration(ByContents):
         if tied := len(self.lost) - len(self.unmoved):
             said.append(
                 f"{tied} of {steps} steps keep more than half of their entropy with all that they depend on ahead."
+            )
+        if self.contradicted:
+            said.append(
+                f"Orders that keep the dependencies lose {-self.order_gain[0]:.2f} nats a row more than random "
+                "ones: something about these is wrong, or missing."
             )
         if self.last_percent and self.settled:
             said.append(

@@ -59,17 +59,14 @@ def judge(exploration: Exploration) -> Verdict:
     if exploration.unresolved:
         return Verdict.UNRESOLVED
     gain, error = exploration.order_gain
-    alike = exploration.dependencies and gain + 2 * error < INDIFFERENT_SHARE * float(
-        exploration.uniform_loss.sum()
-    )
+    little = INDIFFERENT_SHARE * float(exploration.uniform_loss.sum())
+    alike = exploration.dependencies and abs(gain) + 2 * error < little
     # Where steps tell each other as much in any order edges come and go, and no graph is at rest. A lost step that
     # nothing helps may need several together; one that is helped a little is told a little in any order.
     unhelped = set(exploration.unmoved) - set(exploration.helped)
     if alike and (exploration.settled or (exploration.exhausted and not unhelped)):
         return Verdict.INDIFFERENT
-    if not exploration.settled:
-        return Verdict.OPEN
-    if exploration.unmoved:
+    if not exploration.settled or exploration.unmoved or exploration.contradicted:
         return Verdict.OPEN
     if exploration.dependencies:
         return Verdict.FOUND

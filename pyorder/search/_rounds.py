@@ -76,8 +76,7 @@ class Rounds:
         self.losses: list[Floats] = []  # of each round, (L,) in sorts of its graph
         self.findings: list[list[Support]] = []  # of each round since the last step back, what its graph keeps
         self.benefits, self.errors = np.zeros((2, self.length, self.length))  # summed over rounds
-        self.settled = self.exhausted = False
-        self.memorised = False
+        self.settled = self.exhausted = self.memorised = False
         self.calmed = False  # whether it diverged and goes on at a lower rate
         self.stable = self.paired = 0  # rounds in which no edge has changed, or but for its direction
         self.longest = 0, self.known  # the most that it was, and of which graph
@@ -122,9 +121,8 @@ class Rounds:
         known, options = self.known, self.options
         if known.look is None or self.memorised or not self.explorer.tokens.shape.input_length:
             return
-        threshold = z_threshold(options.error_rate, pairs(self.length))
-        base = self.explorer.base
-        found = suspects(known.look, known.graph_loss, base, share=options.share, threshold=threshold)
+        left, z = known.graph_loss, z_threshold(options.error_rate, pairs(self.length))
+        found = suspects(known.look, left, self.explorer.base, share=options.share, threshold=z)
         cost = Cost(0, cost_in_rows(self.explorer, found))
         if not found:
             return
@@ -146,10 +144,12 @@ class Rounds:
         if not self.laboratory.affords(self.last, beside=sum([self.round_cost] * rounds, asking)):
             self.laboratory.curtail()
             return
+        model = self.explorer.state()
         self.explorer.hide(repeated)
         for number in range(1, rounds + 1):
             self.train(f"look-ups {number}")
         evidence = self.explorer.antithetic(self.options.samples, hidden=repeated)
+        self.explorer.restore(model)  # what all else is about
         self.laboratory.cost += asking
         if not np.isfinite(evidence.losses).all():  # these rounds diverged, and tell nothing
             return

@@ -202,9 +202,21 @@ def test_steps_that_stay_lost_are_looked_up(monkeypatch):
     edges = np.take_along_axis(edges, rng.random((len(edges), 4)).argsort(1)[:, :, None], axis=1)
     data = pyorder.Dataset(np.concatenate([edges.reshape(-1, 8), labels[:, 2:3]], axis=1), labels[:, [2, 0, 1]])
     asked = []
-    monkeypatch.setattr(Explorer, "look_up", lambda self, ask=Explorer.look_up: asked.append(ask(self)))
+    monkeypatch.setattr(
+        Explorer, "look_up", lambda self, ask=Explorer.look_up: asked.append(ask(self)) or asked[-1]
+    )
     monkeypatch.setattr(rounds, "STUCK_ROUNDS", 1)
+    lost = []
+
+    def look_behind(self, look=Rounds.look_behind):
+        rows, orders = np.arange(64), np.tile([2, 0, 1], (64, 1))
+        lost.append(self.explorer.losses(rows, orders))
+        look(self)
+        lost.append(self.explorer.losses(rows, orders))
+
+    monkeypatch.setattr(Rounds, "look_behind", look_behind)
     found = search(data, architecture=EXPLORER.architecture, rounds=10)
+    assert (lost[0] == lost[1]).all()  # rounds with hidden inputs are about another model
     assert asked == [True]  # one step was lost after the first round, none after the second
     assert found.verdict is Verdict.INDEPENDENT
     assert (found.exploration.graph_loss < 0.1).all()  # of 3 nats
