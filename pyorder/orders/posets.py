@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 import reprlib
-from itertools import chain
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -116,12 +115,10 @@ class Poset:
         level = [step for step, count in enumerate(waits_for) if not count]
         while level:
             levels.append(tuple(level))
-            freed = []
-            for after in chain.from_iterable(followers[step] for step in level):
+            behind = [after for step in level for after in followers[step]]
+            for after in behind:
                 waits_for[after] -= 1
-                if not waits_for[after]:
-                    freed.append(after)
-            level = sorted(freed)
+            level = sorted({after for after in behind if not waits_for[after]})
         return tuple(levels)
 
     def precedes(self, before: SupportsIndex, after: SupportsIndex) -> bool:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pyorder._core import tasks as core
 from pyorder.data.tasks import make_task, satisfied_dependencies
 from pyorder.orders.posets import Poset
 
@@ -103,3 +104,13 @@ def test_chains_have_the_forward_order_only():
 def test_bad_parameters_are_named(name, length, parameters, message):
     with pytest.raises(ValueError, match=message):
         make_task(name, length, **parameters)
+
+
+@pytest.mark.parametrize(("name", "which"), [("chain", "delay"), ("ring", "delays"), ("slow", "delay")])
+@pytest.mark.parametrize("value", [0, -1, -(10**9), 2**15, 2**62])
+def test_the_core_refuses_delays_that_would_read_ahead(name, which, value):
+    name = f"delay_{name}"
+    with pytest.raises(ValueError, match=rf"{which} of {name} must be in \[1, 32767\], got {value}"):
+        core.Task(name, 8, {"variables": 4, which: value, "coupling": 1})
+    with pytest.raises(ValueError, match=rf"length of {name} must be in"):
+        core.Task(name, -8, {"variables": 4, which: 1, "coupling": 1})

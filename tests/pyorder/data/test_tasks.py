@@ -388,16 +388,6 @@ def test_the_core_refuses_what_would_read_outside_its_tables():
             task.generate_unseen(1, 0, 0, [inputs], 1)
 
 
-@pytest.mark.parametrize(("name", "which"), [("chain", "delay"), ("ring", "delays"), ("slow", "delay")])
-@pytest.mark.parametrize("value", [0, -1, -(10**9), 2**15, 2**62])
-def test_the_core_refuses_delays_that_would_read_ahead(name, which, value):
-    name = f"delay_{name}"
-    with pytest.raises(ValueError, match=rf"{which} of {name} must be in \[1, 32767\], got {value}"):
-        core.Task(name, 8, {"variables": 4, which: value, "coupling": 1})
-    with pytest.raises(ValueError, match=rf"length of {name} must be in"):
-        core.Task(name, -8, {"variables": 4, which: 1, "coupling": 1})
-
-
 def test_every_name_makes_a_task_with_its_recurrence():
     for name in task_names():
         task = make_task(name, length=8)
