@@ -9,6 +9,7 @@ writes. In a world of one every answer is the plain one, and nothing is sent.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -101,6 +102,9 @@ class World:
             return
         if torch.distributed.is_initialized():
             raise InputError("world: torch.distributed has a process group already; World.joined takes it")
+        # Its default arguments keep the group that there is when it is first imported, which training does: such a
+        # group's threads never end, and abort a process whose interpreter ends while they give something back.
+        importlib.import_module("torch.distributed.nn")
         gpus = torch.cuda.is_available() and torch.distributed.is_nccl_available()
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
         rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()

@@ -124,6 +124,25 @@ def test_without_torchrun_a_command_is_alone(monkeypatch):
     assert not torch.distributed.is_initialized()
 
 
+GONE = """
+import pathlib, sys, pyorder
+data = pyorder.make_task("relu", length=3).generate(40, seed=0)
+with pyorder.World.launched("cpu") as world:
+    pyorder.profile(data, [[2, 1, 0]], validation=data, model="nano", steps=2, device=world)
+names = [(task / "comm").read_text() for task in pathlib.Path("/proc/self/task").iterdir()]
+sys.exit("threads are left" if any("gloo" in name for name in names) else 0)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads where Linux lists them")
+def test_no_thread_of_a_group_is_left_after_training(tmp_path):
+    """One that is left aborts its process now and then, while the interpreter ends."""
+    program = tmp_path / "gone.py"
+    program.write_text(GONE)
+    ran = torchrun(str(program), cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+
+
 @pytest.mark.parametrize(
     ("device", "found", "number", "each", "wanted"),
     [
