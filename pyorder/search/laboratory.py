@@ -10,7 +10,7 @@ import numpy as np
 from pyorder.dependencies.explorer import Explorer
 from pyorder.dependencies.graph import Exploration
 from pyorder.errors import InputError
-from pyorder.execution import Precision, RandomStream
+from pyorder.execution import RandomStream
 from pyorder.models.architecture import Architecture
 from pyorder.models.learner import AnyOrderLearner, Learner
 from pyorder.orders.posets import Poset
@@ -123,20 +123,22 @@ class Laboratory:
     def explorer(self, samples: int, architecture: Architecture, recipe: Recipe) -> Explorer:
         """Make an any-order model on the training rows, some of which it sets apart as evidence.
 
-        It is the caller's own module where that takes the order, and multiplies as in profiling, at whose rate it
-        learns where it has one of its own; else a built-in one of the given architecture, in float32, unless the
-        recipe says otherwise: in bfloat16 its losses do not come to rest, and a graph takes more rounds
-        (docs/gpu.md).
+        It is the caller's own module where that takes the order, at whose rate it learns where it has one of its
+        own; else a built-in one of the given architecture. It multiplies as in profiling, unless the recipe says
+        otherwise. On a GPU a built-in one does so in float32, which costs little there: in bfloat16 a graph took
+        more rounds (docs/gpu.md).
         """
         profiler, tokens = self.profiler, self.profiler.tokens
         learner: Learner = AnyOrderLearner(architecture)
-        precision: Precision = "float32"
+        precision = profiler.recipe.precision
         with RandomStream(self.seed, tokens.device).lent():
             own = profiler.learner.exploring(tokens.shape, tokens.length)
         if own is not None:
-            learner, precision = own, profiler.recipe.precision
+            learner = own
             if own.usual_rate is not None:
                 recipe = replace(recipe, learning_rate=profiler.recipe.learning_rate)
+        elif tokens.device.type == "cuda":
+            precision = "float32"
         if recipe.precision == "auto":
             recipe = replace(recipe, precision=precision)
         return ResumableExplorer(

@@ -164,7 +164,7 @@ def check_levels(
     world = World.of(device)
     started, shown = time.perf_counter(), resolve_progress(world.only_first(progress), "levels")
     recipe = (recipe or RECIPE).but(numbers)
-    if recipe.precision == "auto":
+    if recipe.precision == "auto" and world.device.type == "cuda":
         recipe = replace(recipe, precision="float32")  # as what explores
     with shown as report:
         writer = _Writer(train, test, max(map(len, graph.levels)), recipe, seed, world)

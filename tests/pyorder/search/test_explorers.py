@@ -59,15 +59,22 @@ def test_the_explorers_numbers_can_be_set(square5, explorers):
     assert found.options["architecture"]["width"] == 32
 
 
-def test_the_built_in_explorer_multiplies_in_float32_and_a_callers_as_the_ranking_does_unless_told(
-    square5, explorers
-):
-    for model, precision in ((None, "auto"), (None, "bfloat16"), (OfTheOrder, "auto"), (OfTheOrder, "float32")):
+def test_an_explorer_multiplies_as_the_ranking_does_unless_told(square5, explorers):
+    for model, precision in ((None, "auto"), (None, "float32"), (OfTheOrder, "auto"), (OfTheOrder, "float32")):
         strategy = replace(STRATEGY, recipe=replace(BRIEF, precision=precision))
-        data = {"validation": square5.validation, "strategy": strategy}
+        data = {"validation": square5.validation, "strategy": strategy, "device": "cpu"}
         pyorder.discover(square5.train, **data, model=model, steps=2, precision="bfloat16")
     float32, bfloat16 = torch.float32, torch.bfloat16
-    assert [one.trainer.precision for one in explorers] == [float32, bfloat16, bfloat16, float32]
+    assert [one.trainer.precision for one in explorers] == [bfloat16, float32, bfloat16, float32]
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_built_in_explorer_multiplies_in_float32(square5, explorers):
+    for model in (None, OfTheOrder):
+        strategy = replace(STRATEGY, recipe=replace(BRIEF, precision="auto"))
+        data = {"validation": square5.validation, "strategy": strategy, "device": "cuda"}
+        pyorder.discover(square5.train, **data, model=model, steps=2, precision="bfloat16")
+    assert [one.trainer.precision for one in explorers] == [torch.float32, torch.bfloat16]
 
 
 def test_a_callers_module_that_takes_the_order_explores_and_ranks(square5, explorers):
