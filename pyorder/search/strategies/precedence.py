@@ -10,6 +10,7 @@ learned little, and then prefers a reverse for no reason; the graph's edges were
 The model of that run learns all its orders at once, and may well prefer one that alone is learned later. So where
 the graph leaves a choice, a few finalists race: each trains a model of its own, on equal rows. After a quarter of
 a run the order that all evidence speaks for and the best of the others go on to its end, with other seeds as well.
+Where a step stands that the input tells, and that tells no other anything, is no such choice.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from pyorder.search.strategy import Strategy
 from pyorder.streams import seed_from
 
 Orders = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
+NO_LOSS = 0.02  # nats, in a step that is learned; not tuned
 RACE_SEEDS = 2  # of the last two in a race
 UNRANKED = (
     "The budget ended before loss profiling could rank candidates: the order rests on the exploration alone."
@@ -53,7 +56,8 @@ class Precedence(Exploring, Strategy):
     samples : pairs of an order and its reverse that each round's evidence rests on
     rounds : of training, at most
     candidates : orders in the last run of loss profiling
-    racers : finalists that then train alone, where the graph leaves a choice; with 0 that run has the last word
+    racers : finalists that then train alone, where the graph leaves a choice that can matter; with 0 that run has
+        the last word
     architecture, recipe : of the any-order model; a round has as many training steps as the recipe, or fewer where
         rows are few
 
@@ -115,6 +119,8 @@ class Precedence(Exploring, Strategy):
             first = leader(profile, leanings.is_sort(pool), weighed, self.error_rate)
         ranked = pool[profile.ranking][allowed[profile.ranking]]
         racers = distinct(np.concatenate([weighed[None], first[None], ranked]))
+        if found and found.settled:
+            racers = rivals(racers, loose(rounds.graph, found.graph_loss))
         if self.racers < 2 or len(racers) < 2 or not len(rounds.graph.edges) or (found and found.memorised):
             return first  # where nothing depends on anything any order will do, and few rows tell nothing
         if rounds.worth is not None and rounds.settled:
@@ -125,6 +131,26 @@ class Precedence(Exploring, Strategy):
         except BudgetSpentError:
             laboratory.remarks.append(UNRACED)
             return first
+
+
+def loose(graph: Poset, loss: Floats) -> npt.NDArray[np.bool_]:
+    """Steps (L,) in no dependency, which keep no loss (L,): wherever they stand, they tell and cost nothing."""
+    linked = np.zeros(graph.length, bool)
+    linked[[step for edge in graph.edges for step in edge]] = True
+    return ~linked & (loss <= NO_LOSS)
+
+
+def rivals(orders: Orders, loose: npt.NDArray[np.bool_]) -> Orders:
+    """Those of the orders (T, L) that differ from all before them in more than where the loose steps stand.
+
+    Examples
+    --------
+    >>> rivals(np.array([[0, 1, 2], [1, 2, 0], [0, 2, 1]]), np.array([True, False, False])).tolist()
+    [[0, 1, 2], [0, 2, 1]]
+    """
+    fixed = orders[~loose[orders]].reshape(len(orders), -1)
+    _, first = np.unique(fixed, axis=0, return_index=True)
+    return orders[np.sort(first)]
 
 
 def finalists(graph: Poset, weighed: Orders, count: int, constraints: Poset, rng: np.random.Generator) -> Orders:

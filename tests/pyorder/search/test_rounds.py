@@ -40,6 +40,14 @@ def search(data, **options):
     return pyorder.discover(data, validation=data.select(range(40)), strategy=strategy, steps=5, seed=0)
 
 
+def side_by_side(rows):
+    """Two chains, of which either may be written first."""
+    parts = [pyorder.make_task("square", length=3).generate(rows, seed=seed) for seed in (1, 2)]
+    return pyorder.Dataset(
+        *(np.concatenate([getattr(one, name) for one in parts], 1) for name in ("inputs", "targets"))
+    )
+
+
 def noise(rows, length=4):
     rng = np.random.default_rng(7)
     return pyorder.Dataset(rng.integers(9, size=(rows, 5)), rng.integers(9, size=(rows, length)))
@@ -291,10 +299,10 @@ def test_orders_that_were_looked_up_do_not_race(monkeypatch, looked_up):
     def run(self, run=Rounds.run):
         run(self)
         assert self.settled
-        self.worth = np.zeros((4, 4)) if looked_up else None
+        self.worth = np.zeros((6, 6)) if looked_up else None
 
     monkeypatch.setattr(Rounds, "run", run)
-    found = search(pyorder.make_task("square", length=4).generate(6000, seed=1))
+    found = search(side_by_side(6000))
     names = [stage.name.split(":")[0] for stage in found.history]
     assert names == ["final candidates"] + ["race"] * (0 if looked_up else len(names) - 1)
     assert looked_up or len(names) > 1
