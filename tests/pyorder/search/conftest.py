@@ -5,11 +5,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import pyorder
 from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search import Precedence, laboratory
 from pyorder.search import _rounds as rounds
 from pyorder.search._rounds import Rounds
+
+
+@pytest.fixture
+def side_by_side():
+    """Two chains, of which either may be written first."""
+    parts = [pyorder.make_task("square", length=3).generate(6000, seed=seed) for seed in (1, 2)]
+    return pyorder.Dataset(
+        *(np.concatenate([getattr(one, name) for one in parts], 1) for name in ("inputs", "targets"))
+    )
 
 
 @pytest.fixture

@@ -216,13 +216,12 @@ def test_it_tells_how_it_came_about(relu8):
     assert found.summary()["exploration"]["dependencies"][0].keys() >= {"before", "after", "benefit"}
 
 
-def test_where_the_graph_leaves_a_choice_finalists_race():
-    """Of two chains either may be written first; all together train no longer than the search did before."""
-    parts = [pyorder.make_task("square", length=3).generate(6000, seed=seed) for seed in (1, 2)]
-    inputs, targets = (np.concatenate([getattr(one, name) for one in parts], 1) for name in ("inputs", "targets"))
-    data = pyorder.Dataset(inputs, targets)
+def test_where_the_graph_leaves_a_choice_finalists_race(side_by_side):
+    """All together train no longer than the search did before."""
     strategy = Precedence(samples=512, candidates=8, rounds=12)
-    found = pyorder.discover(data, validation=data.select(range(400)), strategy=strategy, steps=50, seed=0)
+    found = pyorder.discover(
+        side_by_side, validation=side_by_side.select(range(400)), strategy=strategy, steps=50, seed=0
+    )
     _, *race = found.history
     assert {stage.name.split(":")[0] for stage in race} == {"race"}
     assert found.order.tolist() in race[-1].profile.orders.tolist()

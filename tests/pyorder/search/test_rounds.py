@@ -40,14 +40,6 @@ def search(data, **options):
     return pyorder.discover(data, validation=data.select(range(40)), strategy=strategy, steps=5, seed=0)
 
 
-def side_by_side(rows):
-    """Two chains, of which either may be written first."""
-    parts = [pyorder.make_task("square", length=3).generate(rows, seed=seed) for seed in (1, 2)]
-    return pyorder.Dataset(
-        *(np.concatenate([getattr(one, name) for one in parts], 1) for name in ("inputs", "targets"))
-    )
-
-
 def noise(rows, length=4):
     rng = np.random.default_rng(7)
     return pyorder.Dataset(rng.integers(9, size=(rows, 5)), rng.integers(9, size=(rows, length)))
@@ -295,14 +287,14 @@ def test_what_all_evidence_speaks_for_stays_where_no_other_sort_brings_more_toge
 
 
 @pytest.mark.parametrize("looked_up", [False, True])
-def test_orders_that_were_looked_up_do_not_race(monkeypatch, looked_up):
+def test_orders_that_were_looked_up_do_not_race(monkeypatch, looked_up, side_by_side):
     def run(self, run=Rounds.run):
         run(self)
         assert self.settled
         self.worth = np.zeros((6, 6)) if looked_up else None
 
     monkeypatch.setattr(Rounds, "run", run)
-    found = search(side_by_side(6000))
+    found = search(side_by_side)
     names = [stage.name.split(":")[0] for stage in found.history]
     assert names == ["final candidates"] + ["race"] * (0 if looked_up else len(names) - 1)
     assert looked_up or len(names) > 1
