@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pyorder._statistics import Z95
 from pyorder.cli._terminal import order_text, percent, print_facts, print_table, say
 from pyorder.progress import duration
 from pyorder.report.comparison import beaten, standing, tells
-from pyorder.report.wording import Z95
 from pyorder.search.discover import INTERRUPTED, SPENT
 
 
@@ -239,8 +239,9 @@ def print_fits(fits: Mapping[str, Mapping[str, Any]], left_out: Sequence[str] = 
     other = "success" if lead == "row loss" else "row loss"
     columns = ["trained on", f">{lead}", interval, f">{other}", interval, ">dependencies", ">time", "order"]
     print_table(columns, rows)
-    tested = next(iter(fits.values()))["test_rows"]
-    say(f"success: share of {tested:,} test rows whose whole target was generated exactly")
+    first = next(iter(fits.values()))
+    grouped = f", and intervals over their {groups:,} groups" if (groups := first.get("test_groups")) else ""
+    say(f"success: share of {first['test_rows']:,} test rows whose whole target was generated exactly{grouped}")
     if any(fitted.get("row_loss") is not None for fitted in fits.values()):
         say("row loss: nats lost on a test row, less is better")
     if len(fits) > 1:

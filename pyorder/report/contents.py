@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,8 +66,8 @@ class Contents(ByContents):
         if fit == DISCOVERED or ours is None or theirs is None or ours.shape != theirs.shape:
             return None
         more = theirs.astype(np.float64) - ours
-        known = len(more) > 1 and np.isfinite(more).all()
-        return (float(more.mean()), float(standard_error(more))) if known else None
+        error = float(standard_error(more, self.arrays[fit].get("groups")))
+        return (float(more.mean()), error) if math.isfinite(error) else None
 
     def name(self, step: int) -> str:
         """What a step is called, cut where it is long."""

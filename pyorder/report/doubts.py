@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pyorder._statistics import Z95
 from pyorder.dependencies.verdict import Verdict
 from pyorder.report.comparison import DISCOVERED, LEAST_SUCCESS, beaten, tells
 from pyorder.report.contents import Contents
-from pyorder.report.wording import Z95
 
 SURE = 0.999  # confidence of an edge that needs no word
 FEW_TESTED = 300  # test rows; the interval of a share is then up to 11 percentage points wide

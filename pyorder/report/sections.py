@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pyorder._statistics import Z95
 from pyorder.profiling.result import Profile
 from pyorder.progress import duration
 from pyorder.report.background import settings, steps_and_columns
@@ -19,7 +20,7 @@ from pyorder.report.contents import Contents
 from pyorder.report.diagrams import MOST_CELLS, Graph, Matrix
 from pyorder.report.doubts import doubts
 from pyorder.report.plots import LearningCurves, learning_curves
-from pyorder.report.wording import UNKNOWN, Z95, number, percent, plus_minus, shortened
+from pyorder.report.wording import UNKNOWN, number, percent, plus_minus, shortened
 
 MOST_ROWS = 12  # of a table that stands open
 MOST_LISTED, MOST_EDGES = 200, 1000  # profiling runs, and dependencies
@@ -122,11 +123,12 @@ def _gains(contents: Contents) -> Iterator[Block]:
                 duration(fitted["seconds"]),
             )
         )
-    tested = next(iter(fits.values()))["test_rows"]
+    first = next(iter(fits.values()))
+    of_what = f"{groups:,} groups of test rows" if (groups := first.get("test_groups")) else "test rows"
     marked = ", ".join(fits.get(DISCOVERED, {}).get("called", [DISCOVERED]))
     yield Text(
-        f"Success is the share of {tested:,} test rows whose whole target was generated exactly; row loss what a "
-        "test row loses, in nats, where less is better. Intervals of 95 % are of the test rows."
+        f"Success is the share of {first['test_rows']:,} test rows whose whole target was generated exactly; row "
+        f"loss what a test row loses, in nats, where less is better. Intervals of 95 % are of the {of_what}."
     )
     if len(fits) > 1 and lead == "row loss":
         yield Text("Success does not tell these orders apart: they are sorted by row loss.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-Z95 = 1.959963984540054  # standard errors that half of a 95 % interval is wide
+from pyorder._statistics import Z95
+
 UNKNOWN = "-"
 
 

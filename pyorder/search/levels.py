@@ -87,7 +87,7 @@ class LevelCheck(ByContents):
     bound : pairs that were in one level of the graph and are not independent, the strongest first
     passes, passes_in_sequence : of the model, to write a row; a step of w columns takes w
     success, success_in_sequence : share of test rows that are generated without a mistake
-    success_difference : at once minus in sequence, and the standard error, row by row
+    success_difference : at once minus in sequence, and the standard error, row by row (or group by group)
     row_loss, row_loss_in_sequence : nats a test row
     loss_difference : the same of these: what is lost by writing at once
     test_rows : how many those are
@@ -159,8 +159,9 @@ def check_levels(
         raise InputError(f"graph: a Poset of {train.target_length} steps is needed, {given} given")
     if len(train) < FEWEST_ROWS:
         raise InputError(f"train: at least {FEWEST_ROWS} rows are needed, some to learn from, {len(train)} given")
-    if len(test) < 2:
-        raise InputError("test: at least 2 rows are needed, since one says nothing of chance; 1 given")
+    of_rows, count = ("rows", len(test)) if test.groups is None else ("groups", len(np.unique(test.groups)))
+    if count < 2:
+        raise InputError(f"test: at least 2 {of_rows} are needed, since one says nothing of chance; 1 given")
     world = World.of(device)
     started, shown = time.perf_counter(), resolve_progress(world.only_first(progress), "levels")
     recipe = (recipe or RECIPE).but(numbers)
@@ -182,7 +183,7 @@ def check_levels(
         parts = [tuple(step for step in level if step in part) for level in graph.levels for part in bonds.levels]
         levels = tuple(part for part in parts if part)
         sequence = [(step,) for level in levels for step in writer.rng.permutation(level).tolist()]
-        rows = writer.test_rows(max(FEWEST_WRITTEN, MOST_WRITTEN // graph.length))
+        rows, groups = writer.test_rows(max(FEWEST_WRITTEN, MOST_WRITTEN // graph.length))
         right, right_in_sequence = (writer.written_right(rows, way) for way in (levels, sequence))
         lost, lost_in_sequence = (writer.losses(rows, way).sum(1) for way in (levels, sequence))
     widths = np.array(train.schema.widths)
@@ -193,10 +194,10 @@ def check_levels(
         passes_in_sequence=int(widths.sum()),
         success=float(right.mean()),
         success_in_sequence=float(right_in_sequence.mean()),
-        success_difference=mean_and_error(right.astype(float) - right_in_sequence),
+        success_difference=mean_and_error(right.astype(float) - right_in_sequence, groups),
         row_loss=float(lost.mean()),
         row_loss_in_sequence=float(lost_in_sequence.mean()),
-        loss_difference=mean_and_error(lost - lost_in_sequence),
+        loss_difference=mean_and_error(lost - lost_in_sequence, groups),
         test_rows=len(rows),
         seconds=time.perf_counter() - started,
         settings={**recipe.record(writer.device), "device": str(writer.device), "seed": seed},
@@ -227,7 +228,7 @@ class _Writer:
             torch.cat([getattr(one, name) for one in (known, tested)]) for name in ("inputs", "targets")
         )
         self.tokens = replace(known, inputs=inputs, targets=targets, groups=None).compact()
-        self.tested = torch.arange(len(known), len(self.tokens), device=device)
+        self.tested, self.test_groups = torch.arange(len(known), len(self.tokens), device=device), tested.groups
         self.held, learned = (torch.from_numpy(rows).to(device) for rows in (held, kept))
         self.entropy = np.maximum(entropies(self.tokens, learned), LEAST_ENTROPY)
         self.learner = AnyOrderLearner(EXPLORER.architecture)
@@ -247,10 +248,11 @@ class _Writer:
             world=world,
         )
 
-    def test_rows(self, most: int) -> Tensor:
-        """Rows (R,) to test on, at random."""
+    def test_rows(self, most: int) -> tuple[Tensor, npt.NDArray[np.int64] | None]:
+        """Rows (R,) to test on, at random, and what groups they are of."""
         chosen = self.rng.permutation(len(self.tested))[:most]
-        return self.tested[torch.from_numpy(chosen).to(self.device)]
+        groups = None if self.test_groups is None else self.test_groups[chosen]
+        return self.tested[torch.from_numpy(chosen).to(self.device)], groups
 
     def train(self, levels: Levels, tell: Callable[[float], None]) -> None:
         """Train on the levels in sequence, with the steps of each in random sequence, row by row."""

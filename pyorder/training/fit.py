@@ -199,6 +199,7 @@ def fit(
             schema=train.schema,
             vocabulary=train.vocabulary,
             validation_curve=None if watch is None else watch.curve,
+            groups=tested.groups,
             seconds=journal.seconds,
             settings=settings,
         )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pyorder._checks import MAX_SEED, check_integer, integer_array
+from pyorder._statistics import mean_interval, share_interval
 from pyorder._values import ByContents
 from pyorder.data.dataset import Dataset, check_datasets
 from pyorder.data.files import list_safetensors
@@ -54,6 +55,8 @@ class Fitted(ByContents):
     validation_curve : (K, 3) float64, a row a look at the validation rows: training steps so far, loss in nats a
         step, and the share of steps predicted right of those that rows have, given those before them; None
         without validation rows
+    groups : (R,) int64, which group each test row is of; None where rows have none. Rows of one group may fail
+        together, so intervals are over groups
     model : the trained module, in evaluation mode, on the device it was trained on
     learner, schema : what the module is one of, and the data's steps and inputs
     vocabulary : (V,) int64, the value of every token id
@@ -74,6 +77,7 @@ class Fitted(ByContents):
     seconds: float
     settings: dict[str, Any]
     validation_curve: Floats | None = None
+    groups: npt.NDArray[np.int64] | None = None
 
     @property
     def success_rate(self) -> float:
@@ -89,8 +93,8 @@ class Fitted(ByContents):
 
     @property
     def success_interval(self) -> tuple[float, float]:
-        """95 % interval of the success rate over test rows (Wilson's score interval)."""
-        return wilson_interval(int(self.success.sum()), len(self.success))
+        """95 % interval of the success rate over test rows, or over their groups (Wilson's score interval)."""
+        return share_interval(self.success, self.groups)
 
     @property
     def row_loss(self) -> float:
@@ -99,12 +103,8 @@ class Fitted(ByContents):
 
     @property
     def row_loss_interval(self) -> tuple[float, float]:
-        """95 % interval of the row loss over test rows, by the normal approximation; of one row without bounds."""
-        if len(self.row_losses) == 1:
-            return -math.inf, math.inf
-        deviation = float(self.row_losses.std(ddof=1, dtype=np.float64))
-        half = 1.959963984540054 * deviation / math.sqrt(len(self.row_losses))
-        return self.row_loss - half, self.row_loss + half
+        """95 % interval of the row loss over test rows, or over their groups; of one without bounds."""
+        return mean_interval(self.row_losses, self.groups)
 
     @property
     def step_names(self) -> tuple[str, ...]:
@@ -195,6 +195,7 @@ class Fitted(ByContents):
             "row_loss": self.row_loss if compares else None,
             "row_loss_interval": list(self.row_loss_interval) if compares else [None, None],
             "test_rows": len(self.success),
+            "test_groups": None if self.groups is None else len(np.unique(self.groups)),
             "diverged": self.diverged,
             "diverged_at": self.settings.get("diverged_at"),
             "step_accuracy": self.step_accuracy.tolist(),
@@ -206,7 +207,7 @@ class Fitted(ByContents):
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays by name, as they are kept beside a run."""
-        names = ("loss_curve", "step_accuracy", "step_loss", "row_losses", "success", "validation_curve")
+        names = ("loss_curve", "step_accuracy", "step_loss", "row_losses", "success", "validation_curve", "groups")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def save(self, run_dir: RunDir) -> None:
@@ -319,18 +320,3 @@ def _bits(value: Any) -> Any:
         return value
     kept = value.detach().cpu().contiguous()
     return str(kept.dtype), tuple(kept.shape), kept.flatten().view(torch.uint8).numpy()
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % score interval of a share (Wilson 1927).
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(95, 100)
-    >>> round(low, 3), round(high, 3)
-    (0.888, 0.978)
-    """
-    z = 1.959963984540054
-    centre = (successes + z * z / 2) / (trials + z * z)
-    half = z * math.sqrt(successes * (trials - successes) / trials + z * z / 4) / (trials + z * z)
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -187,7 +187,9 @@ def test_an_order_that_names_a_column_that_was_left_out(refused, people):
 
 def test_groups_stay_together(told, refused, people):
     columns = ["--targets", "class,fare", "--groups"]
-    assert told("discover", "--data", people, *columns, "age", *SEARCH)["data"]["split_by"] == "group"
+    found = told("discover", "--data", people, *columns, "age", *SEARCH)
+    assert found["data"]["split_by"] == "group"
+    assert all(0 < fitted["test_groups"] < fitted["test_rows"] for fitted in found["fits"].values())
     assert refused("discover", "--data", people, *columns, "class", *SEARCH).startswith(
         "--data: groups: 3 groups are too few for splits of 0.8, 0.1, 0.1; the largest has "
     )

@@ -138,6 +138,11 @@ def test_row_losses_are_compared_row_by_row(saved, shift, told):
     mean, error = contents.more_lost("reverse")
     assert mean == pytest.approx((theirs - ours).mean())
     assert error == pytest.approx((theirs - ours).std(ddof=1) / 20)
+    pairs = np.arange(400) // 2
+    sums = np.add.reduceat(theirs - ours - mean, np.arange(0, 400, 2))
+    grouped = {name: one | {"groups": pairs} for name, one in arrays.items()}
+    error = replace(contents, arrays=grouped).more_lost("reverse")[1]
+    assert error == pytest.approx(sums.std(ddof=1) * np.sqrt(200) / 400)
     one = {name: {"row_losses": rows[:1]} for name, rows in losses.items()}
     assert replace(contents, arrays=one).more_lost("reverse") is None  # of one row there is no error
 

@@ -84,7 +84,7 @@ def replaced_input(data, seed):
 def test_what_is_written_at_once_costs_what_the_steps_tell_of_each_other():
     writer = _Writer(coins(0, 3000), coins(1, 600), 4, RECIPE.but({"steps": 80}), 0, World.of("cpu"))
     writer.train([(0, 1, 2, 3)], lambda share: None)
-    rows = writer.test_rows(600)
+    rows, _ = writer.test_rows(600)
     at_once, in_sequence = (writer.losses(rows, way).sum(1) for way in ([(0, 1, 2, 3)], [(0,), (1,), (2,), (3,)]))
     assert (at_once - in_sequence).mean() == pytest.approx(math.log(2), abs=0.1)
 
@@ -107,6 +107,19 @@ def test_wide_steps_see_their_own_columns_and_ends():
     assert checked.row_loss == pytest.approx(checked.row_loss_in_sequence, abs=0.05)
 
 
+def test_test_rows_of_one_group_count_once():
+    """Each row four times: the same differences, and the errors of single rows are half as large."""
+    graph, train, test = Poset(4), coins(0, 1000), coins(1, 100)
+    rows = np.tile(np.arange(100), 4)
+    errors = {}
+    for name, groups in (("rows", None), ("groups", rows)):
+        often = pyorder.Dataset(test.inputs[rows], test.targets[rows], groups=groups, vocabulary=range(4))
+        errors[name] = check_levels(graph, train, test=often, steps=20, seed=3).loss_difference[1]
+    once = check_levels(graph, train, test=test, steps=20, seed=3).loss_difference[1]
+    assert errors["groups"] == pytest.approx(once, rel=1e-3)
+    assert errors["rows"] == pytest.approx(once / 2, rel=1e-2)
+
+
 def test_what_is_checked_needs_rows_and_a_graph_of_their_steps():
     with pytest.raises(InputError, match="train: at least 10 rows are needed, some to learn from, 9 given"):
         check_levels(Poset(4), coins(0, 9), test=coins(1, 100))
@@ -116,6 +129,10 @@ def test_what_is_checked_needs_rows_and_a_graph_of_their_steps():
         check_levels(Poset(4), coins(0, 10), test=coins(1, 100))
     with pytest.raises(InputError, match="test: at least 2 rows are needed, since one says nothing of chance"):
         check_levels(Poset(4), coins(0, 100), test=coins(1, 1))
+    rows = coins(1, 100)
+    alike = pyorder.Dataset(rows.inputs, rows.targets, groups=np.zeros(100, int))
+    with pytest.raises(InputError, match="test: at least 2 groups are needed, since one says nothing of chance"):
+        check_levels(Poset(4), coins(0, 100), test=alike)
     chain = Poset(4, [[0, 1], [1, 2], [2, 3]])
     assert check_levels(chain, coins(0, 10), test=coins(1, 2), steps=1).passes == 4
     with pytest.raises(InputError, match="graph: a Poset of 4 steps is needed, one of 3 given"):

@@ -1,13 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
 
 import pyorder
 from pyorder.data.files import read_safetensors
 from pyorder.data.tokens import Tokens
 from pyorder.models.learner import AnyOrderLearner, CustomLearner, DecoderLearner
-from pyorder.training.fitted import wilson_interval
 from pyorder.training.generation import generate
 from pyorder.training.presets import PRESETS
 from pyorder.training.validation import Validation
@@ -73,10 +73,24 @@ def test_step_accuracy_is_by_canonical_step(square5):
     np.testing.assert_allclose(right.mean(0), shuffled.step_accuracy)
 
 
-@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (10, 10), (7, 10), (950, 1000)])
-def test_the_interval_is_wilsons(successes, trials):
-    wanted = binomtest(successes, trials).proportion_ci(method="wilson")
-    assert wilson_interval(successes, trials) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+def test_test_rows_that_belong_together_are_no_more_evidence_than_one(square5):
+    """Each five times: by groups the intervals are as wide as without, to the degree that one group is missing."""
+    test, groups = square5.test, len(square5.test)
+    rows, right = np.tile(np.arange(groups), 5), np.random.default_rng(0).random(groups) < 0.7
+    often = pyorder.Dataset(test.inputs[rows], test.targets[rows], groups=7 - rows, vocabulary=test.vocabulary)
+    once, often = (
+        replace(fitted, success=np.resize(right, len(fitted.success)))
+        for fitted in (
+            pyorder.fit(square5.train, range(5), test=data, model="nano", steps=10) for data in (test, often)
+        )
+    )
+    low, high = once.success_interval
+    assert often.success_interval == pytest.approx((low, high), abs=(high - low) / groups)
+    assert often.row_loss_interval == pytest.approx(once.row_loss_interval, rel=1e-5)
+    apart = replace(often, groups=None)
+    assert np.ptp(apart.success_interval) < 0.5 * (high - low)
+    assert np.ptp(apart.row_loss_interval) < 0.5 * np.ptp(once.row_loss_interval)
+    assert (often.summary()["test_groups"], once.summary()["test_groups"]) == (groups, None)
 
 
 def test_the_loss_curve_falls_and_the_seed_fixes_it(square5):
