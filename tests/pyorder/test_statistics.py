@@ -58,7 +58,8 @@ def test_where_all_or_none_are_right_clusters_count_once(successes):
     if successes != 30:
         assert share_interval(right, np.arange(40) // 5) == pytest.approx(share_interval(right[::5]))
     low, high = share_interval(right, np.zeros(40, int))
-    assert low < right.mean() + 1e-9 and high > right.mean() - 1e-9 and high - low > 0.79
+    assert low - 1e-9 < right.mean() < high + 1e-9
+    assert high - low > 0.79
 
 
 def test_clusters_that_are_mixed_alike_are_not_surer_than_single_rows():
