@@ -44,14 +44,24 @@ def gains(losses: list[float], patience: int, enough: float = math.inf) -> bool:
 def exhausted(losses: list[Floats], entropy: Floats, patience: int) -> bool:
     """Whether nothing was gained in the last rounds; losses (L,) of every round, in nats by step.
 
+    Nor in the second half of all, which may be more, of what is still to be learned: where one step is learned
+    after the other, the next may take as long as those before.
+
     Examples
     --------
     >>> losses = [np.array([2.0, 2.0]), np.array([1.0, 1.0]), np.array([0.999, 0.999])]
     >>> [exhausted(losses, np.array([3.0, 3.0]), patience) for patience in (1, 2)]
     [True, False]
+    >>> exhausted([losses[0], *losses], np.array([3.0, 3.0]), 1)
+    False
     """
-    means = [float(loss.mean()) for loss in losses]
-    return not gains(means, patience, PROGRESS * float(entropy.mean()))
+    enough, half = PROGRESS * float(entropy.mean()), len(losses) // 2
+    means, unlearned = (
+        [float(np.maximum(loss - share * entropy, 0.0).mean()) for loss in losses]
+        for share in (0.0, LEARNED[0][1])
+    )
+    slowly = half > patience and min(unlearned[:-half]) - min(unlearned[-half:]) >= enough
+    return not slowly and not gains(means, patience, enough)
 
 
 def settled(

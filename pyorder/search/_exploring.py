@@ -12,6 +12,8 @@ from pyorder.training.recipe import Recipe
 
 # Of training rows, scored beside the evidence. They lose less where rows are learned by heart.
 MEMORY_ROWS = 512
+EPOCHS = 4  # passes over few rows in a round, at most
+FEWEST_STEPS = 10  # of training in a round
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,15 @@ class Exploring:
         if self.recipe.step_weights is not None:
             raise ValueError("recipe: exploration weighs no steps; give step_weights to the search")
 
-    def round_cost(self) -> Cost:
-        """Cost of a round: training, every sample in an order and its reverse, and rows in sorts, at most."""
-        return Cost(self.recipe.steps, 2 * self.samples) + self.scoring_cost()
+    def round_cost(self, training_rows: int | None = None) -> Cost:
+        """Cost of a round: training, every sample in an order and its reverse, and rows in sorts, at most.
+
+        Where rows are known to be few it has fewer training steps.
+        """
+        steps = self.recipe.steps
+        if training_rows is not None:
+            steps = min(steps, max(FEWEST_STEPS, EPOCHS * training_rows // self.recipe.batch_size))
+        return Cost(steps, 2 * self.samples) + self.scoring_cost()
 
     def scoring_cost(self) -> Cost:
         """Cost of what is lost in sorts of a graph: evidence and training rows, at most."""

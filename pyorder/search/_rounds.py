@@ -49,14 +49,12 @@ Floats = npt.NDArray[np.float64]
 # Chosen on square, relu and random graphs, seeds from 1,000 on (docs/precedence.md).
 STANDING = 3  # rounds that a graph has to have stood to be preferred to one that came later and did not
 STUCK_ROUNDS = 6  # without a change of the graph, after which lost steps are looked up in the input
-AFTER_LOOKING_UP = 6  # rounds in which something must be gained then; not tuned, look-ups took two or three
+AFTER_LOOKING_UP = 6  # rounds in which a lost step must be learned then; not tuned, look-ups took two or three
 LOOKS_BEHIND = 3  # rounds
 SURE = 3.0  # standard errors
 BY_HEART = 0.05  # of the entropy, by which evidence loses more
 WORSE_ROUNDS = 2  # in which the loss lies above the best one
 AFTER_SPIKE = 0.5  # of the learning rate; not tuned
-EPOCHS = 4  # passes over few rows in a round, at most
-FEWEST_STEPS = 10
 
 
 class Rounds:
@@ -68,6 +66,7 @@ class Rounds:
         self.length = laboratory.length
         self.explorer: Explorer = laboratory.explorer(options.samples, options.architecture, options.recipe)
         self.last = last  # candidates of the last run
+        self.round_cost = options.round_cost(self.explorer.training_rows)
         nothing: list[list[Support]] = [[] for _ in range(self.length)]
         base = self.explorer.base
         self.known = Known(laboratory.constraints.copy(), nothing, np.zeros(self.length, bool), base)
@@ -101,6 +100,11 @@ class Rounds:
         lost: npt.NDArray[np.bool_] = self.known.graph_loss > LOST * self.explorer.base
         return lost
 
+    @property
+    def found_by_looking_up(self) -> npt.NDArray[np.bool_]:
+        """Steps (L,) that were lost when looking up began, and are not any more."""
+        return self.stuck & ~self.lost
+
     def run(self) -> None:
         """Go on until the graph has settled, rows are known by heart, nothing comes of it, or the budget is spent.
 
@@ -113,7 +117,7 @@ class Rounds:
         more = len(edge_set(self.graph)) > len(edge_set(known.graph))
         if not (self.settled or self.memorised or more) and stood >= max(STANDING, self.stable + 1):
             self.adopt(known)
-        if (self.stuck & ~self.lost).any() and not self.memorised:
+        if self.found_by_looking_up.any() and not self.memorised:
             self.look_behind()
 
     def compare_rows(self) -> None:
@@ -160,13 +164,6 @@ class Rounds:
             self.laboratory.constraints, [one for found in supports for one in found], self.explorer.rng
         )
         self.adopt(replace(self.known, supports=supports, graph=graph))
-
-    @property
-    def round_cost(self) -> Cost:
-        """Cost of a round: it has fewer training steps where rows are few."""
-        recipe = self.options.recipe
-        few = max(FEWEST_STEPS, EPOCHS * self.explorer.training_rows // recipe.batch_size)
-        return replace(self.options.round_cost(), training_steps=min(recipe.steps, few))
 
     def train(self, stage: str) -> None:
         """Train for a round."""
@@ -322,8 +319,9 @@ class Rounds:
         """Whether the graph stands still and there is nothing left to learn, or nothing more is learned."""
         supports, fine = self.known.supports, self.known.fine
         told = np.array([fine or not found for found, fine in zip(supports, fine, strict=True)])
-        losses, patience = self.losses[self.began :], AFTER_LOOKING_UP if self.began else PATIENCE
-        return settled(losses, self.explorer.base, told, stable=self.stable, paired=self.paired, patience=patience)
+        losses, base = self.losses[self.began :], self.explorer.base
+        patience = AFTER_LOOKING_UP if self.began and not self.found_by_looking_up.any() else PATIENCE
+        return settled(losses, base, told, stable=self.stable, paired=self.paired, patience=patience)
 
     def agrees(self) -> bool:
         """Whether nothing more is learned, and the graphs since then fit into one, which stands from then on."""

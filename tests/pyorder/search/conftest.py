@@ -43,14 +43,14 @@ def made(monkeypatch):
     made = Rounds()
     made.length, made.options, made.worth = 3, Precedence(), None
     made.explorer = SimpleNamespace(base=np.full(3, 2.0), rng=np.random.default_rng(0), may_look_up=False)
-    made.losses, made.findings, made.began = [], [], 0
+    made.losses, made.findings, made.began, made.stuck = [], [], 0, np.zeros(3, bool)
     return made
 
 
 @pytest.fixture
 def running(made, monkeypatch):
     """The same, ready to run one round that trains nothing and looks at nothing."""
-    made.options, made.last, made.done = Precedence(rounds=1), 1, []
+    made.options, made.last, made.done, made.round_cost = Precedence(rounds=1), 1, [], Cost()
     made.laboratory = SimpleNamespace(constraints=Poset(3), affords=lambda last, beside: True, cost=Cost())
     made.gathering = SimpleNamespace(recent=["evidence"])
     made.settled = made.memorised = made.exhausted = False
@@ -58,7 +58,6 @@ def running(made, monkeypatch):
     made.best = None
     made.explorer.look_up, made.explorer.state = lambda: False, lambda: {"a": "state"}
     monkeypatch.setattr(rounds, "spiked", lambda done, entropy: False)
-    monkeypatch.setattr(Rounds, "round_cost", Cost())
     for name, does in (("train", None), ("weigh", True), ("sum_up", None)):
         monkeypatch.setattr(made, name, lambda *arguments, does=does: does)
     monkeypatch.setattr(made, "adopt", lambda known: setattr(made, "known", known))

@@ -19,7 +19,7 @@ from pyorder.profiling.result import Cost
 from pyorder.search import Precedence, Verdict
 from pyorder.search import _rounds as rounds
 from pyorder.search._course import spiked
-from pyorder.search._exploring import Exploring
+from pyorder.search._exploring import FEWEST_STEPS, Exploring
 from pyorder.search._gathering import POOLED, Gathering
 from pyorder.search._leanings import training_orders
 from pyorder.search._pools import close_up
@@ -66,7 +66,7 @@ def test_what_is_told_of_few_rows_is_of_the_round_that_did_best_on_others():
     assert found.graph_loss.mean() == pytest.approx(best.graph_loss)
     assert found.rounds[-1].graph_loss > best.graph_loss
     assert found.rounds[-1].training_loss < best.training_loss
-    assert found.rounds[0].training_steps == rounds.FEWEST_STEPS
+    assert found.rounds[0].training_steps == FEWEST_STEPS
 
 
 def test_steps_that_the_input_tells_are_independent():
@@ -314,13 +314,14 @@ def test_what_is_read_off_a_step_that_is_learned_in_part_is_trained_with_all_oth
     loss = np.array([0.01, 0.01, 0.01, 0.01, left])
     made.known = SimpleNamespace(supports=supports, graph_loss=loss, graph=Poset(5, [[4, 3], *bound]))
     made.explorer = SimpleNamespace(
-        base=np.full(5, 2.0), rng=np.random.default_rng(0), training_rows=100_000,
+        base=np.full(5, 2.0),
+        rng=np.random.default_rng(0),
         train=lambda orders, told: seen.append(orders),
-    )  # fmt: skip
+    )
     made.laboratory = SimpleNamespace(
         constraints=constraints, teller=lambda *told, **named: print, cost=Cost(0, 0), run_cost=lambda last: None
     )
-    made.last, made.done = 1, []
+    made.last, made.done, made.round_cost = 1, [], made.options.round_cost(100_000)
     made.train("a round")
     (orders,) = seen
     last_two = (orders[:, -2] == 3) & (orders[:, -1] == 4)
