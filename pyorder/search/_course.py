@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pyorder.dependencies.graph import Round
+from pyorder.dependencies.graph import LOST, Round
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,8 +44,8 @@ def gains(losses: list[float], patience: int, enough: float = math.inf) -> bool:
 def exhausted(losses: list[Floats], entropy: Floats, patience: int) -> bool:
     """Whether nothing was gained in the last rounds; losses (L,) of every round, in nats by step.
 
-    Nor in the second half of all, which may be more, of what is still to be learned: where one step is learned
-    after the other, the next may take as long as those before.
+    Nor was a lost step learned in the second half of all, which may be more: where one is learned after the other,
+    the next may take as long as those before.
 
     Examples
     --------
@@ -55,13 +55,10 @@ def exhausted(losses: list[Floats], entropy: Floats, patience: int) -> bool:
     >>> exhausted([losses[0], *losses], np.array([3.0, 3.0]), 1)
     False
     """
-    enough, half = PROGRESS * float(entropy.mean()), len(losses) // 2
-    means, unlearned = (
-        [float(np.maximum(loss - share * entropy, 0.0).mean()) for loss in losses]
-        for share in (0.0, LEARNED[0][1])
-    )
-    slowly = half > patience and min(unlearned[:-half]) - min(unlearned[-half:]) >= enough
-    return not slowly and not gains(means, patience, enough)
+    means, lost = [float(loss.mean()) for loss in losses], [int((loss > LOST * entropy).sum()) for loss in losses]
+    half = len(losses) // 2
+    slowly = half > patience and min(lost[-half:]) < min(lost[:-half])
+    return not slowly and not gains(means, patience, PROGRESS * float(entropy.mean()))
 
 
 def settled(

@@ -10,7 +10,6 @@ from pyorder.orders.posets import Poset
 from pyorder.profiling.result import Cost
 from pyorder.search import Precedence
 from pyorder.search import _rounds as rounds
-from pyorder.search._course import exhausted
 from pyorder.search._known import Known
 from pyorder.search._rounds import Rounds
 
@@ -158,25 +157,17 @@ def test_after_looking_up_rounds_are_few_only_where_that_was_in_vain(running, le
     assert rests.index(True) == (rounds.PATIENCE if learned else rounds.AFTER_LOOKING_UP)
 
 
-def test_what_took_long_to_learn_is_waited_for_as_long(running):
-    """One step after the other, the last two 13 and 17 rounds after those before; and noise."""
-    running.known = known([0.1, 1.9, 1.9])
-    running.stable = running.paired = 3
-    learned = np.searchsorted([10, 20, 33, 50], np.arange(120), side="right")
-    ends = {}
-    for name, steps in (("staircase", learned), ("noise", 0 * learned)):
-        losses = [np.array([0.1, 1.9 - 0.2 * number, 1.9]) for number in steps]
-        waited = (running.has_settled() for running.losses in (losses[: n + 1] for n in range(120)))
-        ends[name] = next(number for number, settled in enumerate(waited) if settled)
-    assert ends == {"staircase": 2 * 50, "noise": rounds.PATIENCE}
+@pytest.mark.parametrize(("high", "low", "end"), [(1.9, 0.8, 2 * 33), (1.9, 1.9, 12), (0.9, 0.7, 20 + 12)])
+def test_what_took_long_to_learn_is_waited_for_as_long(running, high, low, end):
+    """Lost steps that are learned one after the other, the last thirteen rounds after the one before.
 
-
-@pytest.mark.parametrize(("share", "ends"), [(1.0, 77), (0.1, 51)])
-def test_what_is_learned_but_for_a_tenth_is_not_waited_for_as_long(share, ends):
-    """Halved every twelve rounds, forty times, and no more: of the whole entropy, or of a tenth of it."""
-    entropy = np.full(3, 2.0)
-    losses = [share * entropy * 0.5 ** (min(number, 39) / 12) for number in range(120)]
-    assert [exhausted(losses[:count], entropy, 12) for count in range(1, 121)].index(True) == ends - 1
+    Nothing is ever learned of noise, and what gets better without ever having been lost is not waited for as long.
+    """
+    running.known, running.stable, running.paired = known(1.9), 3, 3
+    learned = np.arange(3) < np.searchsorted([10, 20, 33], np.arange(120), side="right")[:, None]
+    losses = list(np.where(learned, low, high))
+    waited = (running.has_settled() for running.losses in (losses[: n + 1] for n in range(120)))
+    assert next(number for number, settled in enumerate(waited) if settled) == end
 
 
 def test_where_training_breaks_down_after_looking_up_it_begins_there_again(running):
