@@ -36,7 +36,9 @@ def standard_error(values: npt.NDArray[np.floating[Any]], clusters: Clusters | N
 
 
 def mean_interval(values: npt.NDArray[np.floating[Any]], clusters: Clusters | None = None) -> tuple[float, float]:
-    """95 % interval of the mean of values (N,), by the normal approximation; of one value without bounds.
+    """95 % interval of the mean of values (N,), by the normal approximation.
+
+    Without bounds where there is one value or cluster, and NaN where a value is not finite.
 
     Examples
     --------
@@ -44,10 +46,11 @@ def mean_interval(values: npt.NDArray[np.floating[Any]], clusters: Clusters | No
     >>> round(low, 2), round(high, 2)
     (0.04, 3.96)
     """
-    error = float(standard_error(values, clusters))
-    if math.isnan(error) and np.isfinite(values).all():
+    if not np.isfinite(values).all():
+        return math.nan, math.nan
+    mean, error = float(values.mean(dtype=np.float64)), float(standard_error(values, clusters))
+    if math.isnan(error):
         return -math.inf, math.inf
-    mean = float(values.mean(dtype=np.float64))
     return mean - Z95 * error, mean + Z95 * error
 
 

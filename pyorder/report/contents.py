@@ -66,8 +66,10 @@ class Contents(ByContents):
         if fit == DISCOVERED or ours is None or theirs is None or ours.shape != theirs.shape:
             return None
         more = theirs.astype(np.float64) - ours
+        if not np.isfinite(more).all():
+            return None
         error = float(standard_error(more, self.arrays[fit].get("groups")))
-        return (float(more.mean()), error) if math.isfinite(error) else None
+        return None if math.isnan(error) else (float(more.mean()), error)
 
     def name(self, step: int) -> str:
         """What a step is called, cut where it is long."""

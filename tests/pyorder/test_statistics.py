@@ -71,4 +71,5 @@ def test_clusters_that_are_mixed_alike_are_not_surer_than_single_rows():
 def test_a_mean_of_one_cluster_has_no_bounds():
     assert mean_interval(np.array([1.0, 5.0]), np.array([3, 3])) == (-np.inf, np.inf)
     assert mean_interval(np.array([1.0])) == (-np.inf, np.inf)
-    assert np.isnan(mean_interval(np.array([1.0, np.nan]))).all()
+    for unknown in (np.nan, np.inf):
+        assert np.isnan(mean_interval(np.array([1.0, unknown]))).all()
