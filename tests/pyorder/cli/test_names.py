@@ -190,6 +190,12 @@ def test_the_comparison_leads_with_what_tells_orders_apart(capsys, fits, lead, s
     assert note.startswith(f"sorted by {lead}")
 
 
+@pytest.mark.parametrize(("groups", "said"), [(None, False), (37, True)])
+def test_it_is_said_where_intervals_are_over_groups(capsys, groups, said):
+    _results.print_fits({"a": fit(0.9, 5, test_groups=groups)})
+    assert (", and intervals over their 37 groups" in capsys.readouterr().out) == said
+
+
 def test_folders_without_row_losses_are_compared_by_success(capsys):
     old = {name: fit(0.0, 0.0) for name in "ab"}
     for fitted in old.values():

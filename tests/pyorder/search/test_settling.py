@@ -157,16 +157,21 @@ def test_after_looking_up_rounds_are_few_only_where_that_was_in_vain(running, le
     assert rests.index(True) == (rounds.PATIENCE if learned else rounds.AFTER_LOOKING_UP)
 
 
-@pytest.mark.parametrize(("high", "low", "end"), [(1.9, 0.8, 2 * 33), (1.9, 1.9, 12), (0.9, 0.7, 20 + 12)])
-def test_what_took_long_to_learn_is_waited_for_as_long(running, high, low, end):
-    """Lost steps that are learned one after the other, the last thirteen rounds after the one before.
+@pytest.mark.parametrize(
+    ("high", "low", "last", "end"),
+    [(1.9, 0.8, 1.9, 2 * 33), (1.9, 0.8, 0.8, 33 + 12), (1.9, 1.9, 1.9, 12), (0.9, 0.7, 1.9, 20 + 12)],
+)
+def test_what_took_long_to_learn_is_waited_for_as_long(running, high, low, last, end):
+    """Three lost steps that are learned one after the other, thirteen rounds between the last two; of 2 nats each.
 
-    Nothing is ever learned of noise, and what gets better without ever having been lost is not waited for as long.
+    But not where no other is lost, nor where nothing is ever learned, or only what was not lost gets better.
     """
-    running.known, running.stable, running.paired = known(1.9), 3, 3
-    learned = np.arange(3) < np.searchsorted([10, 20, 33], np.arange(120), side="right")[:, None]
-    losses = list(np.where(learned, low, high))
-    waited = (running.has_settled() for running.losses in (losses[: n + 1] for n in range(120)))
+    running.explorer.base, running.stable, running.paired = np.full(4, 2.0), 3, 3
+    running.known = Known(Poset(4), [[] for _ in range(4)], np.zeros(4, bool), np.full(4, 1.9))
+    learned = np.arange(4) < np.searchsorted([10, 20, 33], np.arange(120), side="right")[:, None]
+    losses = np.where(learned, low, high)
+    losses[:, 3] = last
+    waited = (running.has_settled() for running.losses in (list(losses[: n + 1]) for n in range(120)))
     assert next(number for number, settled in enumerate(waited) if settled) == end
 
 

@@ -73,7 +73,7 @@ def test_step_accuracy_is_by_canonical_step(square5):
     np.testing.assert_allclose(right.mean(0), shuffled.step_accuracy)
 
 
-def test_test_rows_that_belong_together_are_no_more_evidence_than_one(square5):
+def test_test_rows_that_belong_together_are_no_more_evidence_than_one(square5, tmp_path):
     """Each five times: by groups the intervals are as wide as without, to the degree that one group is missing."""
     test, groups = square5.test, len(square5.test)
     rows, right = np.tile(np.arange(groups), 5), np.random.default_rng(0).random(groups) < 0.7
@@ -91,6 +91,8 @@ def test_test_rows_that_belong_together_are_no_more_evidence_than_one(square5):
     assert np.ptp(apart.success_interval) < 0.5 * (high - low)
     assert np.ptp(apart.row_loss_interval) < 0.5 * np.ptp(once.row_loss_interval)
     assert (often.summary()["test_groups"], once.summary()["test_groups"]) == (groups, None)
+    often.save(tmp_path / "run")
+    assert pyorder.Fitted.load(tmp_path / "run").success_interval == often.success_interval
 
 
 def test_the_loss_curve_falls_and_the_seed_fixes_it(square5):
